@@ -1,0 +1,131 @@
+#include "engine/autograd/variable.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "kernels/accumulate.h"
+
+namespace lookalike {
+namespace {
+thread_local bool recording = true;
+}
+
+NoGrad::NoGrad() : before_(recording) {
+  recording = false;
+}
+NoGrad::~NoGrad() {
+  recording = before_;
+}
+
+bool will_record(const std::vector<Variable>& inputs) {
+  return recording && std::any_of(inputs.begin(), inputs.end(), [](const Variable& v) { return v.requires_grad(); });
+}
+
+Variable::Variable(Tensor value, bool requires_grad) : node_(std::make_shared<Node>()) {
+  node_->value = std::move(value);
+  set_requires_grad(requires_grad);
+}
+
+Variable Variable::from_op(Tensor value, std::vector<Variable> inputs, BackwardFunction backward) {
+  Variable result(std::move(value));
+  if (will_record(inputs)) {
+    result.node_->requires_grad = true;
+    result.node_->inputs = std::move(inputs);
+    result.node_->backward = std::move(backward);
+  }
+  return result;
+}
+
+void Variable::set_requires_grad(bool on) {
+  check(!on || dtype() == DType::f32 || dtype() == DType::f64, "a tensor of {} cannot require a gradient",
+        name_of(dtype()));
+  node_->requires_grad = on;
+}
+
+// A long chain of nodes is taken apart in a loop: its depth must not become the depth of the call stack.
+Variable::Node::~Node() {
+  std::vector<Variable> pending = std::move(inputs);
+  while (!pending.empty()) {
+    Variable last = std::move(pending.back());
+    pending.pop_back();
+    if (last.node_ && last.node_.use_count() == 1) {
+      std::move(last.node_->inputs.begin(), last.node_->inputs.end(), std::back_inserter(pending));
+      last.node_->inputs.clear();
+    }
+  }
+}
+
+void Variable::backward(Tensor seed) {
+  check(requires_grad(), "backward() of a variable that depends on no parameter");
+  if (!seed.defined()) {
+    check(value().size() == 1, "backward() of shape {} needs a seed gradient", shape().to_string());
+    seed = Tensor(shape(), dtype());
+    seed.fill(1);
+  }
+  check(seed.shape() == shape() && seed.dtype() == dtype(), "seed gradient is {} {}, expected {} {}",
+        name_of(seed.dtype()), seed.shape().to_string(), name_of(dtype()), shape().to_string());
+
+  // Depth-first post-order without recursion: every node stands behind its inputs.
+  std::vector<Variable> order;
+  std::unordered_set<Node*> seen{node_.get()};
+  std::vector<std::pair<Variable, size_t>> stack{{*this, 0}};
+  while (!stack.empty()) {
+    auto& [variable, next] = stack.back();
+    if (next < variable.node_->inputs.size()) {
+      const Variable input = variable.node_->inputs[next++];
+      if (input.requires_grad() && seen.insert(input.node_.get()).second) stack.emplace_back(input, 0);
+    } else {
+      order.push_back(variable);
+      stack.pop_back();
+    }
+  }
+
+  // `owned`: memory that only this gradient holds, so that a second contribution may be added in place.
+  struct Pending {
+    Tensor grad;
+    bool owned = false;
+  };
+  std::unordered_map<Node*, Pending> pending;
+  const auto add = [](Pending& to, const Tensor& grad, bool owned) {
+    if (!to.grad.defined()) {
+      to = {grad, owned};
+      return;
+    }
+    if (!to.owned) to = {to.grad.clone(), true};
+    with_float(grad.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      cpu::accumulate(grad.data<T>(), to.grad.data<T>(), grad.size());
+    });
+  };
+  add(pending[node_.get()], seed, false);
+
+  for (size_t i = order.size(); i-- > 0; order.pop_back()) {
+    Variable& variable = order[i];
+    Node& node = *variable.node_;
+    Pending mine = std::move(pending[&node]);
+    pending.erase(&node);
+    if (!mine.grad.defined()) continue;
+    if (!node.backward) {  // a leaf
+      Pending total{node.grad, true};
+      add(total, mine.owned ? mine.grad : mine.grad.clone(), true);
+      node.grad = total.grad;
+      continue;
+    }
+    const auto grads = node.backward(mine.grad);
+    check(grads.size() == node.inputs.size(), "an op returned {} gradients for {} inputs", grads.size(),
+          node.inputs.size());
+    for (size_t k = 0; k < grads.size(); k++) {
+      const Variable& input = node.inputs[k];
+      if (!input.requires_grad() || !grads[k].defined()) continue;
+      check(grads[k].size() == input.value().size() && grads[k].dtype() == input.dtype(),
+            "gradient of input {} is {} {}, expected {} {}", k, name_of(grads[k].dtype()), grads[k].shape().to_string(),
+            name_of(input.dtype()), input.shape().to_string());
+      add(pending[input.node_.get()], grads[k], grads[k].raw() != mine.grad.raw());
+    }
+    node.backward = nullptr;
+    node.inputs.clear();
+  }
+}
+
+}  // namespace lookalike

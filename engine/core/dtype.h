@@ -1,0 +1,68 @@
+// Element types, and the step from a run-time type to a template argument.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "engine/core/error.h"
+
+namespace lookalike {
+
+enum class DType : uint8_t { f32, f64, i64, i32, u8 };
+
+constexpr int64_t size_of(DType type) {
+  switch (type) {
+    case DType::f64:
+    case DType::i64:
+      return 8;
+    case DType::f32:
+    case DType::i32:
+      return 4;
+    case DType::u8:
+      return 1;
+  }
+  return 0;
+}
+
+constexpr const char* name_of(DType type) {
+  switch (type) {
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+    case DType::i64:
+      return "i64";
+    case DType::i32:
+      return "i32";
+    case DType::u8:
+      return "u8";
+  }
+  return "?";
+}
+
+template <class T>
+constexpr DType dtype_of() {
+  if constexpr (std::is_same_v<T, float>)
+    return DType::f32;
+  else if constexpr (std::is_same_v<T, double>)
+    return DType::f64;
+  else if constexpr (std::is_same_v<T, int64_t>)
+    return DType::i64;
+  else if constexpr (std::is_same_v<T, int32_t>)
+    return DType::i32;
+  else {
+    static_assert(std::is_same_v<T, uint8_t>, "no DType for this element type");
+    return DType::u8;
+  }
+}
+
+// Calls body(T{}) with T = float or double; anything else is an Error. Use: with_float(t.dtype(), [&](auto zero) {
+// using T = decltype(zero); ... })
+template <class Body>
+decltype(auto) with_float(DType type, const Body& body) {
+  if (type == DType::f64) return body(double{});
+  check(type == DType::f32, "element type is {}, expected f32 or f64", name_of(type));
+  return body(float{});
+}
+
+}  // namespace lookalike

@@ -1,0 +1,72 @@
+// How CPU kernels use the machine: parallel_for splits work over threads, simd() runs a loop compiled for the widest
+// vectors this processor has. Both leave the results independent of the number of threads: a reduction splits its work
+// into chunks that depend on the sizes alone, writes one partial result for each chunk, and adds them up in order.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <omp.h>
+
+namespace lookalike::cpu {
+
+// Instruction set levels of x86-64 that the kernels are compiled for.
+enum class Isa { base, avx2, avx512 };
+
+// The best level of this processor; the environment variable LOOKALIKE_ISA = base | avx2 | avx512 can lower it.
+Isa isa();
+const char* name_of(Isa isa);
+
+namespace detail {
+// Everything that `body` calls is inlined into a function compiled for one instruction set, so its plain loops are
+// vectorised for it.
+template <class Body>
+__attribute__((flatten, noinline, target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512"))) void
+run_avx512(const Body& body) {
+  body();
+}
+template <class Body>
+__attribute__((flatten, noinline, target("avx2,fma"))) void run_avx2(const Body& body) {
+  body();
+}
+}  // namespace detail
+
+// Runs body() with its loops vectorised for this processor.
+template <class Body>
+void simd(const Body& body) {
+#if defined(__x86_64__)
+  switch (isa()) {
+    case Isa::avx512:
+      return detail::run_avx512(body);
+    case Isa::avx2:
+      return detail::run_avx2(body);
+    case Isa::base:
+      break;
+  }
+#endif
+  body();
+}
+
+// body(begin, end) over [0, n) in contiguous pieces, one a thread; fewer threads where a piece would have less than
+// `grain` items. Which piece runs where must not change any result.
+template <class Body>
+void parallel_for(int64_t n, int64_t grain, const Body& body) {
+  if (n <= 0) return;
+  const int64_t pieces = std::min<int64_t>(omp_get_max_threads(), (n + grain - 1) / grain);
+  if (pieces <= 1 || omp_in_parallel()) return body(int64_t{0}, n);
+#pragma omp parallel for num_threads(pieces) schedule(static, 1)
+  for (int64_t piece = 0; piece < pieces; piece++) body(n * piece / pieces, n * (piece + 1) / pieces);
+}
+
+// body(i) for each i of [0, n), over threads and vector lanes: what an elementwise kernel is made of.
+template <class Body>
+void vector_for(int64_t n, const Body& body) {
+  parallel_for(n, 16384, [&](int64_t begin, int64_t end) {
+    simd([=] {
+#pragma GCC ivdep
+      for (int64_t i = begin; i < end; i++) body(i);
+    });
+  });
+}
+
+}  // namespace lookalike::cpu
