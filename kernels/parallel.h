@@ -23,11 +23,13 @@ namespace detail {
 template <class Body>
 __attribute__((flatten, noinline, target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512"))) void
 run_avx512(const Body& body) {
-  body();
+  Body local = body;
+  local();
 }
 template <class Body>
 __attribute__((flatten, noinline, target("avx2,fma"))) void run_avx2(const Body& body) {
-  body();
+  Body local = body;
+  local();
 }
 }  // namespace detail
 
