@@ -1,0 +1,222 @@
+#include "engine/core/options.h"
+
+#include <algorithm>
+#include <numeric>
+#include <sstream>
+
+#include <toml++/toml.h>
+
+#include "engine/core/error.h"
+
+namespace lookalike {
+
+using nlohmann::json;
+
+namespace {
+
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); j++) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+json to_json(const toml::node& node) {
+  if (const auto* table = node.as_table()) {
+    json result = json::object();
+    for (const auto& [key, value] : *table) result[std::string(key.str())] = to_json(value);
+    return result;
+  }
+  if (const auto* array = node.as_array()) {
+    json result = json::array();
+    for (const auto& value : *array) result.push_back(to_json(value));
+    return result;
+  }
+  if (auto value = node.value_exact<bool>()) return *value;
+  if (auto value = node.value_exact<int64_t>()) return *value;
+  if (auto value = node.value_exact<double>()) return *value;
+  if (auto value = node.value_exact<std::string>()) return *value;
+  fail("dates and times are not settings");
+}
+
+void insert(toml::table& table, const std::string& key, const json& value);
+
+toml::array to_array(const json& values) {
+  toml::array result;
+  for (const json& value : values) {
+    if (value.is_number_integer())
+      result.push_back(value.get<int64_t>());
+    else if (value.is_number())
+      result.push_back(value.get<double>());
+    else
+      result.push_back(value.get<std::string>());
+  }
+  return result;
+}
+
+toml::table to_table(const json& object) {
+  toml::table result;
+  for (const auto& [key, value] : object.items()) insert(result, key, value);
+  return result;
+}
+
+void insert(toml::table& table, const std::string& key, const json& value) {
+  if (value.is_object())
+    table.insert(key, to_table(value));
+  else if (value.is_array())
+    table.insert(key, to_array(value));
+  else if (value.is_boolean())
+    table.insert(key, value.get<bool>());
+  else if (value.is_number_integer())
+    table.insert(key, value.get<int64_t>());
+  else if (value.is_number())
+    table.insert(key, value.get<double>());
+  else
+    table.insert(key, value.get<std::string>());
+}
+
+}  // namespace
+
+std::string nearest(const std::string& word, const std::vector<std::string>& words) {
+  check(!words.empty(), "'{}' is unknown", word);
+  return *std::min_element(words.begin(), words.end(), [&](const auto& a, const auto& b) {
+    return edit_distance(word, a) < edit_distance(word, b);
+  });
+}
+
+Options::Options(json table, std::string where) : table_(std::move(table)), where_(std::move(where)) {
+  check(table_.is_object(), "{}: expected a table of settings", where_);
+}
+
+const json* Options::find(const std::string& key) {
+  known_.push_back(key);
+  const auto it = table_.find(key);
+  return it == table_.end() ? nullptr : &*it;
+}
+
+void Options::wrong(const std::string& key, const std::string& expected) const {
+  fail("{}: {} = {}, expected {}", where_, key, table_.at(key).dump(), expected);
+}
+
+template <class T>
+T Options::read(const std::string& key, const T& fallback, bool (json::*is)() const noexcept, const char* expected) {
+  const json* value = find(key);
+  if (value && !(value->*is)()) wrong(key, expected);
+  T result = value ? value->get<T>() : fallback;
+  resolved_[key] = result;
+  return result;
+}
+
+double Options::number(const std::string& key, double fallback, double low, double high) {
+  const double value = read<double>(key, fallback, &json::is_number, "a number");
+  if (!(value >= low && value <= high)) wrong(key, fmt::format("a number from {} to {}", low, high));
+  return value;
+}
+
+int64_t Options::integer(const std::string& key, int64_t fallback, int64_t low, int64_t high) {
+  const int64_t value = read<int64_t>(key, fallback, &json::is_number_integer, "an integer");
+  if (value < low || value > high) {
+    wrong(key, high == std::numeric_limits<int64_t>::max() ? fmt::format("at least {}", low)
+                                                           : fmt::format("an integer from {} to {}", low, high));
+  }
+  return value;
+}
+
+bool Options::flag(const std::string& key, bool fallback) {
+  return read<bool>(key, fallback, &json::is_boolean, "true or false");
+}
+
+std::string Options::choice(const std::string& key, const std::string& fallback,
+                            const std::vector<std::string>& values) {
+  const auto value = read<std::string>(key, fallback, &json::is_string, "a string");
+  if (std::find(values.begin(), values.end(), value) == values.end()) {
+    fail("{}: {} = '{}' is unknown, did you mean '{}'? It is one of: {}", where_, key, value, nearest(value, values),
+         fmt::join(values, ", "));
+  }
+  return value;
+}
+
+std::vector<int64_t> Options::integers(const std::string& key, const std::vector<int64_t>& fallback, int64_t low) {
+  const std::string expected = fmt::format("a list of integers, each at least {}", low);
+  if (const json* value = find(key); value && !value->is_array()) wrong(key, expected);
+  json values = table_.value(key, json(fallback));
+  for (const json& value : values) {
+    if (!value.is_number_integer() || value.get<int64_t>() < low) wrong(key, expected);
+  }
+  resolved_[key] = values;
+  return values.get<std::vector<int64_t>>();
+}
+
+std::vector<double> Options::numbers(const std::string& key, const std::vector<double>& fallback) {
+  if (const json* value = find(key); value && !value->is_array()) wrong(key, "a list of numbers");
+  json values = table_.value(key, json(fallback));
+  for (const json& value : values) {
+    if (!value.is_number()) wrong(key, "a list of numbers");
+  }
+  resolved_[key] = values;
+  return values.get<std::vector<double>>();
+}
+
+Options Options::section(const std::string& key) {
+  const json* value = find(key);
+  return Options(value ? *value : json::object(), where_ + ": " + key);
+}
+
+void Options::add_section(const std::string& key, const Options& read) {
+  read.finish();
+  resolved_[key] = read.resolved();
+}
+
+void Options::finish() const {
+  for (const auto& [key, value] : table_.items()) {
+    if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
+    if (known_.empty()) fail("{}: unknown key '{}', none is expected here", where_, key);
+    fail("{}: unknown key '{}', did you mean '{}'?", where_, key, nearest(key, known_));
+  }
+}
+
+json read_toml(const std::string& path) {
+  try {
+    return to_json(toml::parse_file(path));
+  } catch (const toml::parse_error& error) {
+    fail("{}: line {}: {}", path, error.source().begin.line, error.description());
+  } catch (const Error& error) {
+    fail("{}: {}", path, error.what());
+  }
+}
+
+void set_option(json& table, const std::string& assignment) {
+  const size_t equals = assignment.find('=');
+  check(equals != std::string::npos && equals > 0, "--set {}: expected key=value", assignment);
+  const std::string key = assignment.substr(0, equals), text = assignment.substr(equals + 1);
+  json value;
+  try {
+    value = to_json(toml::parse("value = " + text))["value"];
+  } catch (const toml::parse_error&) {
+    value = text;
+  }
+  json* at = &table;
+  std::istringstream parts(key);
+  for (std::string part; std::getline(parts, part, '.');) {
+    check(at->is_object() || at->is_null(), "--set {}: '{}' is not a section", assignment, part);
+    at = &(*at)[part];
+  }
+  check(!at->is_object(), "--set {}: '{}' is a section, expected a key inside it", assignment, key);
+  *at = value;
+}
+
+std::string to_toml(const json& table) {
+  std::ostringstream out;
+  out << to_table(table) << '\n';
+  return out.str();
+}
+
+}  // namespace lookalike

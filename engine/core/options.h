@@ -1,0 +1,57 @@
+// A table of settings (a recipe, or one section of it). Reading a setting names its type, its default and its range in
+// one place; what nobody read is an error that names the nearest known key. `resolved()` is the table with every
+// default filled in.
+#pragma once
+
+#include <initializer_list>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace lookalike {
+
+class Options {
+ public:
+  // `where` begins every message: "recipe.toml: loss". Error unless `table` is a JSON object.
+  Options(nlohmann::json table, std::string where);
+
+  double number(const std::string& key, double fallback, double low = -std::numeric_limits<double>::infinity(),
+                double high = std::numeric_limits<double>::infinity());
+  int64_t integer(const std::string& key, int64_t fallback, int64_t low = 0,
+                  int64_t high = std::numeric_limits<int64_t>::max());
+  bool flag(const std::string& key, bool fallback);
+  // One of `values`; a wrong one is an Error that lists them and names the nearest.
+  std::string choice(const std::string& key, const std::string& fallback, const std::vector<std::string>& values);
+  std::vector<int64_t> integers(const std::string& key, const std::vector<int64_t>& fallback, int64_t low = 1);
+  std::vector<double> numbers(const std::string& key, const std::vector<double>& fallback);
+  // A section; empty where the table has none. Its keys are checked by its own finish().
+  Options section(const std::string& key);
+  void add_section(const std::string& key, const Options& read);
+
+  // Error when the table holds a key that was never read.
+  void finish() const;
+  const nlohmann::json& resolved() const { return resolved_; }
+
+ private:
+  const nlohmann::json* find(const std::string& key);
+  template <class T>
+  T read(const std::string& key, const T& fallback, bool (nlohmann::json::*is)() const noexcept, const char* expected);
+  [[noreturn]] void wrong(const std::string& key, const std::string& expected) const;
+
+  nlohmann::json table_, resolved_ = nlohmann::json::object();
+  std::string where_;
+  std::vector<std::string> known_;
+};
+
+// The word of `words` with the smallest edit distance to `word`.
+std::string nearest(const std::string& word, const std::vector<std::string>& words);
+
+// A TOML file as JSON; syntax errors are Errors with file and line.
+nlohmann::json read_toml(const std::string& path);
+// Sets the dotted `key` (loss.margin) of `table` to a value in TOML syntax; a bare word counts as a string.
+void set_option(nlohmann::json& table, const std::string& assignment);
+std::string to_toml(const nlohmann::json& table);
+
+}  // namespace lookalike
