@@ -1,0 +1,40 @@
+#include "engine/io/input_file.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/core/error.h"
+
+namespace lookalike {
+
+InputFile::InputFile(const std::filesystem::path& path) : path_(path) {
+  // Without O_NONBLOCK the open of a named pipe would wait for a writer.
+  descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  check(descriptor_ >= 0, "cannot read '{}': {}", path.string(), std::strerror(errno));
+  struct stat info;
+  if (fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {
+    close(descriptor_);
+    fail("cannot read '{}': it is not a regular file", path.string());
+  }
+  size_ = info.st_size;
+}
+
+InputFile::~InputFile() {
+  close(descriptor_);
+}
+
+void InputFile::read(int64_t offset, void* to, int64_t bytes) const {
+  for (auto* out = static_cast<char*>(to); bytes > 0;) {
+    const ssize_t got = pread(descriptor_, out, bytes, offset);
+    if (got < 0 && errno == EINTR) continue;
+    check(got >= 0, "cannot read '{}': {}", path_.string(), std::strerror(errno));
+    check(got > 0, "'{}' ends at byte {}, expected {} more bytes", path_.string(), offset, bytes);
+    out += got, offset += got, bytes -= got;
+  }
+}
+
+}  // namespace lookalike
