@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""The PyTorch twin of our training step, timed: same network, loss, optimiser, batch and threads as bench/train_bench.
+
+    train_torch.py siamese_cnn|convnet_bn [--channels-last] [--compile] [--fused] [--seconds S]
+
+Prints one line of JSON. Runs on PyTorch 1.13 (Debian's python3-torch) and on the newest one; data is random and in
+memory, so that nothing but the training step is measured. Steps run until S seconds have passed after the warm-up.
+"""
+import argparse
+import json
+import os
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+SIZE = 64  # images are SIZE x SIZE x 3
+
+
+class SiameseCnn(nn.Module):
+    pairs = 32
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(2),
+            nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2))
+        self.dense = nn.Linear(128 * (SIZE // 4) ** 2, 128)
+
+    def forward(self, images):
+        return F.normalize(self.dense(self.features(images).flatten(1)))
+
+    def loss(self, images):
+        return batch_hard_triplet(self(images), margin=0.5)
+
+    def optimizer(self, **options):
+        return torch.optim.Adam(self.parameters(), lr=1e-3, **options)
+
+
+class ConvnetBn(nn.Module):
+    pairs = 64
+    widths = (32, 32, 64, 64, 128, 128, 128)
+
+    def __init__(self):
+        super().__init__()
+        layers, inputs = [], 3
+        for i, width in enumerate(self.widths, start=1):
+            layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width),
+                       nn.LeakyReLU(0.1, inplace=True)]
+            if i % 2 == 0:
+                layers.append(nn.MaxPool2d(2))
+            inputs = width
+        self.features = nn.Sequential(*layers)
+        self.dense = nn.Linear(inputs, 128)
+
+    def forward(self, images):
+        return F.normalize(self.dense(self.features(images).mean((2, 3))))
+
+    def loss(self, images):
+        left, right = images.chunk(2)  # two passes: batch norm keeps its statistics per view
+        return nt_xent(self(left), self(right), temperature=0.1)
+
+    def optimizer(self, **options):
+        return torch.optim.AdamW(self.parameters(), lr=2e-3, weight_decay=0.05, **options)
+
+
+def batch_hard_triplet(embeddings, margin):
+    """Row i and row N + i are a pair; every row is an anchor, its negative the nearest row of another pair."""
+    n = len(embeddings) // 2
+    squared = (2 - 2 * embeddings @ embeddings.T).clamp(min=1e-12)
+    pair = torch.arange(2 * n, device=embeddings.device) % n
+    nearest = squared.masked_fill(pair[:, None] == pair[None], float("inf")).min(1).values
+    positive = (embeddings - embeddings.roll(n, 0)).pow(2).sum(1).clamp(min=1e-12)
+    return F.relu(positive.sqrt() - nearest.sqrt() + margin).mean()
+
+
+def nt_xent(left, right, temperature):
+    logits = left @ right.T / temperature
+    target = torch.arange(len(logits))
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+MODELS = {"siamese_cnn": SiameseCnn, "convnet_bn": ConvnetBn}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--channels-last", action="store_true", help="NHWC memory format")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the loss (PyTorch 2)")
+    parser.add_argument("--fused", action="store_true", help="the fused optimiser (PyTorch 2)")
+    parser.add_argument("--seconds", type=float, default=5)
+    args = parser.parse_args()
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # its own count can come out as 1 on virtual machines
+    torch.manual_seed(0)
+    model = MODELS[args.model]()
+    layout = torch.channels_last if args.channels_last else torch.contiguous_format
+    model = model.to(memory_format=layout)
+    images = 2 * model.pairs
+    batches = [torch.rand(images, 3, SIZE, SIZE).contiguous(memory_format=layout) for _ in range(4)]
+    optimizer = model.optimizer(**({"fused": True} if args.fused else {}))
+    loss_of = torch.compile(model.loss) if args.compile else model.loss
+
+    def step(i):
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(batches[i % len(batches)])
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    for i in range(3):
+        step(i)
+    steps, times, start = 0, [], time.perf_counter()
+    while (now := time.perf_counter()) - start < args.seconds or steps < 3:
+        loss = step(steps)
+        times.append(time.perf_counter() - now)
+        steps += 1
+    seconds = time.perf_counter() - start
+    print(json.dumps({"model": args.model, "images_per_s": steps * images / seconds,
+                      "best_images_per_s": images / min(times), "steps": steps, "loss": loss,
+                      "torch": torch.__version__, "threads": torch.get_num_threads()}))
+
+
+if __name__ == "__main__":
+    main()
