@@ -1,0 +1,107 @@
+#include "engine/ops/pool2d.h"
+
+#include "kernels/pool2d.h"
+
+namespace lookalike {
+namespace {
+
+Pool2dParams make_params(const char* op, const Variable& x, int64_t size, int64_t stride) {
+  const Shape& shape = x.shape();
+  check(shape.rank() == 4, "{}: x is {}, expected [N, H, W, C]", op, shape.to_string());
+  check(size >= 1 && size <= 16, "{}: size is {}, expected 1 to 16", op, size);
+  check(stride >= 0, "{}: stride is {}, expected at least 1, or 0 for the size", op, stride);
+  check(size <= shape[1] && size <= shape[2], "{}: a {}x{} window does not fit into x {}", op, size, size,
+        shape.to_string());
+  return {.images = shape[0],
+          .height = shape[1],
+          .width = shape[2],
+          .channels = shape[3],
+          .size = size,
+          .stride = stride ? stride : size};
+}
+
+Shape out_shape(const Pool2dParams& p) {
+  return {p.images, p.out_height(), p.out_width(), p.channels};
+}
+
+void check_global(const char* op, const Variable& x) {
+  check(x.shape().rank() == 4 && x.shape()[1] * x.shape()[2] > 0,
+        "{}: x is {}, expected [N, H, W, C] with at least one position", op, x.shape().to_string());
+}
+
+}  // namespace
+
+Variable max_pool2d(const Variable& x, int64_t size, int64_t stride) {
+  const Pool2dParams p = make_params("max_pool2d", x, size, stride);
+  Tensor y(out_shape(p), x.dtype()), argmax;
+  if (will_record({x})) argmax = Tensor(y.shape(), DType::u8);
+  with_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    cpu::max_pool2d_forward(p, x.value().data<T>(), y.data<T>(), argmax.defined() ? argmax.data<uint8_t>() : nullptr);
+  });
+  return Variable::from_op(y, {x}, [p, argmax, shape = x.shape()](const Tensor& dy) -> std::vector<Tensor> {
+    Tensor dx(shape, dy.dtype());
+    with_float(dy.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      cpu::max_pool2d_backward(p, dy.data<T>(), argmax.data<uint8_t>(), dx.data<T>());
+    });
+    return {dx};
+  });
+}
+
+Variable avg_pool2d(const Variable& x, int64_t size, int64_t stride) {
+  const Pool2dParams p = make_params("avg_pool2d", x, size, stride);
+  Tensor y(out_shape(p), x.dtype());
+  with_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    cpu::avg_pool2d_forward(p, x.value().data<T>(), y.data<T>());
+  });
+  return Variable::from_op(y, {x}, [p, shape = x.shape()](const Tensor& dy) -> std::vector<Tensor> {
+    Tensor dx(shape, dy.dtype());
+    with_float(dy.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      cpu::avg_pool2d_backward(p, dy.data<T>(), dx.data<T>());
+    });
+    return {dx};
+  });
+}
+
+Variable global_max_pool(const Variable& x) {
+  check_global("global_max_pool", x);
+  const Shape& shape = x.shape();
+  Tensor y({shape[0], shape[3]}, x.dtype()), argmax(y.shape(), DType::i32);
+  with_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    cpu::global_max_pool_forward(shape[0], shape[1] * shape[2], shape[3], x.value().data<T>(), y.data<T>(),
+                                 argmax.data<int32_t>());
+  });
+  return Variable::from_op(y, {x}, [argmax, shape](const Tensor& dy) -> std::vector<Tensor> {
+    Tensor dx(shape, dy.dtype());
+    with_float(dy.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      cpu::global_max_pool_backward(shape[0], shape[1] * shape[2], shape[3], dy.data<T>(), argmax.data<int32_t>(),
+                                    dx.data<T>());
+    });
+    return {dx};
+  });
+}
+
+Variable global_avg_pool(const Variable& x) {
+  check_global("global_avg_pool", x);
+  const Shape& shape = x.shape();
+  Tensor y({shape[0], shape[3]}, x.dtype());
+  with_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    cpu::global_avg_pool_forward(shape[0], shape[1] * shape[2], shape[3], x.value().data<T>(), y.data<T>());
+  });
+  return Variable::from_op(y, {x}, [shape](const Tensor& dy) -> std::vector<Tensor> {
+    Tensor dx(shape, dy.dtype());
+    with_float(dy.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      cpu::global_avg_pool_backward(shape[0], shape[1] * shape[2], shape[3], dy.data<T>(), dx.data<T>());
+    });
+    return {dx};
+  });
+}
+
+}  // namespace lookalike

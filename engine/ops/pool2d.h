@@ -1,0 +1,16 @@
+#pragma once
+
+#include "engine/autograd/variable.h"
+
+namespace lookalike {
+
+// Pooling of x [N, H, W, C] over size x size windows, without padding: [N, (H - size) / stride + 1, (W - size) / stride
+// + 1, C], rounded down. stride 0 means size: windows side by side. Definitions: kernels/pool2d.h.
+Variable max_pool2d(const Variable& x, int64_t size, int64_t stride = 0);
+Variable avg_pool2d(const Variable& x, int64_t size, int64_t stride = 0);
+
+// Over all positions: [N, H, W, C] -> [N, C].
+Variable global_max_pool(const Variable& x);
+Variable global_avg_pool(const Variable& x);
+
+}  // namespace lookalike

@@ -1,0 +1,14 @@
+#include "kernels/add.h"
+#include "kernels/parallel.h"
+
+namespace lookalike::cpu {
+
+template <class T>
+void add_forward(const T* a, const T* b, T* y, int64_t n) {
+  vector_for(n, [=](int64_t i) { y[i] = a[i] + b[i]; });
+}
+
+template void add_forward(const float*, const float*, float*, int64_t);
+template void add_forward(const double*, const double*, double*, int64_t);
+
+}  // namespace lookalike::cpu

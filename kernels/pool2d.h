@@ -1,0 +1,44 @@
+// Pooling of NHWC activations over square windows: y[n, i, j, c] is the maximum or the mean of x[n, h, w, c] over
+// h in [i * stride, i * stride + size), w likewise. No padding; what no window covers gets no gradient.
+// Global pooling takes all positions of an image as one window.
+#pragma once
+
+#include <cstdint>
+
+namespace lookalike {
+
+struct Pool2dParams {
+  int64_t images, height, width, channels, size, stride;
+
+  int64_t out_height() const { return (height - size) / stride + 1; }
+  int64_t out_width() const { return (width - size) / stride + 1; }
+};
+
+namespace cpu {
+
+// y and argmax [images, out_height, out_width, C] overwritten; argmax is h * size + w within the window (size at most
+// 16), the first one where values are equal. It may be null.
+template <class T>
+void max_pool2d_forward(const Pool2dParams& p, const T* x, T* y, uint8_t* argmax);
+// dx overwritten; overlapping windows add up.
+template <class T>
+void max_pool2d_backward(const Pool2dParams& p, const T* dy, const uint8_t* argmax, T* dx);
+
+template <class T>
+void avg_pool2d_forward(const Pool2dParams& p, const T* x, T* y);
+template <class T>
+void avg_pool2d_backward(const Pool2dParams& p, const T* dy, T* dx);
+
+// x [images, positions, C] -> y [images, C], positions at least 1; argmax is the first position of the maximum.
+template <class T>
+void global_max_pool_forward(int64_t images, int64_t positions, int64_t channels, const T* x, T* y, int32_t* argmax);
+template <class T>
+void global_max_pool_backward(int64_t images, int64_t positions, int64_t channels, const T* dy, const int32_t* argmax,
+                              T* dx);
+template <class T>
+void global_avg_pool_forward(int64_t images, int64_t positions, int64_t channels, const T* x, T* y);
+template <class T>
+void global_avg_pool_backward(int64_t images, int64_t positions, int64_t channels, const T* dy, T* dx);
+
+}  // namespace cpu
+}  // namespace lookalike
