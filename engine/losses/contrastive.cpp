@@ -1,0 +1,55 @@
+#include <algorithm>
+#include <numeric>
+
+#include "engine/core/random.h"
+#include "engine/losses/detail.h"
+
+namespace lookalike {
+
+LossResult contrastive_loss(const Variable& e, std::span<const LabelledPair> pairs, const ContrastiveOptions& options) {
+  check(e.shape().rank() == 2, "contrastive loss of shape {}, expected [M, D]", e.shape().to_string());
+  check(options.margin >= 0, "contrastive loss with margin {}, expected at least 0", options.margin);
+  const int64_t rows = e.shape()[0], d = e.shape()[1], count = static_cast<int64_t>(pairs.size());
+  std::vector<RowPair> indices;
+  std::vector<PairLabel> labels;
+  for (const auto& [i, j, label] : pairs) {
+    check(std::min(i, j) >= 0 && std::max(i, j) < rows, "contrastive loss: pair ({}, {}) of {} rows", i, j, rows);
+    indices.push_back({i, j});
+    labels.push_back(label);
+  }
+
+  const ContrastiveParams params{options.margin, options.half, options.hinge};
+  const double scale = count > 0 ? 1.0 / static_cast<double>(count) : 0;
+  Tensor de = Tensor::zeros(e.shape(), e.dtype()), weights({count}, e.dtype());
+  const DistanceSums sums = with_float(e.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    cpu::pair_distances(e.value().data<T>(), d, indices.data(), count, weights.data<T>());
+    const auto result = cpu::contrastive(params, weights.data<T>(), labels.data(), count, scale, weights.data<T>());
+    cpu::pair_gradients(e.value().data<T>(), d, indices.data(), weights.data<T>(), count, de.data<T>());
+    return result;
+  });
+  const auto similar = static_cast<double>(std::count(labels.begin(), labels.end(), PairLabel::similar));
+  return detail::finish(
+      e, scale * sums.loss, de,
+      {.active_share = scale * static_cast<double>(sums.active),
+       .mean_positive_distance = sums.positive_distance / std::max(1.0, similar),
+       .mean_negative_distance = sums.negative_distance / std::max(1.0, static_cast<double>(count) - similar)});
+}
+
+std::vector<LabelledPair> twin_pairs(int64_t n, uint64_t seed) {
+  std::vector<int32_t> partner(n);
+  std::iota(partner.begin(), partner.end(), 0);
+  // Sattolo's algorithm: a uniformly random permutation of one cycle.
+  Random random(seed, RandomUse::negatives);
+  for (int64_t i = n; i > 1; i--) std::swap(partner[i - 1], partner[random.below(i - 1)]);
+
+  std::vector<LabelledPair> pairs;
+  const auto add = [&](int64_t i, int64_t j, PairLabel label) {
+    pairs.push_back({static_cast<int32_t>(i), static_cast<int32_t>(n + j), label});
+  };
+  for (int64_t i = 0; i < n; i++) add(i, i, PairLabel::similar);
+  for (int64_t i = 0; n > 1 && i < n; i++) add(i, partner[i], PairLabel::dissimilar);
+  return pairs;
+}
+
+}  // namespace lookalike

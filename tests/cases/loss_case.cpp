@@ -1,0 +1,79 @@
+// The losses on embeddings. Random normal rows have neither ties nor pairs on a hinge.
+#include <cmath>
+#include <numeric>
+
+#include "engine/losses/loss.h"
+#include "tests/op_case.h"
+
+namespace lookalike::testing {
+namespace {
+
+std::vector<int32_t> twin_labels(int64_t rows) {
+  std::vector<int32_t> labels(rows);
+  for (int64_t i = 0; i < rows; i++) labels[i] = static_cast<int32_t>(i % (rows / 2));
+  return labels;
+}
+
+const char* const kNegatives[] = {"random", "semi_hard", "batch_hard", "all"};
+
+OpFunction triplet(std::vector<int32_t> labels, TripletOptions options) {
+  return [=](auto& in) { return triplet_loss(in[0], labels, options).loss; };
+}
+
+}  // namespace
+
+static const RegisterOpCases cases([](std::vector<OpCase>& add) {
+  for (int64_t n : {1, 7, 64}) {
+    for (Hinge hinge : {Hinge::distance, Hinge::squared}) {
+      const double margin = n == 64 ? 14 : 3;  // about half of the negatives active
+      add.push_back({.name = fmt::format("contrastive {} pairs, hinge {}", n, static_cast<int>(hinge)),
+                     .inputs = {{2 * n, n == 64 ? 100 : 5}},
+                     .op = [=](auto& in) {
+                       return contrastive_loss(in[0], twin_pairs(n, 3), {margin, n == 7, hinge}).loss;
+                     }});
+    }
+  }
+  for (Negatives negatives : {Negatives::random, Negatives::semi_hard, Negatives::batch_hard, Negatives::all}) {
+    for (bool squared : {false, true}) {
+      const auto name = [&](const char* of) {
+        return fmt::format("triplet {}{}, {}", kNegatives[static_cast<int>(negatives)], squared ? " squared" : "", of);
+      };
+      const TripletOptions options{.margin = 0.7, .squared = squared, .negatives = negatives, .seed = 5};
+      add.push_back({.name = name("2 rows"), .inputs = {{2, 3}}, .op = triplet({0, 0}, options)});
+      add.push_back({.name = name("uneven classes"),
+                     .inputs = {{11, 7}},
+                     .op = triplet({4, -1, 4, 9, 4, 9, 0, -1, 4, 4, 9}, options)});
+      add.push_back({.name = name("twins"), .inputs = {{134, 33}}, .op = triplet(twin_labels(134), options)});
+    }
+  }
+  for (const Shape& shape : {Shape{0, 3}, Shape{2, 4}, Shape{6, 1}, Shape{62, 33}, Shape{226, 37}}) {
+    const double temperature = std::sqrt(static_cast<double>(shape[1]));
+    add.push_back({.name = "nt_xent " + shape.to_string(), .inputs = {shape}, .op = [=](auto& in) {
+                     return nt_xent_loss(in[0], temperature).loss;
+                   }});
+  }
+
+  const int64_t d = 128;
+  for (int64_t rows : {256, 1024, 4096}) {
+    const auto labels = twin_labels(rows);
+    const double products = 2. * static_cast<double>(rows * rows * d);  // flops of all similarities
+    for (Negatives negatives : {Negatives::semi_hard, Negatives::batch_hard}) {
+      add.push_back({.name = fmt::format("triplet {} [{}, {}]", kNegatives[static_cast<int>(negatives)], rows, d),
+                     .inputs = {{rows, d}},
+                     .op = triplet(labels, {.negatives = negatives}),
+                     .bench = true,
+                     .flops = products});
+    }
+    add.push_back({.name = fmt::format("nt_xent [{}, {}]", rows, d),
+                   .inputs = {{rows, d}},
+                   .op = [](auto& in) { return nt_xent_loss(in[0], 10).loss; },
+                   .bench = true,
+                   .flops = products});  // four products of a quarter of the size
+  }
+  add.push_back({.name = "triplet all [1024, 128]",
+                 .inputs = {{1024, d}},
+                 .op = triplet(twin_labels(1024), {.negatives = Negatives::all}),
+                 .bench = true});
+});
+
+}  // namespace lookalike::testing
