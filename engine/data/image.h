@@ -1,0 +1,37 @@
+// Image files to pixels and back. Decoding trusts nothing that a file claims: JPEG and PNG only, the number of pixels
+// capped, and a file that ends early or fails its own checksums is an Error, where decoders would return half a
+// picture.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lookalike {
+
+// Rows from the top, pixels from the left, channels interleaved: 1 (grey) or 3 (red, green, blue).
+struct Image {
+  int64_t height = 0, width = 0, channels = 0;
+  std::vector<uint8_t> pixels;
+};
+
+// A picture of more pixels than this is refused before it is decoded.
+constexpr int64_t kMaxPixels = int64_t{1} << 26;
+
+// `bytes` is the content of a JPEG or PNG file, `name` what messages call it. Transparency is laid on white, 16-bit
+// samples keep their upper byte, colour becomes grey by its luma (and the other way round by repetition) where
+// `channels` asks for it. Error naming the file and what was expected.
+Image decode_image(std::string_view bytes, int64_t channels, const std::string& name);
+Image read_image(const std::string& path, int64_t channels);
+
+// Stretches to height x width with an antialiased triangle filter: linear interpolation that, where it shrinks, widens
+// to the pixels it must average.
+Image resize(const Image& image, int64_t height, int64_t width);
+
+// Red, green, blue and alpha, laid on white; `pixels` holds height * width * 4 values, premultiplied or not.
+Image on_white(const uint8_t* pixels, int64_t height, int64_t width, bool premultiplied);
+
+std::string encode_png(const Image& image);
+
+}  // namespace lookalike

@@ -1,0 +1,174 @@
+#include "engine/data/loader.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "engine/core/error.h"
+#include "kernels/parallel.h"
+
+namespace lookalike {
+
+ImageStore::ImageStore(std::span<const std::string> files, const Preprocess& preprocess, OnCorrupt on_corrupt)
+    : preprocess_(preprocess), pixels_(files.size() * preprocess.image_size()), errors_(files.size()) {
+  cpu::parallel_for(std::ssize(files), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      try {
+        const Image image = prepare_image(files[i], preprocess_);
+        std::copy(image.pixels.begin(), image.pixels.end(), pixels_.begin() + i * preprocess_.image_size());
+      } catch (const std::exception& error) {
+        errors_[i] = error.what();
+      }
+    }
+  });
+  if (on_corrupt == OnCorrupt::stop)
+    for (const std::string& error : errors_) check(error.empty(), "{}", error);
+}
+
+Tensor ImageStore::batch(std::span<const int64_t> images) const {
+  Tensor result({std::ssize(images), preprocess_.height, preprocess_.width, preprocess_.channels});
+  float* out = result.data<float>();
+  cpu::parallel_for(std::ssize(images), 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) normalize(preprocess_, pixels(images[i]), out + i * preprocess_.image_size());
+  });
+  return result;
+}
+
+Tensor load_images(std::span<const std::string> files, const Preprocess& preprocess) {
+  std::vector<int64_t> all(files.size());
+  std::iota(all.begin(), all.end(), 0);
+  return ImageStore(files, preprocess).batch(all);
+}
+
+PairData load_pairs(const std::string& folder, const std::string& csv, const Preprocess& preprocess,
+                    OnCorrupt on_corrupt) {
+  const ImageFolder left(folder + "/left"), right(folder + "/right");
+  PairData data;
+  const auto pairs = read_pairs(csv);
+  std::vector<std::string> files;
+  for (const Pair& pair : pairs) {
+    const std::string where = fmt::format("{}:{}", csv, pair.line);
+    files.push_back(left.find(pair.left, where));
+    files.push_back(right.find(pair.right, where));
+  }
+  data.images = ImageStore(files, preprocess, on_corrupt);
+  for (int64_t i = 0; i < std::ssize(pairs); i++) {
+    bool whole = true;
+    for (const int64_t image : {2 * i, 2 * i + 1}) {
+      if (data.images.error(image).empty()) continue;
+      data.skipped.push_back(data.images.error(image));
+      whole = false;
+    }
+    if (!whole) continue;
+    data.pairs.push_back(pairs[i]);
+    data.samples.push_back({2 * i, 2 * i + 1});
+  }
+  check(!data.pairs.empty(), "{}: no pair is left, each has an image that can't be read", csv);
+  return data;
+}
+
+std::vector<std::string> check_pairs(const std::string& folder) {
+  std::vector<std::string> problems;
+  const auto note = [&](const auto& attempt) {
+    try {
+      attempt();
+    } catch (const Error& error) {
+      problems.push_back(error.what());
+    }
+  };
+  std::vector<Pair> pairs;
+  const std::string csv = folder + "/pairs.csv";
+  note([&] { pairs = read_pairs(csv); });
+  for (const bool is_left : {true, false}) {
+    note([&] {
+      const ImageFolder images(folder + (is_left ? "/left" : "/right"));
+      for (const Pair& pair : pairs)
+        note([&] { images.find(is_left ? pair.left : pair.right, fmt::format("{}:{}", csv, pair.line)); });
+      const auto files = images.files();
+      std::vector<std::string> errors(files.size());
+      cpu::parallel_for(std::ssize(files), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+          try {
+            read_image(files[i], 3);
+          } catch (const std::exception& error) {
+            errors[i] = error.what();
+          }
+        }
+      });
+      for (std::string& error : errors)
+        if (!error.empty()) problems.push_back(std::move(error));
+    });
+  }
+  return problems;
+}
+
+PairLoader::PairLoader(const PairData& data, int64_t batch_size, const Augmentation& augmentation, uint64_t seed,
+                       int64_t epoch, int64_t step)
+    : data_(data),
+      batch_size_(std::min(batch_size, std::ssize(data.samples))),
+      seed_(seed),
+      epoch_(epoch),
+      step_(step),
+      augmenter_(augmentation, data.images.preprocess()) {
+  check(batch_size_ >= 1, "a batch of {} out of {} pairs", batch_size, data.samples.size());
+  check(step >= 0 && step < steps_per_epoch(), "step {} of an epoch of {}", step, steps_per_epoch());
+  thread_ = std::thread([this] { work(); });
+}
+
+PairLoader::~PairLoader() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+Batch PairLoader::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !ready_.empty() || error_; });
+  if (ready_.empty()) std::rethrow_exception(error_);
+  Batch batch = std::move(ready_.front());
+  ready_.pop_front();
+  changed_.notify_all();
+  return batch;
+}
+
+void PairLoader::work() try {
+  for (;;) {
+    Batch batch = make(epoch_, step_);
+    if (++step_ == steps_per_epoch()) epoch_++, step_ = 0;
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ready_.size() < kAhead || stop_; });
+    if (stop_) return;
+    ready_.push_back(std::move(batch));
+    changed_.notify_all();
+  }
+} catch (...) {
+  std::lock_guard lock(mutex_);
+  error_ = std::current_exception();
+  changed_.notify_all();
+}
+
+Batch PairLoader::make(int64_t epoch, int64_t step) {
+  if (order_epoch_ != epoch) {
+    order_.resize(data_.samples.size());
+    std::iota(order_.begin(), order_.end(), 0);
+    Random(seed_, RandomUse::shuffle, epoch).shuffle(std::span(order_));
+    order_epoch_ = epoch;
+  }
+  const Preprocess& preprocess = data_.images.preprocess();
+  Batch batch{epoch,
+              step,
+              Tensor({2 * batch_size_, preprocess.height, preprocess.width, preprocess.channels}),
+              {order_.begin() + step * batch_size_, order_.begin() + (step + 1) * batch_size_}};
+  float* out = batch.images.data<float>();
+  for (int view = 0; view < 2; view++)
+    for (const int64_t sample : batch.samples) {
+      augmenter_.apply(data_.images.pixels(data_.samples[sample][view]),
+                       Random(seed_, RandomUse::augment, epoch, 2 * sample + view), out);
+      out += preprocess.image_size();
+    }
+  return batch;
+}
+
+}  // namespace lookalike

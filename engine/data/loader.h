@@ -1,0 +1,110 @@
+// From image files to the batches a network sees. Images are decoded once and kept at the network's size with 8 bits a
+// value; a thread augments and normalises batches ahead of the training step.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/core/tensor.h"
+#include "engine/data/augment.h"
+#include "engine/data/pairs.h"
+#include "engine/data/preprocess.h"
+
+namespace lookalike {
+
+enum class OnCorrupt { stop, skip };
+
+// Decoded images, height * width * channels bytes each.
+class ImageStore {
+ public:
+  ImageStore() = default;
+  // Decodes on all cores. Throws the Error of the first file that can't be read, or, with `skip`, goes on and keeps it.
+  ImageStore(std::span<const std::string> files, const Preprocess& preprocess, OnCorrupt on_corrupt = OnCorrupt::stop);
+
+  const Preprocess& preprocess() const { return preprocess_; }
+  int64_t size() const { return std::ssize(errors_); }
+  const uint8_t* pixels(int64_t image) const { return pixels_.data() + image * preprocess_.image_size(); }
+  // Why this image could not be read; empty where it could.
+  const std::string& error(int64_t image) const { return errors_[image]; }
+  // These images, normalised: [images.size(), height, width, channels] of float.
+  Tensor batch(std::span<const int64_t> images) const;
+
+ private:
+  Preprocess preprocess_;
+  std::vector<uint8_t> pixels_;
+  std::vector<std::string> errors_;
+};
+
+// The files, decoded and normalised: [files.size(), height, width, channels] of float.
+Tensor load_images(std::span<const std::string> files, const Preprocess& preprocess);
+
+// Training samples, each a pair of images of the store.
+struct PairData {
+  std::vector<Pair> pairs;
+  ImageStore images;
+  std::vector<std::array<int64_t, 2>> samples;  // left and right image of each of `pairs`
+  std::vector<std::string> skipped;             // a line for each image that could not be read
+};
+
+// The pairs of `csv`, whose images lie in `folder`/left and `folder`/right. With `skip`, pairs with a damaged image are
+// left out.
+PairData load_pairs(const std::string& folder, const std::string& csv, const Preprocess& preprocess,
+                    OnCorrupt on_corrupt = OnCorrupt::stop);
+
+// Everything wrong with a pairs folder, a line each: the CSV file, names without image, images that can't be read.
+std::vector<std::string> check_pairs(const std::string& folder);
+
+struct Batch {
+  int64_t epoch, step;
+  Tensor images;                 // [2N, height, width, channels]: N left ones, then their partners
+  std::vector<int64_t> samples;  // N, indices into the data set
+};
+
+// Endless batches of pairs, in a new order each epoch. A batch depends on (seed, epoch, step) alone, so training that
+// goes on from any position sees what it would have seen. What is left over at the end of an epoch, less than a batch,
+// is dropped; a set smaller than a batch is one batch.
+class PairLoader {
+ public:
+  // `data` must outlive the loader. Error when it has no pair.
+  PairLoader(const PairData& data, int64_t batch_size, const Augmentation& augmentation, uint64_t seed,
+             int64_t epoch = 0, int64_t step = 0);
+  ~PairLoader();
+  PairLoader(const PairLoader&) = delete;
+  PairLoader& operator=(const PairLoader&) = delete;
+
+  int64_t batch_size() const { return batch_size_; }
+  int64_t steps_per_epoch() const { return std::ssize(data_.samples) / batch_size_; }
+  // The batch of the current position, which moves on. Throws what went wrong while it was made.
+  Batch next();
+
+ private:
+  void work();
+  Batch make(int64_t epoch, int64_t step);
+
+  static constexpr size_t kAhead = 2;
+
+  const PairData& data_;
+  int64_t batch_size_;
+  uint64_t seed_;
+  int64_t epoch_, step_;
+  Augmenter augmenter_;
+  std::vector<int64_t> order_;
+  int64_t order_epoch_ = -1;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Batch> ready_;
+  std::exception_ptr error_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace lookalike

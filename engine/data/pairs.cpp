@@ -1,0 +1,224 @@
+#include "engine/data/pairs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "engine/core/error.h"
+#include "engine/core/random.h"
+#include "engine/data/csv.h"
+
+namespace lookalike {
+namespace {
+
+// The rows below the header, which must be there; `expected` describes it.
+std::vector<CsvRow> read_table(const std::string& csv, bool (*is_header)(const std::vector<std::string>&),
+                               const char* expected) {
+  auto rows = read_csv(csv);
+  check(!rows.empty(), "{}: the file is empty, expected the header {}", csv, expected);
+  check(is_header(rows[0].cells), "{}:{}: the header is '{}', expected {}", csv, rows[0].line,
+        fmt::join(rows[0].cells, ","), expected);
+  check(rows.size() > 1, "{}: nothing below the header", csv);
+  const size_t width = rows[0].cells.size();
+  rows.erase(rows.begin());
+  for (const CsvRow& row : rows) {
+    check(row.cells.size() == width, "{}:{}: {} cells, expected {}", csv, row.line, row.cells.size(), width);
+    for (const std::string& cell : row.cells) check(!cell.empty(), "{}:{}: an empty name", csv, row.line);
+  }
+  return rows;
+}
+
+// Remembers names and the lines they came from; a second time is an Error.
+class Unique {
+ public:
+  Unique(const std::string& csv, const char* side) : csv_(csv), side_(side) {}
+  void add(const std::string& name, int64_t line) {
+    const auto [first, fresh] = lines_.try_emplace(name, line);
+    check(fresh, "{}:{}: {} image '{}' is already in line {}, expected each once", csv_, line, side_, name,
+          first->second);
+  }
+
+ private:
+  std::string csv_;
+  const char* side_;
+  std::map<std::string, int64_t> lines_;
+};
+
+bool is_pairs_header(const std::vector<std::string>& cells) {
+  return cells == std::vector<std::string>{"left", "right"};
+}
+
+bool is_candidates_header(const std::vector<std::string>& cells) {
+  if (cells.size() < 3 || cells[0] != "left") return false;
+  for (size_t i = 1; i < cells.size(); i++)
+    if (cells[i] != fmt::format("c{}", i - 1)) return false;
+  return true;
+}
+
+struct Hash {
+  uint64_t value = 0xCBF29CE484222325;
+  void add(const std::string& name) {
+    for (const char c : name) add(static_cast<uint8_t>(c));
+    add(uint8_t{0});  // ends the name: {"ab", "c"} is not {"a", "bc"}
+  }
+  void add(uint8_t byte) { value = (value ^ byte) * 0x100000001B3; }
+  std::string hex() const { return fmt::format("{:016x}", value); }
+};
+
+}  // namespace
+
+std::vector<Pair> read_pairs(const std::string& csv) {
+  std::vector<Pair> pairs;
+  Unique left(csv, "left"), right(csv, "right");
+  for (CsvRow& row : read_table(csv, is_pairs_header, "left,right")) {
+    left.add(row.cells[0], row.line);
+    right.add(row.cells[1], row.line);
+    pairs.push_back({std::move(row.cells[0]), std::move(row.cells[1]), row.line});
+  }
+  return pairs;
+}
+
+void write_pairs(const std::string& csv, std::span<const Pair> pairs) {
+  std::vector<std::vector<std::string>> rows{{"left", "right"}};
+  for (const Pair& pair : pairs) rows.push_back({pair.left, pair.right});
+  write_csv(csv, rows);
+}
+
+Split split_pairs(std::span<const Pair> pairs, const std::array<double, 3>& ratios, uint64_t seed) {
+  const double total = ratios[0] + ratios[1] + ratios[2];
+  for (const double ratio : ratios)
+    check(ratio >= 0 && std::isfinite(total) && total > 0, "ratios {}: expected three numbers, none negative",
+          fmt::join(ratios, ","));
+  const int64_t n = std::ssize(pairs);
+  const int64_t validation = std::llround(n * ratios[1] / total);
+  const int64_t test = std::min<int64_t>(std::llround(n * ratios[2] / total), n - validation);
+  const std::array<int64_t, 3> sizes{n - validation - test, validation, test};
+  for (int part = 0; part < 3; part++)
+    check(sizes[part] > 0 || ratios[part] == 0, "{} pairs are too few to split {}: a part would be empty", n,
+          fmt::join(ratios, ","));
+
+  std::vector<int64_t> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  Random(seed, RandomUse::split).shuffle(std::span(order));
+  Split split;
+  int64_t at = 0;
+  for (int part = 0; part < 3; part++) {
+    std::sort(order.begin() + at, order.begin() + at + sizes[part]);
+    auto& to = part == 0 ? split.train : part == 1 ? split.validation : split.test;
+    for (const int64_t end = at + sizes[part]; at < end; at++) to.push_back(pairs[order[at]]);
+  }
+  return split;
+}
+
+Candidates make_candidates(std::span<const Pair> pairs, int64_t count, uint64_t seed) {
+  const int64_t n = std::ssize(pairs);
+  check(count >= 2 && count <= n, "{} candidates for {} pairs, expected from 2 to the number of pairs", count, n);
+  Candidates result;
+  for (int64_t query = 0; query < n; query++) {
+    Random random(seed, RandomUse::candidates, query);
+    // Floyd's sampling of count - 1 among the n - 1 other pairs, which are numbered without the query.
+    std::vector<int64_t> chosen{query};
+    for (int64_t last = n - count; last < n - 1; last++) {
+      const auto other = [&](int64_t i) { return i < query ? i : i + 1; };
+      const int64_t drawn = other(random.below(last + 1));
+      const bool taken = std::find(chosen.begin(), chosen.end(), drawn) != chosen.end();
+      chosen.push_back(taken ? other(last) : drawn);
+    }
+    random.shuffle(std::span(chosen));
+    result.left.push_back(pairs[query].left);
+    auto& names = result.right.emplace_back();
+    for (const int64_t pair : chosen) names.push_back(pairs[pair].right);
+  }
+  return result;
+}
+
+Candidates read_candidates(const std::string& csv) {
+  Candidates result;
+  Unique left(csv, "left");
+  for (CsvRow& row : read_table(csv, is_candidates_header, "left,c0,c1,... (two candidates or more)")) {
+    left.add(row.cells[0], row.line);
+    result.left.push_back(std::move(row.cells[0]));
+    row.cells.erase(row.cells.begin());
+    Unique right(csv, "right");
+    for (const std::string& name : row.cells) right.add(name, row.line);
+    result.right.push_back(std::move(row.cells));
+    result.lines.push_back(row.line);
+  }
+  return result;
+}
+
+void write_candidates(const std::string& csv, const Candidates& candidates) {
+  std::vector<std::vector<std::string>> rows{{"left"}};
+  for (size_t i = 0; i < candidates.right.at(0).size(); i++) rows[0].push_back(fmt::format("c{}", i));
+  for (size_t i = 0; i < candidates.left.size(); i++) {
+    rows.push_back({candidates.left[i]});
+    rows.back().insert(rows.back().end(), candidates.right[i].begin(), candidates.right[i].end());
+  }
+  write_csv(csv, rows);
+}
+
+std::vector<int64_t> places_of_truth(const Candidates& candidates, std::span<const Pair> truth,
+                                     const std::string& csv) {
+  std::map<std::string, std::string> partner;
+  for (const Pair& pair : truth) partner[pair.left] = pair.right;
+  std::vector<int64_t> places;
+  for (size_t i = 0; i < candidates.left.size(); i++) {
+    const auto where = [&] {
+      return i < candidates.lines.size() ? fmt::format("{}:{}", csv, candidates.lines[i]) : csv;
+    };
+    const auto found = partner.find(candidates.left[i]);
+    check(found != partner.end(), "{}: the truth says nothing of left image '{}'", where(), candidates.left[i]);
+    const auto& names = candidates.right[i];
+    const auto place = std::find(names.begin(), names.end(), found->second);
+    check(place != names.end(), "{}: the true partner '{}' of '{}' is not among the candidates", where(), found->second,
+          candidates.left[i]);
+    places.push_back(place - names.begin());
+  }
+  return places;
+}
+
+std::string content_hash(std::span<const Pair> pairs) {
+  Hash hash;
+  for (const Pair& pair : pairs) hash.add(pair.left), hash.add(pair.right);
+  return hash.hex();
+}
+
+std::string content_hash(const Candidates& candidates) {
+  Hash hash;
+  for (size_t i = 0; i < candidates.left.size(); i++) {
+    hash.add(candidates.left[i]);
+    for (const std::string& name : candidates.right[i]) hash.add(name);
+  }
+  return hash.hex();
+}
+
+ImageFolder::ImageFolder(const std::string& path) : path_(path) {
+  check(std::filesystem::is_directory(path), "{}: no such folder, expected one with images", path);
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    if (!entry.is_regular_file()) continue;
+    const std::string file = entry.path().filename(), stem = entry.path().stem();
+    by_name_[file].push_back(file);
+    if (stem != file) by_name_[stem].push_back(file);
+  }
+}
+
+std::string ImageFolder::find(const std::string& name, const std::string& where) const {
+  const auto found = by_name_.find(name);
+  check(found != by_name_.end(), "{}: no image '{}' in {}", where, name, path_);
+  // A whole name wins over a stem: "a.png" beside "a.png.jpg".
+  const auto& files = found->second;
+  if (std::find(files.begin(), files.end(), name) != files.end()) return path_ + "/" + name;
+  check(files.size() == 1, "{}: '{}' in {} is '{}' or '{}', expected a name with its extension", where, name, path_,
+        files[0], files.back());
+  return path_ + "/" + files[0];
+}
+
+std::vector<std::string> ImageFolder::files() const {
+  std::vector<std::string> result;
+  for (const auto& [name, files] : by_name_)
+    if (std::find(files.begin(), files.end(), name) != files.end()) result.push_back(path_ + "/" + name);
+  return result;
+}
+
+}  // namespace lookalike

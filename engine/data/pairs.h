@@ -1,0 +1,70 @@
+// The `pairs` layout: a folder with left/, right/ and pairs.csv, whose header is `left,right` and whose rows name two
+// images that belong together, with or without their extension. Every image is in one pair at most, so any other pair
+// is a negative. Splits are files of the same form; candidate lists rank N right images for each left one, CSV
+// `left,c0,...,cN-1` (the form of the Totally-Looks-Like course data). Both are made from a seed and carry a hash.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lookalike {
+
+struct Pair {
+  std::string left, right;
+  int64_t line = 0;  // in the file it was read from
+};
+
+// Error with file and line: a wrong header, a row without exactly two names, a name twice on one side, no pair at all.
+std::vector<Pair> read_pairs(const std::string& csv);
+void write_pairs(const std::string& csv, std::span<const Pair> pairs);
+
+struct Split {
+  std::vector<Pair> train, validation, test;
+};
+
+// Shuffles with the seed, then cuts: validation and test get their share of `ratios` (train, validation, test; any
+// positive scale) rounded to the nearest, train the rest. Each keeps the order of the file. Error when a part with a
+// share would be empty.
+Split split_pairs(std::span<const Pair> pairs, const std::array<double, 3>& ratios, uint64_t seed);
+
+struct Candidates {
+  std::vector<std::string> left;
+  std::vector<std::vector<std::string>> right;  // as many for each left one
+  std::vector<int64_t> lines;                   // in the file they were read from
+};
+
+// For each pair its own right image among count - 1 others, drawn without replacement from the other pairs, in random
+// order. Error unless 2 <= count <= number of pairs.
+Candidates make_candidates(std::span<const Pair> pairs, int64_t count, uint64_t seed);
+Candidates read_candidates(const std::string& csv);
+void write_candidates(const std::string& csv, const Candidates& candidates);
+
+// The place of each query's true partner among its candidates. Error when `truth` lacks a left name of `candidates`
+// or its partner is no candidate; `csv` names the candidates in messages.
+std::vector<int64_t> places_of_truth(const Candidates& candidates, std::span<const Pair> truth, const std::string& csv);
+
+// 16 hexadecimal digits (FNV-1a, 64 bits) of the names in their order: equal exactly when the lists are, up to chance.
+std::string content_hash(std::span<const Pair> pairs);
+std::string content_hash(const Candidates& candidates);
+
+// The images of one folder by name, with or without extension.
+class ImageFolder {
+ public:
+  // Error when `path` is not a folder.
+  explicit ImageFolder(const std::string& path);
+  // The file of that name; `where` (file and line) begins the Error when there is none, or when a name without
+  // extension fits two.
+  std::string find(const std::string& name, const std::string& where) const;
+  // Every file of the folder, sorted.
+  std::vector<std::string> files() const;
+
+ private:
+  std::string path_;
+  std::map<std::string, std::vector<std::string>> by_name_;  // whole name or stem -> file names
+};
+
+}  // namespace lookalike
