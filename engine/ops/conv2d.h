@@ -1,0 +1,17 @@
+#pragma once
+
+#include "engine/autograd/variable.h"
+#include "kernels/activation.h"
+
+namespace lookalike {
+
+struct Conv2dOptions {
+  int64_t stride = 1, padding = 0;
+  Activation activation;
+  int64_t max_pool = 1;  // 2: 2x2 max pooling, stride 2, of the activated output
+};
+
+// x [N,H,W,C], w [K,R,S,C], bias [K] or undefined -> [N,H',W',K]. Definition: kernels/conv2d.h.
+Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options = {});
+
+}  // namespace lookalike

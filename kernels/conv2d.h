@@ -1,0 +1,45 @@
+// Convolution in NHWC with KRSC weights, bias, activation and 2x2 max pooling:
+//   z[n,p,q,k] = f(bias[k] + sum over r,s,c of x[n, p * stride + r - pad_top, q * stride + s - pad_left, c] *
+//   w[k,r,s,c]) y          = z, or with pool == 2 the maximum over windows of 2x2 side by side (odd sizes round down)
+//   and `argmax`, 0..3, its place in
+//                the window, row by row; ties go to the first
+// Outside of the image x is 0. f has a gradient that follows from y (activation.h); with pooling it must be none, relu
+// or leaky_relu.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/activation.h"
+
+namespace lookalike {
+
+struct Conv2dParams {
+  int64_t batch, in_h, in_w, in_c, out_c, kernel_h, kernel_w;
+  int64_t stride = 1;
+  int64_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  Activation activation;
+  int64_t pool = 1;  // 1 or 2
+
+  // Before pooling.
+  int64_t out_h() const { return (in_h + pad_top + pad_bottom - kernel_h) / stride + 1; }
+  int64_t out_w() const { return (in_w + pad_left + pad_right - kernel_w) / stride + 1; }
+  // Of y.
+  int64_t y_h() const { return out_h() / pool; }
+  int64_t y_w() const { return out_w() / pool; }
+};
+
+namespace cpu {
+
+// y[batch, y_h, y_w, out_c] and, with pooling, argmax of the same shape overwritten; bias may be null.
+template <class T>
+void conv2d_forward(const Conv2dParams& p, const T* x, const T* w, const T* bias, T* y, uint8_t* argmax);
+// dx[batch, in_h, in_w, in_c] overwritten.
+template <class T>
+void conv2d_backward_data(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, const T* w, T* dx);
+// dw[out_c, kernel_h, kernel_w, in_c] and dbias[out_c] overwritten; dbias may be null.
+template <class T>
+void conv2d_backward_weights(const Conv2dParams& p, const T* x, const T* dy, const T* y, const uint8_t* argmax, T* dw,
+                             T* dbias);
+
+}  // namespace cpu
+}  // namespace lookalike
