@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+"""Golden values: what PyTorch computes for our ops, losses, optimisers and networks. README.md tells how to run it.
+
+Inputs are rounded to float, so that float and double runs start from the same numbers; everything is computed in
+double. Tensors lie in our layouts: activations NHWC, convolution weights KRSC, linear weights [out, in].
+"""
+import json
+import pathlib
+import struct
+
+import torch
+from torch.nn import functional as F
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def write_safetensors(name, tensors):
+    """Inputs that floats hold are stored as floats, everything else as doubles."""
+    header, data = {}, b""
+    for key, tensor in tensors.items():
+        values = tensor.detach().contiguous().numpy()
+        if tensor.dtype == torch.float64 and (values.astype("float32") == values).all():
+            values = values.astype("float32")
+        kind = {"float32": "F32", "float64": "F64", "int32": "I32"}[str(values.dtype)]
+        header[key] = {"dtype": kind, "shape": list(values.shape), "data_offsets": [len(data), len(data) + values.nbytes]}
+        data += values.tobytes()
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    (HERE / f"{name}.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def random(*shape, scale=1.0, shift=0.0):
+    """Normal numbers that a float can hold."""
+    return (torch.randn(*shape) * scale + shift).float().double()
+
+
+def run_case(tensors, name, function, **inputs):
+    """Stores the inputs of y = function(*inputs), y, a random dy (1 where y is a scalar) and the gradients d<input>."""
+    leaves = {key: value.clone().requires_grad_() for key, value in inputs.items()}
+    y = function(*leaves.values())
+    dy = random(*y.shape) if y.dim() else torch.ones((), dtype=y.dtype)
+    y.backward(dy)
+    stored = {**inputs, "y": y, "dy": dy, **{f"d{key}": leaf.grad for key, leaf in leaves.items()}}
+    tensors.update({f"{name}.{key}": value for key, value in stored.items()})
+
+
+def nchw(x):
+    return x.permute(0, 3, 1, 2)
+
+
+def nhwc(x):
+    return x.permute(0, 2, 3, 1)
+
+
+def conv2d(x, weight, bias=None, stride=1, padding=0):
+    return nhwc(F.conv2d(nchw(x), nchw(weight), bias, stride, padding))
+
+
+def max_pool(x, size=2, stride=2):
+    return nhwc(F.max_pool2d(nchw(x), size, stride))
+
+
+def batch_norm(x, gamma, beta, running_mean, running_variance, training):
+    """Each view normalised by itself, one after the other; the running averages change in place."""
+    channels_second = nchw if x.dim() == 4 else lambda v: v
+    views = x.chunk(2) if training else [x]
+    ys = [F.batch_norm(channels_second(v), running_mean, running_variance, gamma, beta, training, 0.1, 1e-5)
+          for v in views]
+    y = torch.cat(ys)
+    return nhwc(y) if x.dim() == 4 else y
+
+
+def make_ops():
+    tensors = {}
+    convolutions = {  # name: (x, weight, has bias, stride, padding)
+        "conv2d_5x5": ((2, 7, 6, 3), (5, 5, 5, 3), True, 1, 2),
+        "conv2d_3x3": ((2, 6, 5, 5), (4, 3, 3, 5), False, 1, 1),
+        "conv2d_stride": ((2, 9, 8, 3), (6, 3, 3, 3), True, 2, 1),
+        "conv2d_4x2": ((1, 8, 9, 2), (3, 4, 2, 2), True, 3, 1),
+        "conv2d_1x1": ((2, 3, 4, 1), (2, 1, 1, 1), True, 1, 0),
+    }
+    for name, (x, weight, has_bias, stride, padding) in convolutions.items():
+        inputs = dict(x=random(*x), weight=random(*weight))
+        if has_bias:
+            inputs["bias"] = random(weight[0])
+        run_case(tensors, name, lambda x, weight, bias=None: conv2d(x, weight, bias, stride, padding), **inputs)
+    run_case(tensors, "conv2d_relu_pool", lambda *v: max_pool(F.relu(conv2d(*v, padding=1))),
+             x=random(2, 5, 6, 3), weight=random(4, 3, 3, 3), bias=random(4))
+
+    image = random(2, 5, 7, 3)
+    run_case(tensors, "max_pool2d", max_pool, x=image)
+    run_case(tensors, "max_pool2d_overlapping", lambda x: max_pool(x, 3, 2), x=image)
+    run_case(tensors, "avg_pool2d", lambda x: nhwc(F.avg_pool2d(nchw(x), 2)), x=image)
+    run_case(tensors, "global_avg_pool", lambda x: x.mean((1, 2)), x=image)
+    run_case(tensors, "global_max_pool", lambda x: x.amax((1, 2)), x=image)
+    run_case(tensors, "linear", F.linear, x=random(5, 7), weight=random(3, 7), bias=random(3))
+    run_case(tensors, "linear_no_bias", F.linear, x=random(4, 6), weight=random(9, 6))
+    for name, shape in {"batch_norm1d": (6, 4), "batch_norm2d": (4, 3, 2, 5)}.items():
+        inputs = dict(x=random(*shape, scale=2, shift=1), gamma=random(shape[-1]), beta=random(shape[-1]))
+        before = [random(shape[-1]), random(shape[-1]).abs() + 0.5]
+        for mode in ("training", "eval"):
+            mean, variance = (v.float().double() for v in before)
+            key = f"{name}_{mode}"
+            tensors.update({f"{key}.mean": mean.clone(), f"{key}.variance": variance.clone()})
+            run_case(tensors, key, lambda *v: batch_norm(*v, mean, variance, mode == "training"), **inputs)
+            tensors.update({f"{key}.mean_after": mean, f"{key}.variance_after": variance})
+    run_case(tensors, "relu", F.relu, x=random(3, 31))
+    run_case(tensors, "leaky_relu", lambda x: F.leaky_relu(x, 0.1), x=random(3, 31))
+    run_case(tensors, "sigmoid", torch.sigmoid, x=random(3, 31, scale=4))
+    run_case(tensors, "add", torch.add, a=random(3, 5), b=random(3, 5))
+    run_case(tensors, "l2_normalize", F.normalize, x=random(5, 7))
+    write_safetensors("ops", tensors)
+
+
+def distances(e):
+    """All D = ||e_i - e_j||, with a defined gradient (zero) at D = 0."""
+    squared = (e[:, None] - e[None]).pow(2).sum(-1)
+    return torch.where(squared > 0, squared.clamp(min=1e-300).sqrt(), squared)
+
+
+def contrastive(e, pairs, margin, half, squared_hinge):
+    """pairs: rows of (i, j, similar)."""
+    i, j, similar = pairs.long().T
+    d = distances(e)[i, j]
+    hinge = F.relu(margin**2 - d**2) if squared_hinge else F.relu(margin - d) ** 2
+    return torch.where(similar == 1, d**2, hinge).mean() * (0.5 if half else 1)
+
+
+def triplets(d, labels, negatives):
+    """The triplets (anchor, positive, negative) that mining picks by the distances d."""
+    rows = range(len(labels))
+    for a in rows:
+        positives = [p for p in rows if p != a and labels[p] == labels[a]]
+        others = sorted((n for n in rows if labels[n] != labels[a]), key=lambda n: d[a, n])
+        if not positives or not others:
+            continue
+        if negatives == "batch_hard":
+            yield a, max(positives, key=lambda p: d[a, p]), others[0]
+        for p in positives if negatives != "batch_hard" else []:
+            if negatives == "semi_hard":
+                yield a, p, next((n for n in others if d[a, n] > d[a, p]), others[-1])
+            if negatives == "all":
+                yield from ((a, p, n) for n in others)
+
+
+def triplet(e, labels, negatives, margin, squared):
+    d = distances(e)
+    chosen = torch.tensor(list(triplets(d.detach(), labels.tolist(), negatives)))
+    if squared:
+        d = d**2
+    a, p, n = chosen.T
+    return F.relu(d[a, p] - d[a, n] + margin).mean()
+
+
+def nt_xent(e, temperature):
+    a, b = e.chunk(2)
+    logits = a @ b.T / temperature
+    target = torch.arange(len(logits))
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def make_losses():
+    tensors = {}
+    n, dimensions = 8, 6
+    # Partners near each other, so that some triplets are active and some are not; rows of length 1.
+    centre = torch.randn(n, dimensions)
+    e = F.normalize(torch.cat([centre, centre]) + 0.5 * torch.randn(2 * n, dimensions)).float().double()
+    labels = torch.tensor([0, 1, 2, 3, 4, 5, 5, 6] * 2, dtype=torch.int32)  # a class of four, and of two
+    pairs = torch.tensor([(i, n + i, 1) for i in range(n)] + [(i, n + (i + 3) % n, 0) for i in range(n)] +
+                         [(2, 2, 1), (3, 0, 0)], dtype=torch.int32)
+    tensors.update({"labels": labels, "pairs": pairs})
+    for half in (False, True):
+        for squared_hinge in (False, True):
+            name = "contrastive" + ("_half" if half else "") + ("_squared" if squared_hinge else "")
+            run_case(tensors, name, lambda e: contrastive(e, pairs, 1.25, half, squared_hinge), e=e)
+    for negatives in ("semi_hard", "batch_hard", "all"):
+        for squared in (False, True):
+            name = f"triplet_{negatives}" + ("_squared" if squared else "")
+            run_case(tensors, name, lambda e: triplet(e, labels, negatives, 0.5, squared), e=e)
+    run_case(tensors, "nt_xent", lambda e: nt_xent(e, 0.1), e=e)
+    run_case(tensors, "nt_xent_one", lambda e: nt_xent(e, 0.1), e=e[:2])
+    write_safetensors("losses", tensors)
+
+
+OPTIMIZERS = {
+    "sgd": lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.9),
+    "adam": lambda groups: torch.optim.Adam(groups, lr=1e-2),
+    "adamw": lambda groups: torch.optim.AdamW(groups, lr=1e-2),
+}
+
+
+def make_optimizers():
+    """weight (decays) and bias (doesn't): both before, ten gradients for each, and both after every step."""
+    tensors = {}
+    start = {"weight": random(3, 5), "bias": random(5)}
+    gradients = {name: random(10, *value.shape) for name, value in start.items()}
+    for name, value in start.items():
+        tensors.update({f"{name}.before": value, f"{name}.gradients": gradients[name]})
+    for kind, make in OPTIMIZERS.items():
+        values = {name: value.clone().requires_grad_() for name, value in start.items()}
+        optimizer = make([{"params": [values["weight"]], "weight_decay": 0.05},
+                          {"params": [values["bias"]], "weight_decay": 0}])
+        steps = {name: [] for name in values}
+        for step in range(10):
+            for name, value in values.items():
+                value.grad = gradients[name][step].clone()
+            optimizer.step()
+            for name, value in values.items():
+                steps[name].append(value.detach().clone())
+        tensors.update({f"{kind}.{name}": torch.stack(after) for name, after in steps.items()})
+    write_safetensors("optimizers", tensors)
+
+
+def layer(parameters, name, *shape, bias=True):
+    """A layer's weight and bias, uniform in +-1 / sqrt(fan_in)."""
+    bound = torch.tensor(shape[1:]).prod().item() ** -0.5
+    uniform = lambda *size: ((2 * torch.rand(*size) - 1) * bound).float().double()
+    parameters[f"{name}.weight"] = uniform(*shape)
+    if bias:
+        parameters[f"{name}.bias"] = uniform(shape[0])
+
+
+class SiameseCnn:
+    """models/siamese_cnn.cpp with filters [4, 6], embedding 8, on 16x16x3."""
+
+    def __init__(self):
+        self.parameters, self.buffers = {}, {}
+        layer(self.parameters, "conv1", 4, 5, 5, 3)
+        layer(self.parameters, "conv2", 6, 3, 3, 4)
+        layer(self.parameters, "embedding", 8, 4 * 4 * 6)
+
+    def forward(self, x, training):
+        p = self.parameters
+        x = conv2d(x, p["conv1.weight"], p["conv1.bias"], padding=2)
+        x = max_pool(F.relu(x))
+        x = conv2d(x, p["conv2.weight"], p["conv2.bias"], padding=1)
+        x = max_pool(F.relu(x))
+        return F.normalize(F.linear(x.flatten(1), p["embedding.weight"], p["embedding.bias"]))
+
+    def loss(self, e):
+        labels = torch.arange(len(e)) % (len(e) // 2)
+        return triplet(e, labels, "batch_hard", 0.5, squared=False)
+
+    def optimizer(self):
+        return torch.optim.Adam(self.parameters.values(), lr=1e-3)
+
+
+class ConvnetBn:
+    """models/convnet_bn.cpp with channels [4, 6, 8], pool_after [1, 2], embedding 8, on 16x16x3."""
+
+    channels = (4, 6, 8)
+
+    def __init__(self):
+        self.parameters, self.buffers = {}, {}
+        inputs = 3
+        for i, width in enumerate(self.channels, start=1):
+            layer(self.parameters, f"conv{i}", width, 3, 3, inputs, bias=False)
+            self.parameters.update({f"norm{i}.weight": torch.ones(width).double(),
+                                    f"norm{i}.bias": torch.zeros(width).double()})
+            self.buffers.update({f"norm{i}.running_mean": torch.zeros(width).double(),
+                                 f"norm{i}.running_var": torch.ones(width).double()})
+            inputs = width
+        layer(self.parameters, "embedding", 8, inputs)
+
+    def forward(self, x, training):
+        p, b = self.parameters, self.buffers
+        for i in range(1, len(self.channels) + 1):
+            x = conv2d(x, p[f"conv{i}.weight"], padding=1)
+            x = batch_norm(x, p[f"norm{i}.weight"], p[f"norm{i}.bias"], b[f"norm{i}.running_mean"],
+                           b[f"norm{i}.running_var"], training)
+            x = F.leaky_relu(x, 0.1)
+            if i < 3:
+                x = max_pool(x)
+        return F.normalize(F.linear(x.mean((1, 2)), p["embedding.weight"], p["embedding.bias"]))
+
+    def loss(self, e):
+        return nt_xent(e, 0.1)
+
+    def optimizer(self):
+        decay = [p for p in self.parameters.values() if p.dim() > 1]
+        rest = [p for p in self.parameters.values() if p.dim() == 1]
+        return torch.optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0}], lr=2e-3)
+
+
+def make_model(name, model):
+    """Images [2N, 16, 16, 3]; parameters and buffers before; loss and gradients of the first step; the losses of ten steps,
+    parameters and buffers after them, and what the trained network makes of the images in evaluation."""
+    for parameter in model.parameters.values():
+        parameter.requires_grad_()
+    images = torch.rand(4, 16, 16, 3)
+    images = torch.cat([images, (images + 0.3 * torch.randn_like(images)).clamp(0, 1)]).float().double()
+    tensors = {"images": images}
+    state = {**model.parameters, **model.buffers}
+    tensors.update({f"before.{key}": value.detach().clone() for key, value in state.items()})
+    optimizer = model.optimizer()
+    losses = []
+    for step in range(10):
+        optimizer.zero_grad()
+        loss = model.loss(model.forward(images, training=True))
+        loss.backward()
+        losses.append(loss.item())
+        if step == 0:
+            tensors.update({f"gradient.{key}": value.grad.clone() for key, value in model.parameters.items()})
+        optimizer.step()
+    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
+    tensors.update({f"after.{key}": value for key, value in state.items()})
+    tensors["embeddings"] = model.forward(images, training=False)
+    write_safetensors(name, tensors)
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)
+    make_ops()
+    make_losses()
+    make_optimizers()
+    make_model("siamese_cnn", SiameseCnn())
+    make_model("convnet_bn", ConvnetBn())
