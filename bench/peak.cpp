@@ -29,10 +29,16 @@ struct Loop {
 };
 
 #if defined(__x86_64__)
-[[gnu::target("avx512f,avx2,fma")]] float run_avx512(int64_t count) { return multiply_add<64, 24>(count); }
-[[gnu::target("avx2,fma")]] float run_avx2(int64_t count) { return multiply_add<32, 12>(count); }
+[[gnu::target("avx512f,avx2,fma")]] float run_avx512(int64_t count) {
+  return multiply_add<64, 24>(count);
+}
+[[gnu::target("avx2,fma")]] float run_avx2(int64_t count) {
+  return multiply_add<32, 12>(count);
+}
 #endif
-float run_base(int64_t count) { return multiply_add<16, 12>(count); }
+float run_base(int64_t count) {
+  return multiply_add<16, 12>(count);
+}
 
 Loop fastest_loop() {
 #if defined(__x86_64__)
@@ -64,4 +70,6 @@ double measure_gflops() {
 }  // namespace
 }  // namespace lookalike
 
-int main() { std::printf("{\"peak_gflops\": %.0f}\n", lookalike::measure_gflops()); }
+int main() {
+  std::printf("{\"peak_gflops\": %.0f}\n", lookalike::measure_gflops());
+}
