@@ -1,0 +1,98 @@
+#include "engine/data/emoji_font.h"
+
+#include <algorithm>
+
+#include <ft2build.h>
+#include FT_FREETYPE_H
+#include FT_TRUETYPE_TABLES_H
+#include FT_TRUETYPE_TAGS_H
+
+#include "engine/core/error.h"
+
+namespace lookalike {
+
+EmojiFont::EmojiFont(const std::string& path) : path_(path) {
+  FT_Library library = nullptr;
+  check(FT_Init_FreeType(&library) == 0, "FreeType does not start");
+  library_ = {library, FT_Done_FreeType};
+  FT_Face face = nullptr;
+  check(FT_New_Face(library, path.c_str(), 0, &face) == 0, "{}: cannot be read as a font", path);
+  // The face goes before its library.
+  face_ = {face, [library = library_](FT_Face f) { FT_Done_Face(f); }};
+  check(FT_HAS_COLOR(face) && face->num_fixed_sizes > 0 && FT_Select_Size(face, 0) == 0,
+        "{}: expected a font of colour bitmaps", path);
+  FT_ULong bytes = 0;
+  if (FT_Load_Sfnt_Table(face, TTAG_GSUB, 0, nullptr, &bytes) != 0) return;
+  substitutions_.resize(bytes);
+  check(FT_Load_Sfnt_Table(face, TTAG_GSUB, 0, substitutions_.data(), &bytes) == 0, "{}: damaged GSUB table", path);
+}
+
+uint32_t EmojiFont::u16(size_t at) const {
+  check(at + 2 <= substitutions_.size(), "{}: damaged GSUB table", path_);
+  return substitutions_[at] << 8 | substitutions_[at + 1];
+}
+
+// OpenType specification, GSUB: lookups of type 4 hold, for each first glyph that a coverage table lists, the ligatures
+// that begin with it.
+uint32_t EmojiFont::ligature(const std::vector<uint32_t>& glyphs) const {
+  constexpr uint32_t kLigatures = 4;
+  if (substitutions_.empty()) return 0;
+  // The place of the first glyph in a coverage table, or -1.
+  const auto place_in = [&](size_t coverage) -> int64_t {
+    const bool ranges = u16(coverage) == 2;
+    for (uint32_t i = 0; i < u16(coverage + 2); i++) {
+      if (!ranges && u16(coverage + 4 + 2 * i) == glyphs[0]) return i;
+      const size_t range = coverage + 4 + 6 * i;
+      if (ranges && u16(range) <= glyphs[0] && glyphs[0] <= u16(range + 2))
+        return u16(range + 4) + glyphs[0] - u16(range);
+    }
+    return -1;
+  };
+  const size_t lookups = u16(8);
+  for (uint32_t i = 0; i < u16(lookups); i++) {
+    const size_t lookup = lookups + u16(lookups + 2 + 2 * i);
+    if (u16(lookup) != kLigatures) continue;
+    for (uint32_t j = 0; j < u16(lookup + 4); j++) {
+      const size_t subtable = lookup + u16(lookup + 6 + 2 * j);
+      const int64_t place = place_in(subtable + u16(subtable + 2));
+      if (place < 0) continue;
+      const size_t set = subtable + u16(subtable + 6 + 2 * place);
+      for (uint32_t k = 0; k < u16(set); k++) {
+        const size_t entry = set + u16(set + 2 + 2 * k);
+        bool fits = u16(entry + 2) == glyphs.size();
+        for (size_t g = 1; fits && g < glyphs.size(); g++) fits = u16(entry + 2 + 2 * g) == glyphs[g];
+        if (fits) return u16(entry);
+      }
+    }
+  }
+  return 0;
+}
+
+std::optional<Image> EmojiFont::draw(const std::vector<uint32_t>& code_points, int64_t size) const {
+  std::vector<uint32_t> glyphs;
+  for (const uint32_t code_point : code_points) glyphs.push_back(FT_Get_Char_Index(face_.get(), code_point));
+  if (glyphs.empty() || std::find(glyphs.begin(), glyphs.end(), 0) != glyphs.end()) return {};
+  const uint32_t glyph = glyphs.size() == 1 ? glyphs[0] : ligature(glyphs);
+  if (glyph == 0 || FT_Load_Glyph(face_.get(), glyph, FT_LOAD_COLOR) != 0) return {};
+  const FT_Bitmap& bitmap = face_->glyph->bitmap;
+  if (bitmap.pixel_mode != FT_PIXEL_MODE_BGRA || bitmap.rows == 0 || bitmap.width == 0) return {};
+
+  const int64_t height = bitmap.rows, width = bitmap.width;
+  std::vector<uint8_t> rgba(height * width * 4);
+  for (int64_t y = 0; y < height; y++)
+    for (int64_t x = 0; x < width; x++) {
+      const uint8_t* bgra = bitmap.buffer + y * bitmap.pitch + x * 4;
+      const uint8_t pixel[4] = {bgra[2], bgra[1], bgra[0], bgra[3]};
+      std::copy_n(pixel, 4, &rgba[(y * width + x) * 4]);
+    }
+  const double scale = static_cast<double>(size) / std::max(height, width);
+  const Image drawn = resize(on_white(rgba.data(), height, width, true), std::max<int64_t>(1, height * scale + 0.5),
+                             std::max<int64_t>(1, width * scale + 0.5));
+  Image image{size, size, 3, std::vector<uint8_t>(size * size * 3, 255)};
+  const int64_t top = (size - drawn.height) / 2, left = (size - drawn.width) / 2;
+  for (int64_t y = 0; y < drawn.height; y++)
+    std::copy_n(&drawn.pixels[y * drawn.width * 3], drawn.width * 3, &image.pixels[((top + y) * size + left) * 3]);
+  return image;
+}
+
+}  // namespace lookalike
