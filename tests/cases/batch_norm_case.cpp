@@ -58,6 +58,7 @@ const RegisterOpCases cases([](std::vector<OpCase>& add) {
     for (int64_t pool : {1, 2}) {
       OpCase c = make_case(x, {.views = 2, .activation = leaky, .max_pool = pool});
       c.bench = true;
+      c.tolerance = 1e-3;  // of so many values some lie so near a kink or a tie that float takes the other side
       // Values moved, in units of x: statistics 1, forward 1 + y; reduce, backward x + dx and twice dy. With pool the
       // winners are written and read twice, and dy and y are quarters.
       c.bytes = 4. * static_cast<double>(x.size()) * (pool == 1 ? 3 + 2 + 3 : 2 + 0.5 + 0.5 + 2.5);

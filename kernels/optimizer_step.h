@@ -1,0 +1,38 @@
+// Optimiser steps over many tensors at once: one pass over parameters, gradients and moments.
+//   sgd    g += decay w;  m = momentum m + g;  w -= rate m                    (momentum 0: m is not touched, w -= rate
+//   g) adam   g += decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+//          w -= rate / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon)        t = 1, 2, ... counts the steps
+//   adamw  the same, but w *= 1 - rate decay first, and g stays as it is
+// SGD's momentum as in PyTorch (the rate is outside of m); Adam: Kingma, Ba, "Adam: a method for stochastic
+// optimization" (2015); AdamW: Loshchilov, Hutter, "Decoupled weight decay regularization" (2019).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace lookalike::cpu {
+
+template <class T>
+struct StepTensor {
+  T* w;        // the parameter, updated
+  const T* g;  // its gradient
+  T *m, *v;    // moments, updated; v only in Adam, m not in SGD without momentum
+  int64_t size;
+  double decay;
+};
+
+struct SgdParams {
+  double rate, momentum;
+};
+template <class T>
+void sgd_step(const SgdParams& p, std::span<const StepTensor<T>> tensors);
+
+struct AdamParams {
+  double rate, beta1, beta2, epsilon;
+  int64_t step;    // t
+  bool decoupled;  // AdamW
+};
+template <class T>
+void adam_step(const AdamParams& p, std::span<const StepTensor<T>> tensors);
+
+}  // namespace lookalike::cpu
