@@ -41,9 +41,13 @@ Tensor load_images(std::span<const std::string> files, const Preprocess& preproc
 
 PairData load_pairs(const std::string& folder, const std::string& csv, const Preprocess& preprocess,
                     OnCorrupt on_corrupt) {
+  return load_pairs(folder, read_pairs(csv), csv, preprocess, on_corrupt);
+}
+
+PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, const std::string& csv,
+                    const Preprocess& preprocess, OnCorrupt on_corrupt) {
   const ImageFolder left(folder + "/left"), right(folder + "/right");
   PairData data;
-  const auto pairs = read_pairs(csv);
   std::vector<std::string> files;
   for (const Pair& pair : pairs) {
     const std::string where = fmt::format("{}:{}", csv, pair.line);

@@ -58,6 +58,9 @@ struct PairData {
 // left out.
 PairData load_pairs(const std::string& folder, const std::string& csv, const Preprocess& preprocess,
                     OnCorrupt on_corrupt = OnCorrupt::stop);
+// The same of pairs that were read from `csv` before.
+PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, const std::string& csv,
+                    const Preprocess& preprocess, OnCorrupt on_corrupt = OnCorrupt::stop);
 
 // Everything wrong with a pairs folder, a line each: the CSV file, names without image, images that can't be read.
 std::vector<std::string> check_pairs(const std::string& folder);

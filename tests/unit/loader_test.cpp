@@ -99,6 +99,7 @@ TEST_CASE("images are stretched to the size of the network") {
 
 TEST_CASE("missing folders, unknown names and damaged images stop loading with their names") {
   const DataFolder folder;
+  folder.write("pairs.csv", "left,right\na0,b0\n");
   CHECK(error_of([&] { load(folder); }) == folder.path("left") + ": no such folder, expected one with images");
   write_pairs_folder(folder, 3);
   std::filesystem::remove(folder.path("right/b1.png"));

@@ -1,0 +1,86 @@
+#include "engine/nn/layers.h"
+
+#include <cmath>
+
+#include "engine/ops/l2_normalize.h"
+#include "engine/ops/linear.h"
+#include "engine/ops/pool2d.h"
+#include "engine/ops/views.h"
+
+namespace lookalike {
+
+Variable Initializer::uniform(const Shape& shape, double bound) {
+  Random random(seed_, RandomUse::weights, next_++);
+  Tensor values(shape);
+  for (float& x : values.span<float>()) x = random.uniform(static_cast<float>(-bound), static_cast<float>(bound));
+  return Variable(values, true);
+}
+
+Conv2d::Conv2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options, bool bias)
+    : options_(options) {
+  const double bound = 1 / std::sqrt(static_cast<double>(kernel * kernel * in));
+  weight_ = init.uniform({out, kernel, kernel, in}, bound);
+  if (bias) bias_ = init.uniform({out}, bound);
+}
+
+Variable Conv2d::forward(const Variable& x, const Mode&) {
+  return conv2d(x, weight_, bias_, options_);
+}
+
+void Conv2d::collect(const std::string& prefix, NetworkState& state) const {
+  state.parameters.push_back({prefix + "weight", weight_});
+  if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_, false});
+}
+
+Linear::Linear(Initializer& init, int64_t in, int64_t out, const Activation& activation) : activation_(activation) {
+  const double bound = 1 / std::sqrt(static_cast<double>(in));
+  weight_ = init.uniform({out, in}, bound);
+  bias_ = init.uniform({out}, bound);
+}
+
+Variable Linear::forward(const Variable& x, const Mode&) {
+  return linear(x, weight_, bias_, activation_);
+}
+
+void Linear::collect(const std::string& prefix, NetworkState& state) const {
+  state.parameters.push_back({prefix + "weight", weight_});
+  state.parameters.push_back({prefix + "bias", bias_, false});
+}
+
+BatchNorm::BatchNorm(int64_t channels, const BatchNormOptions& options)
+    : gamma_(Tensor({channels}), true),
+      beta_(Tensor::zeros({channels}), true),
+      running_mean_(Tensor::zeros({channels})),
+      running_var_(Tensor({channels})),
+      options_(options) {
+  gamma_.value().fill(1);
+  running_var_.fill(1);
+}
+
+Variable BatchNorm::forward(const Variable& x, const Mode& mode) {
+  BatchNormOptions options = options_;
+  options.training = mode.training;
+  options.views = mode.views;
+  return batch_norm(x, gamma_, beta_, running_mean_, running_var_, options);
+}
+
+void BatchNorm::collect(const std::string& prefix, NetworkState& state) const {
+  state.parameters.push_back({prefix + "weight", gamma_, false});
+  state.parameters.push_back({prefix + "bias", beta_, false});
+  state.buffers.push_back({prefix + "running_mean", running_mean_});
+  state.buffers.push_back({prefix + "running_var", running_var_});
+}
+
+Variable GlobalAvgPool::forward(const Variable& x, const Mode&) {
+  return global_avg_pool(x);
+}
+
+Variable Flatten::forward(const Variable& x, const Mode&) {
+  return flatten(x);
+}
+
+Variable L2Normalize::forward(const Variable& x, const Mode&) {
+  return l2_normalize(x);
+}
+
+}  // namespace lookalike

@@ -1,0 +1,80 @@
+// The layers that networks are built from. Weights start as in PyTorch: uniform in +-1 / sqrt(fan_in), biases too.
+#pragma once
+
+#include "engine/core/random.h"
+#include "engine/nn/module.h"
+#include "engine/ops/batch_norm.h"
+#include "engine/ops/conv2d.h"
+
+namespace lookalike {
+
+// Where initial weights come from. Each layer takes the next stream of the seed, so a layer's numbers depend on its
+// place alone.
+class Initializer {
+ public:
+  explicit Initializer(uint64_t seed) : seed_(seed) {}
+  // Uniform in [-bound, bound].
+  Variable uniform(const Shape& shape, double bound);
+
+ private:
+  uint64_t seed_;
+  uint64_t next_ = 0;
+};
+
+// [N,H,W,in] -> [N,H',W',out], with fused activation and 2x2 max pooling as in Conv2dOptions.
+class Conv2d : public Module {
+ public:
+  Conv2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options, bool bias = true);
+  Variable forward(const Variable& x, const Mode& mode) override;
+  void collect(const std::string& prefix, NetworkState& state) const override;
+
+ private:
+  Variable weight_, bias_;
+  Conv2dOptions options_;
+};
+
+// [N,in] -> [N,out], with fused activation.
+class Linear : public Module {
+ public:
+  Linear(Initializer& init, int64_t in, int64_t out, const Activation& activation = {});
+  Variable forward(const Variable& x, const Mode& mode) override;
+  void collect(const std::string& prefix, NetworkState& state) const override;
+
+ private:
+  Variable weight_, bias_;
+  Activation activation_;
+};
+
+// [N,C] or [N,H,W,C]; with fused activation and 2x2 max pooling as in BatchNormOptions, whose views and training come
+// from the mode.
+class BatchNorm : public Module {
+ public:
+  BatchNorm(int64_t channels, const BatchNormOptions& options = {});
+  Variable forward(const Variable& x, const Mode& mode) override;
+  void collect(const std::string& prefix, NetworkState& state) const override;
+
+ private:
+  Variable gamma_, beta_;
+  Tensor running_mean_, running_var_;
+  BatchNormOptions options_;
+};
+
+// [N,H,W,C] -> [N,C]
+class GlobalAvgPool : public Module {
+ public:
+  Variable forward(const Variable& x, const Mode& mode) override;
+};
+
+// [N,...] -> [N,rest]
+class Flatten : public Module {
+ public:
+  Variable forward(const Variable& x, const Mode& mode) override;
+};
+
+// Rows of [N,D] scaled to length 1.
+class L2Normalize : public Module {
+ public:
+  Variable forward(const Variable& x, const Mode& mode) override;
+};
+
+}  // namespace lookalike

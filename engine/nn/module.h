@@ -1,0 +1,45 @@
+// A layer, or a network of layers: parameters, buffers and a forward pass.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/autograd/parameter.h"
+
+namespace lookalike {
+
+// How a forward pass is run. `views`: the batch is that many stacked batches of the same size, whose statistics stay
+// apart.
+struct Mode {
+  bool training = false;
+  int64_t views = 1;
+};
+
+class Module {
+ public:
+  virtual ~Module() = default;
+  virtual Variable forward(const Variable& x, const Mode& mode) = 0;
+  // Appends the parameters and buffers, each name behind `prefix`.
+  virtual void collect(const std::string& prefix, NetworkState& state) const;
+};
+
+// All parameters and buffers of a network.
+NetworkState state_of(const Module& network);
+
+// Layers in a row, each with the name that its parameters carry.
+class Sequential : public Module {
+ public:
+  template <class Layer, class... Args>
+  void add(const std::string& name, Args&&... args) {
+    layers_.emplace_back(name, std::make_unique<Layer>(std::forward<Args>(args)...));
+  }
+  Variable forward(const Variable& x, const Mode& mode) override;
+  void collect(const std::string& prefix, NetworkState& state) const override;
+
+ private:
+  std::vector<std::pair<std::string, std::unique_ptr<Module>>> layers_;
+};
+
+}  // namespace lookalike

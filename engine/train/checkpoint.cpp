@@ -1,0 +1,67 @@
+#include "engine/train/checkpoint.h"
+
+#include <fmt/ranges.h>
+
+#include "engine/io/safetensors.h"
+
+namespace lookalike {
+
+using nlohmann::json;
+
+namespace {
+constexpr const char* kFormat = "lookalike-1";
+}
+
+void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
+  TensorFile file{checkpoint.tensors, {}};
+  file.metadata = {
+      {"format", kFormat}, {"model", checkpoint.model.dump()}, {"preprocess", to_json(checkpoint.preprocess).dump()}};
+  if (!checkpoint.recipe.is_null()) file.metadata["recipe"] = checkpoint.recipe.dump();
+  if (!checkpoint.progress.is_null()) file.metadata["progress"] = checkpoint.progress.dump();
+  write_safetensors(path, file);
+}
+
+Checkpoint read_checkpoint(const std::string& path) {
+  TensorFile file = read_safetensors(path);
+  check(file.metadata.count("format") && file.metadata["format"] == kFormat,
+        "{}: a safetensors file, but not a model of this program (metadata 'format' is not '{}')", path, kFormat);
+  const auto parse = [&](const char* key, bool required) {
+    const auto it = file.metadata.find(key);
+    check(it != file.metadata.end() || !required, "{}: metadata '{}' is missing", path, key);
+    if (it == file.metadata.end()) return json();
+    json value = json::parse(it->second, nullptr, false);
+    check(value.is_object(), "{}: metadata '{}' is not a JSON object", path, key);
+    return value;
+  };
+  return {parse("model", true), parse("recipe", false), parse("progress", false),
+          preprocess_from_json(parse("preprocess", true), path + ": metadata 'preprocess'"), std::move(file.tensors)};
+}
+
+std::map<std::string, Tensor> tensors_of(const NetworkState& state) {
+  std::map<std::string, Tensor> tensors;
+  for (const Parameter& parameter : state.parameters) tensors[parameter.name] = parameter.variable.value();
+  for (const Buffer& buffer : state.buffers) tensors[buffer.name] = buffer.tensor;
+  return tensors;
+}
+
+void restore(const Checkpoint& checkpoint, const NetworkState& state, const std::string& path) {
+  auto wanted = tensors_of(state);
+  std::vector<std::string> problems;
+  for (auto& [name, tensor] : wanted) {
+    const auto it = checkpoint.tensors.find(name);
+    if (it == checkpoint.tensors.end()) {
+      problems.push_back("missing " + name);
+    } else if (!(it->second.shape() == tensor.shape()) || it->second.dtype() != tensor.dtype()) {
+      problems.push_back(fmt::format("{} is {} {}, expected {} {}", name, name_of(it->second.dtype()),
+                                     it->second.shape().to_string(), name_of(tensor.dtype()),
+                                     tensor.shape().to_string()));
+    }
+  }
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    if (!wanted.count(name) && !name.starts_with("optimizer/")) problems.push_back("left over " + name);
+  }
+  check(problems.empty(), "{}: the tensors do not fit the network: {}", path, fmt::join(problems, "; "));
+  for (auto& [name, tensor] : wanted) tensor.copy_from(checkpoint.tensors.at(name));
+}
+
+}  // namespace lookalike

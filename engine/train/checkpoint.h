@@ -1,0 +1,34 @@
+// A checkpoint: one safetensors file with the tensors of a network, how it was made, and, to resume from, the state of
+// its training. docs/file-formats.md lists the metadata.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/autograd/parameter.h"
+#include "engine/data/preprocess.h"
+
+namespace lookalike {
+
+struct Checkpoint {
+  nlohmann::json model;     // what the registry builds the network from
+  nlohmann::json recipe;    // as resolved; null where the weights were not trained here
+  nlohmann::json progress;  // position in the data, best result; null in a model that is not for resuming
+  Preprocess preprocess;
+  std::map<std::string, Tensor> tensors;  // of the network by name; of the optimiser with "optimizer/" before it
+};
+
+// Atomic: the file is either whole or not there.
+void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
+// Error naming the file when it is damaged or no checkpoint of this program.
+Checkpoint read_checkpoint(const std::string& path);
+
+// The network's tensors for a checkpoint; they share memory with the network.
+std::map<std::string, Tensor> tensors_of(const NetworkState& state);
+// Copies a checkpoint's tensors into the network. One Error lists everything that is missing, left over or of another
+// shape.
+void restore(const Checkpoint& checkpoint, const NetworkState& state, const std::string& path);
+
+}  // namespace lookalike

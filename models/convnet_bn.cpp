@@ -1,0 +1,40 @@
+// Blocks of 3x3 convolution, batch norm and LeakyReLU, some of them followed by 2x2 max pooling; global average pool,
+// one dense layer, L2 normalise.
+//   options: channels = [32, 32, 64, 64, 128, 128, 128] (one block each), pool_after = [2, 4, 6], slope = 0.1,
+//   embedding = 128
+#include <algorithm>
+
+#include "models/model.h"
+
+namespace lookalike {
+
+std::unique_ptr<Module> make_convnet_bn(Options& options, const Shape& input, Initializer& init) {
+  const auto channels = options.integers("channels", {32, 32, 64, 64, 128, 128, 128});
+  const auto pool_after = options.integers("pool_after", {2, 4, 6});
+  const double slope = options.number("slope", 0.1, 0, 1);
+  const int64_t embedding = options.integer("embedding", 128, 1);
+  const auto blocks = static_cast<int64_t>(channels.size());
+  check(blocks > 0, "convnet_bn: channels is empty, expected one number for each block");
+  for (int64_t block : pool_after) {
+    check(block <= blocks, "convnet_bn: pool_after names block {}, there are {}", block, blocks);
+  }
+  check(std::min(input[0], input[1]) >> pool_after.size() > 0,
+        "convnet_bn: a {} x {} image is too small for {} poolings", input[0], input[1], pool_after.size());
+
+  auto network = std::make_unique<Sequential>();
+  int64_t in = input[2];
+  for (int64_t i = 0; i < blocks; i++) {
+    const bool pool = std::count(pool_after.begin(), pool_after.end(), i + 1) > 0;
+    network->add<Conv2d>(fmt::format("conv{}", i + 1), init, in, channels[i], 3, Conv2dOptions{.padding = 1}, false);
+    network->add<BatchNorm>(
+        fmt::format("norm{}", i + 1), channels[i],
+        BatchNormOptions{.activation = {ActivationKind::leaky_relu, slope}, .max_pool = pool ? 2 : 1});
+    in = channels[i];
+  }
+  network->add<GlobalAvgPool>("pool");
+  network->add<Linear>("embedding", init, in, embedding);
+  network->add<L2Normalize>("normalize");
+  return network;
+}
+
+}  // namespace lookalike
