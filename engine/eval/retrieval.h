@@ -1,0 +1,41 @@
+// From embeddings to scores: candidate lists, and exact search. More is more alike; equal scores rank by index.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/core/tensor.h"
+
+namespace lookalike {
+
+enum class Similarity : uint8_t { cosine, negative_distance };  // on unit vectors both rank alike
+
+// Rows of unit length; a row of zeros stays. f32 [n, d].
+Tensor normalize_rows(const Tensor& rows);
+
+// Lists of `count` candidates: list i ranks rows candidates[i * count ...] of the right images for row query[i] of the
+// left ones, and truth[i] is the place of the true partner in it, from 0.
+struct CandidateLists {
+  int64_t count = 0;
+  std::vector<int64_t> query, truth, candidates;
+  int64_t lists() const { return std::ssize(query); }
+};
+
+// f32 [lists, count] from embeddings left [q, d] and right [r, d], f32. Error when the shapes don't fit the lists.
+Tensor score_candidates(const Tensor& left, const Tensor& right, const CandidateLists& lists, Similarity similarity);
+
+struct Neighbors {
+  Tensor indices;  // i64 [queries, k], best first
+  Tensor scores;   // f32 [queries, k]: dot products, NaN as -infinity
+};
+
+// The k rows of `database` [n, d] with the largest dot product, for each row of `queries` [q, d], both f32; on unit
+// rows that is their cosine. Exact: every row is looked at, in blocks. Error unless 1 <= k <= n.
+Neighbors search_top_k(const Tensor& queries, const Tensor& database, int64_t k);
+
+// The baseline that a network must beat: the picture itself as its embedding, minus the mean picture of the training
+// set. mean_row gives f32 [d] of f32 [n, d]; minus_row subtracts it from each row.
+Tensor mean_row(const Tensor& rows);
+Tensor minus_row(const Tensor& rows, const Tensor& row);
+
+}  // namespace lookalike
