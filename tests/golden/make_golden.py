@@ -190,7 +190,8 @@ OPTIMIZERS = {
 
 
 def make_optimizers():
-    """weight (decays) and bias (doesn't): both before, ten gradients for each, and both after every step."""
+    """weight (decays) and bias (doesn't): both before, ten gradients for each, and both after every step; the first
+    gradients clipped; learning rates."""
     tensors = {}
     start = {"weight": random(3, 5), "bias": random(5)}
     gradients = {name: random(10, *value.shape) for name, value in start.items()}
@@ -208,7 +209,32 @@ def make_optimizers():
             for name, value in values.items():
                 steps[name].append(value.detach().clone())
         tensors.update({f"{kind}.{name}": torch.stack(after) for name, after in steps.items()})
+    for name, gradient in gradients.items():
+        start[name].grad = gradient[0].clone()
+    tensors["norm"] = torch.nn.utils.clip_grad_norm_(start.values(), 1.5)
+    tensors.update({f"{name}.clipped": value.grad for name, value in start.items()})
+    tensors.update(schedules())
     write_safetensors("optimizers", tensors)
+
+
+def schedules():
+    """Learning rates of 12 steps: a linear warm-up of 3 and then each schedule."""
+    def rates(steps, scheduler, **options):
+        optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+        scheduler = scheduler(optimizer, **options)
+        result = []
+        for _ in range(steps):
+            result += scheduler.get_last_lr()
+            optimizer.step()
+            scheduler.step()
+        return result
+
+    lr = torch.optim.lr_scheduler
+    warmup = rates(3, lr.LinearLR, start_factor=1 / 4, total_iters=3)
+    main = {"constant": rates(9, lr.ConstantLR, factor=1),
+            "step": rates(9, lr.StepLR, step_size=2, gamma=0.3),
+            "cosine": rates(9, lr.CosineAnnealingLR, T_max=9, eta_min=0.01)}
+    return {f"schedule.{name}": torch.tensor(warmup + values) for name, values in main.items()}
 
 
 def layer(parameters, name, *shape, bias=True):

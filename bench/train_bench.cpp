@@ -1,0 +1,104 @@
+// Times training steps on random images in memory: forward, loss, backward, optimiser, on one stacked batch of pairs.
+// What bench/peers/train_torch.py does in PyTorch; bench/compare_peers.py runs both. Prints one line of JSON.
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <omp.h>
+
+#include "engine/core/random.h"
+#include "engine/losses/loss.h"
+#include "engine/optim/optimizer.h"
+#include "models/model.h"
+
+namespace lookalike {
+namespace {
+
+struct Workload {
+  int64_t pairs;
+  double rate;
+  OptimizerOptions optimizer;
+  std::function<Variable(const Variable& embeddings)> loss;
+};
+
+Variable batch_hard(const Variable& embeddings) {
+  const int64_t rows = embeddings.shape()[0];
+  std::vector<int32_t> labels;
+  for (int64_t i = 0; i < rows; i++) labels.push_back(static_cast<int32_t>(i % (rows / 2)));
+  return triplet_loss(embeddings, labels, {.margin = 0.5, .negatives = Negatives::batch_hard}).loss;
+}
+
+Workload workload_of(const std::string& model) {
+  if (model == "siamese_cnn") return {32, 1e-3, {.name = "adam"}, batch_hard};
+  check(model == "convnet_bn", "--model {}, expected siamese_cnn or convnet_bn", model);
+  const auto loss = [](const Variable& embeddings) { return nt_xent_loss(embeddings, 0.1).loss; };
+  return {64, 2e-3, {.name = "adamw", .weight_decay = 0.05}, loss};
+}
+
+std::vector<Variable> random_batches(int64_t count, const Shape& shape) {
+  std::vector<Variable> batches;
+  for (int64_t i = 0; i < count; i++) {
+    Random random(0, RandomUse::test, static_cast<uint64_t>(i));
+    Tensor images(shape);
+    for (float& x : images.span<float>()) x = random.uniform(0.0f, 1.0f);
+    batches.emplace_back(images);
+  }
+  return batches;
+}
+
+nlohmann::json time_training(const std::string& name, double seconds) {
+  const Workload work = workload_of(name);
+  const Model model = build_model({{"name", name}}, Preprocess{}, 0, "train_bench");
+  const auto optimizer = make_optimizer(work.optimizer, state_of(*model.network).parameters);
+  const auto batches = random_batches(4, {2 * work.pairs, 64, 64, 3});
+  const auto step = [&](size_t i) {
+    const Variable embeddings = model.network->forward(batches[i % batches.size()], {.training = true, .views = 2});
+    Variable loss = work.loss(embeddings);
+    const double value = loss.value().item();
+    loss.backward();
+    optimizer->step(work.rate);
+    optimizer->zero_grad();
+    return value;
+  };
+
+  using Clock = std::chrono::steady_clock;
+  const auto since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  for (size_t i = 0; i < 3; i++) step(i);  // warm-up
+  size_t steps = 0;
+  double loss = 0, fastest = 1e30;
+  const auto start = Clock::now();
+  for (; steps < 3 || since(start) < seconds; steps++) {
+    const auto begin = Clock::now();
+    loss = step(steps);
+    fastest = std::min(fastest, since(begin));
+  }
+  const auto images = static_cast<double>(2 * work.pairs);
+  return {{"model", name},
+          {"images_per_s", static_cast<double>(steps) * images / since(start)},
+          {"best_images_per_s", images / fastest},
+          {"steps", steps},
+          {"loss", loss},
+          {"threads", omp_get_max_threads()}};
+}
+
+}  // namespace
+}  // namespace lookalike
+
+int main(int argc, char** argv) {
+  CLI::App app("Times training steps on random images in memory");
+  std::string model = "siamese_cnn";
+  double seconds = 5;
+  app.add_option("--model", model, "siamese_cnn or convnet_bn")->capture_default_str();
+  app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  try {
+    fmt::print("{}\n", lookalike::time_training(model, seconds).dump());
+  } catch (const lookalike::Error& error) {
+    fmt::print(stderr, "train_bench: {}\n", error.what());
+    return 1;
+  }
+}
