@@ -1,0 +1,197 @@
+#include "engine/eval/protocol.h"
+
+#include <algorithm>
+#include <map>
+
+#include "engine/data/csv.h"
+
+namespace lookalike {
+namespace {
+
+// Numbers names in the order of their first appearance.
+class Names {
+ public:
+  explicit Names(std::vector<std::string>& names) : names_(names) {}
+  int64_t number(const std::string& name) {
+    const auto [at, fresh] = numbers_.try_emplace(name, std::ssize(names_));
+    if (fresh) names_.push_back(name);
+    return at->second;
+  }
+
+ private:
+  std::vector<std::string>& names_;
+  std::map<std::string, int64_t> numbers_;
+};
+
+Protocol protocol_of(const Candidates& candidates, std::span<const Pair> truth, const std::string& csv) {
+  Protocol protocol;
+  Names left(protocol.left), right(protocol.right);
+  protocol.lists.count = std::ssize(candidates.right.at(0));
+  protocol.lists.truth = places_of_truth(candidates, truth, csv);
+  for (size_t list = 0; list < candidates.left.size(); list++) {
+    protocol.lists.query.push_back(left.number(candidates.left[list]));
+    for (const std::string& name : candidates.right[list]) protocol.lists.candidates.push_back(right.number(name));
+  }
+  protocol.pairs_hash = content_hash(truth);
+  protocol.candidates_hash = content_hash(candidates);
+  return protocol;
+}
+
+Report report_of(const std::string& name, const Protocol& protocol, const std::vector<int64_t>& ks) {
+  Report report;
+  report.name = name;
+  report.queries = std::ssize(protocol.left);
+  report.lists = protocol.lists.lists();
+  report.candidates = protocol.lists.count;
+  report.pairs_hash = protocol.pairs_hash;
+  report.candidates_hash = protocol.candidates_hash;
+  report.ks = ks;
+  return report;
+}
+
+void check_scores(const Protocol& protocol, const Tensor& scores) {
+  const Shape expected{protocol.lists.lists(), protocol.lists.count};
+  check(scores.shape() == expected, "scores {} for candidate lists {}", scores.shape().to_string(),
+        expected.to_string());
+}
+
+std::span<const float> list_scores(const Protocol& protocol, const Tensor& scores, int64_t list) {
+  return scores.span<float>().subspan(list * protocol.lists.count, protocol.lists.count);
+}
+
+// Rows under headings, in columns as wide as they need, the first one flush left.
+std::string align(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths(rows[0].size());
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); i++) widths[i] = std::max(widths[i], row[i].size());
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line = fmt::format("{:<{}}", row[0], widths[0]);
+    for (size_t i = 1; i < row.size(); i++) line += fmt::format("  {:>{}}", row[i], widths[i]);
+    text += line + '\n';
+  }
+  return text;
+}
+
+// "75.4 [71.0, 79.8]"; the value alone where it has no uncertainty.
+std::string cell(const Estimate& estimate, double scale, int digits) {
+  const std::string value = fmt::format("{:.{}f}", scale * estimate.value, digits);
+  if (estimate.n == 0) return value;
+  return fmt::format("{} [{:.{}f}, {:.{}f}]", value, scale * estimate.low, digits, scale * estimate.high, digits);
+}
+
+nlohmann::ordered_json to_json(const Estimate& estimate) {
+  return {{"value", estimate.value}, {"low", estimate.low}, {"high", estimate.high}, {"n", estimate.n}};
+}
+
+}  // namespace
+
+Protocol make_protocol(std::span<const Pair> pairs, int64_t count, int64_t lists, uint64_t seed) {
+  check(lists >= 1, "{} candidate lists for each query, expected at least 1", lists);
+  Candidates all;
+  for (int64_t i = 0; i < lists; i++) {
+    Candidates drawn = make_candidates(pairs, count, seed + i);
+    std::ranges::move(drawn.left, std::back_inserter(all.left));
+    std::ranges::move(drawn.right, std::back_inserter(all.right));
+  }
+  return protocol_of(all, pairs, "candidates");
+}
+
+Protocol read_protocol(const std::string& candidates_csv, const std::string& truth_csv) {
+  return protocol_of(read_candidates(candidates_csv), read_pairs(truth_csv), candidates_csv);
+}
+
+std::vector<Rank> ranks_of(const Protocol& protocol, const Tensor& scores) {
+  check_scores(protocol, scores);
+  std::vector<Rank> ranks;
+  for (int64_t list = 0; list < protocol.lists.lists(); list++)
+    ranks.push_back(
+        {protocol.lists.query[list], rank_of(list_scores(protocol, scores, list), protocol.lists.truth[list])});
+  return ranks;
+}
+
+Report evaluate_scores(const std::string& name, const Protocol& protocol, const Tensor& scores,
+                       const std::vector<int64_t>& ks, uint64_t seed) {
+  Report report = report_of(name, protocol, ks);
+  report.ranking = rank_metrics(ranks_of(protocol, scores), ks, seed);
+  std::vector<ScoredPair> pairs;
+  for (int64_t list = 0; list < protocol.lists.lists(); list++) {
+    const auto row = list_scores(protocol, scores, list);
+    for (int64_t i = 0; i < protocol.lists.count; i++)
+      pairs.push_back({row[i], i == protocol.lists.truth[list], protocol.lists.query[list]});
+  }
+  report.verification = verification_metrics(std::move(pairs), kMaxFalseMatchRate, seed);
+  return report;
+}
+
+Report chance_report(const Protocol& protocol, const std::vector<int64_t>& ks) {
+  Report report = report_of("chance", protocol, ks);
+  const auto exactly = [](double value) { return Estimate{value, value, value, 0}; };
+  const double count = static_cast<double>(protocol.lists.count);
+  for (const int64_t k : ks) report.ranking.top.push_back(exactly(std::min(1.0, static_cast<double>(k) / count)));
+  double mrr = 0;
+  for (int64_t rank = 1; rank <= protocol.lists.count; rank++) mrr += 1 / static_cast<double>(rank) / count;
+  report.ranking.mrr = exactly(mrr);
+  report.verification.roc_auc = report.verification.eer = exactly(0.5);
+  report.verification.true_match_rate = exactly(kMaxFalseMatchRate);
+  report.verification.false_match_rate = kMaxFalseMatchRate;
+  return report;
+}
+
+std::string ranking_table(std::span<const Report> reports) {
+  check(!reports.empty(), "a table of no reports");
+  const Report& first = reports.front();
+  std::vector<std::vector<std::string>> rows{{""}};
+  for (const int64_t k : first.ks) rows[0].push_back(fmt::format("top-{} %", k));
+  rows[0].push_back("MRR");
+  for (const Report& report : reports) {
+    check(report.candidates_hash == first.candidates_hash && report.ks == first.ks,
+          "a table of '{}' and '{}', which were asked differently", first.name, report.name);
+    auto& row = rows.emplace_back(std::vector{report.name});
+    for (const Estimate& top : report.ranking.top) row.push_back(cell(top, 100, 1));
+    row.push_back(cell(report.ranking.mrr, 1, 3));
+  }
+  return fmt::format("{} queries, {} lists of {} candidates; pairs {}, candidates {}\n{}", first.queries, first.lists,
+                     first.candidates, first.pairs_hash, first.candidates_hash, align(rows));
+}
+
+std::string verification_table(std::span<const Report> reports) {
+  std::vector<std::vector<std::string>> rows{
+      {"", "ROC AUC %", "EER %", fmt::format("true matches at {:g} % false ones", 100 * kMaxFalseMatchRate)}};
+  for (const Report& report : reports)
+    rows.push_back({report.name, cell(report.verification.roc_auc, 100, 1), cell(report.verification.eer, 100, 1),
+                    cell(report.verification.true_match_rate, 100, 1)});
+  return align(rows);
+}
+
+nlohmann::ordered_json to_json(const Report& report) {
+  nlohmann::ordered_json json{{"name", report.name},
+                              {"queries", report.queries},
+                              {"lists", report.lists},
+                              {"candidates", report.candidates},
+                              {"pairs_hash", report.pairs_hash},
+                              {"candidates_hash", report.candidates_hash}};
+  for (size_t i = 0; i < report.ks.size(); i++)
+    json[fmt::format("top{}", report.ks[i])] = to_json(report.ranking.top[i]);
+  json["mrr"] = to_json(report.ranking.mrr);
+  json["roc_auc"] = to_json(report.verification.roc_auc);
+  json["eer"] = to_json(report.verification.eer);
+  json["true_match_rate"] = to_json(report.verification.true_match_rate);
+  json["false_match_rate"] = report.verification.false_match_rate;
+  json["threshold"] = report.verification.threshold;
+  return json;
+}
+
+void write_scores(const std::string& csv, const Protocol& protocol, const Tensor& scores) {
+  check_scores(protocol, scores);
+  std::vector<std::vector<std::string>> rows{{"left"}};
+  for (int64_t i = 0; i < protocol.lists.count; i++) rows[0].push_back(fmt::format("c{}", i));
+  for (int64_t list = 0; list < protocol.lists.lists(); list++) {
+    auto& row = rows.emplace_back(std::vector{protocol.left[protocol.lists.query[list]]});
+    // The shortest text that reads back as the same float.
+    for (const float score : list_scores(protocol, scores, list)) row.push_back(fmt::format("{}", score));
+  }
+  write_csv(csv, rows);
+}
+
+}  // namespace lookalike

@@ -1,0 +1,61 @@
+// What is evaluated: candidate lists over named images, made from pairs and a seed or read from files, and what came of
+// them. An evaluation is: a Protocol, the embeddings of its left and right images, score_candidates (retrieval.h),
+// evaluate_scores, and a table or JSON of the reports.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/data/pairs.h"
+#include "engine/eval/metrics.h"
+#include "engine/eval/retrieval.h"
+
+namespace lookalike {
+
+struct Protocol {
+  std::vector<std::string> left, right;  // the images to embed, each once
+  CandidateLists lists;                  // over rows of left and right
+  std::string pairs_hash;                // of the pairs that hold the truth
+  std::string candidates_hash;           // of all lists
+};
+
+// `lists` random candidate lists for each pair: those that make_candidates(pairs, count, seed + i) gives, i < lists.
+Protocol make_protocol(std::span<const Pair> pairs, int64_t count = 20, int64_t lists = 5, uint64_t seed = 0);
+
+// The lists of a candidates file (`left,c0,...`) with the true partners of a pairs file (`left,right`).
+Protocol read_protocol(const std::string& candidates_csv, const std::string& truth_csv);
+
+// Where the truth of each list came. `scores` [lists, count].
+std::vector<Rank> ranks_of(const Protocol& protocol, const Tensor& scores);
+
+constexpr double kMaxFalseMatchRate = 0.01;
+
+struct Report {
+  std::string name;  // of what was evaluated
+  int64_t queries = 0, lists = 0, candidates = 0;
+  std::string pairs_hash, candidates_hash;
+  std::vector<int64_t> ks;
+  RankMetrics ranking;
+  VerificationMetrics verification;  // each candidate is a pair with its query; threshold at kMaxFalseMatchRate
+};
+
+// Every figure of these scores, with intervals drawn from `seed`.
+Report evaluate_scores(const std::string& name, const Protocol& protocol, const Tensor& scores,
+                       const std::vector<int64_t>& ks = {1, 2, 4}, uint64_t seed = 0);
+
+// What guessing gives, exactly.
+Report chance_report(const Protocol& protocol, const std::vector<int64_t>& ks = {1, 2, 4});
+
+// Tables for people, a line for each report: shares in percent with 95 % intervals. The reports are of one protocol.
+std::string ranking_table(std::span<const Report> reports);
+std::string verification_table(std::span<const Report> reports);
+nlohmann::ordered_json to_json(const Report& report);
+
+// The candidates' shape with a score in each cell: `left,c0,...`, a row for each list in its order.
+void write_scores(const std::string& csv, const Protocol& protocol, const Tensor& scores);
+
+}  // namespace lookalike

@@ -1,0 +1,129 @@
+// From pairs to a report, the way the commands go.
+#include <cmath>
+
+#include <doctest/doctest.h>
+
+#include "engine/core/random.h"
+#include "engine/data/csv.h"
+#include "engine/eval/protocol.h"
+#include "tests/temporary_folder.h"
+
+namespace lookalike {
+namespace {
+
+using doctest::Approx;
+
+std::vector<Pair> numbered_pairs(int n) {
+  std::vector<Pair> pairs;
+  for (int i = 0; i < n; i++) pairs.push_back({fmt::format("l{}", i), fmt::format("r{}", i)});
+  return pairs;
+}
+
+// The embeddings of numbered pairs, in a protocol's order: pair i's is a random vector that depends on i alone, with
+// noise for the side.
+Tensor embed(const std::vector<std::string>& names, float noise, uint64_t side) {
+  Tensor rows({std::ssize(names), 8});
+  for (size_t row = 0; row < names.size(); row++) {
+    const uint64_t number = std::stoull(names[row].substr(1));
+    Random shared(0, RandomUse::test, number), own(0, RandomUse::test, number, side);
+    for (int i = 0; i < 8; i++) rows.data<float>()[row * 8 + i] = shared.normal() + noise * own.normal();
+  }
+  return rows;
+}
+
+Tensor score(const Protocol& protocol, float noise) {
+  return score_candidates(embed(protocol.left, noise, 1), embed(protocol.right, noise, 2), protocol.lists,
+                          Similarity::cosine);
+}
+
+TEST_CASE("a protocol asks for every pair in every list and embeds each image once") {
+  const auto pairs = numbered_pairs(30);
+  const Protocol protocol = make_protocol(pairs, 20, 5, 1);
+  CHECK(protocol.left.size() == 30);
+  CHECK(protocol.right.size() == 30);
+  REQUIRE(protocol.lists.lists() == 150);
+  for (int64_t list = 0; list < 150; list++) {
+    const int64_t place = protocol.lists.candidates[list * 20 + protocol.lists.truth[list]];
+    CHECK(protocol.left[protocol.lists.query[list]].substr(1) == protocol.right[place].substr(1));
+  }
+  CHECK(make_protocol(pairs, 20, 5, 1).candidates_hash == protocol.candidates_hash);
+  CHECK(make_protocol(pairs, 20, 5, 2).candidates_hash != protocol.candidates_hash);
+  CHECK(make_protocol(pairs, 20, 5, 2).pairs_hash == protocol.pairs_hash);
+  CHECK_THROWS_AS(make_protocol(pairs, 31, 5, 1), Error);
+  CHECK_THROWS_AS(make_protocol(pairs, 20, 0, 1), Error);
+}
+
+TEST_CASE("perfect embeddings get everything right, a collapsed or broken network gets chance") {
+  const Protocol protocol = make_protocol(numbered_pairs(200), 20, 5, 0);
+  const Report perfect = evaluate_scores("perfect", protocol, score(protocol, 0));
+  CHECK(perfect.ranking.top[0].value == 1);
+  CHECK(perfect.ranking.mrr.value == 1);
+  CHECK(perfect.verification.roc_auc.value > 0.999);
+  CHECK(perfect.queries == 200);
+  CHECK(perfect.lists == 1000);
+
+  const Report chance = chance_report(protocol);
+  CHECK(chance.ranking.top[1].value == Approx(0.1));
+  CHECK(chance.ranking.mrr.value == Approx(0.17989));
+  for (const float constant : {0.0f, 1.0f, NAN}) {
+    Tensor left({200, 8}), right({200, 8});
+    left.fill(constant);
+    right.fill(constant);
+    const Report report =
+        evaluate_scores("constant", protocol, score_candidates(left, right, protocol.lists, Similarity::cosine));
+    CHECK(report.ranking.top[1].low < 0.1);
+    CHECK(report.ranking.top[1].high > 0.1);
+    CHECK(report.verification.roc_auc.value == 0.5);
+  }
+}
+
+TEST_CASE("a candidates file gives the same result as the lists it was written from") {
+  TemporaryFolder folder;
+  const auto pairs = numbered_pairs(40);
+  write_pairs(folder / "truth.csv", pairs);
+  write_candidates(folder / "candidates.csv", make_candidates(pairs, 10, 3));
+  const Protocol made = make_protocol(pairs, 10, 1, 3);
+  const Protocol read = read_protocol(folder / "candidates.csv", folder / "truth.csv");
+  CHECK(read.candidates_hash == made.candidates_hash);
+  CHECK(read.pairs_hash == made.pairs_hash);
+  const Report a = evaluate_scores("", made, score(made, 0.8f)), b = evaluate_scores("", read, score(read, 0.8f));
+  CHECK(a.ranking.top[0].value == b.ranking.top[0].value);
+  CHECK(a.ranking.top[0].low == b.ranking.top[0].low);
+  CHECK(a.ranking.top[0].value < 1);
+  CHECK(to_json(a) == to_json(b));
+
+  const Tensor scores = score(read, 0.8f);
+  write_scores(folder / "scores.csv", read, scores);
+  const auto candidates = read_csv(folder / "candidates.csv"), written = read_csv(folder / "scores.csv");
+  REQUIRE(written.size() == candidates.size());
+  CHECK(written[0].cells == candidates[0].cells);
+  bool same = true;
+  for (size_t row = 1; row < written.size(); row++) {
+    same &= written[row].cells[0] == candidates[row].cells[0];
+    for (size_t i = 1; i <= 10; i++)
+      same &= std::stof(written[row].cells[i]) == scores.data<float>()[(row - 1) * 10 + i - 1];
+  }
+  CHECK(same);
+  CHECK_THROWS_AS(write_scores(folder / "bad.csv", read, Tensor({3, 10})), Error);
+}
+
+TEST_CASE("reports as tables and JSON") {
+  const Protocol protocol = make_protocol(numbered_pairs(50), 20, 2, 0);
+  const std::vector<Report> reports{chance_report(protocol), evaluate_scores("mine", protocol, score(protocol, 0))};
+  const std::string table = ranking_table(reports);
+  CHECK(table.find("50 queries, 100 lists of 20 candidates; pairs " + protocol.pairs_hash) == 0);
+  CHECK(table.find("top-4 %") != std::string::npos);
+  CHECK(table.find("100.0 [100.0, 100.0]") != std::string::npos);
+  CHECK(verification_table(reports).find("mine") != std::string::npos);
+  const auto json = to_json(reports[1]);
+  CHECK(json["top2"]["value"] == 1);
+  CHECK(json["top2"]["n"] == 50);
+  CHECK(json["candidates_hash"] == protocol.candidates_hash);
+
+  const Protocol other = make_protocol(numbered_pairs(50), 20, 2, 1);
+  const std::vector<Report> mixed{chance_report(protocol), chance_report(other)};
+  CHECK_THROWS_AS(ranking_table(mixed), Error);
+}
+
+}  // namespace
+}  // namespace lookalike
