@@ -90,7 +90,7 @@ Protocol make_protocol(std::span<const Pair> pairs, int64_t count, int64_t lists
   check(lists >= 1, "{} candidate lists for each query, expected at least 1", lists);
   Candidates all;
   for (int64_t i = 0; i < lists; i++) {
-    Candidates drawn = make_candidates(pairs, count, seed + i);
+    Candidates drawn = make_candidates(pairs, count, seed * lists + i);
     std::ranges::move(drawn.left, std::back_inserter(all.left));
     std::ranges::move(drawn.right, std::back_inserter(all.right));
   }
@@ -136,6 +136,18 @@ Report chance_report(const Protocol& protocol, const std::vector<int64_t>& ks) {
   report.verification.true_match_rate = exactly(kMaxFalseMatchRate);
   report.verification.false_match_rate = kMaxFalseMatchRate;
   return report;
+}
+
+std::vector<Report> baseline_reports(const Protocol& protocol, const Tensor& left, const Tensor& right,
+                                     const Tensor& mean, const std::vector<int64_t>& ks, uint64_t seed) {
+  const auto report = [&](const char* name, const Tensor& a, const Tensor& b) {
+    const Tensor scores = score_candidates(a, b, protocol.lists, Similarity::cosine);
+    return evaluate_scores(name, protocol, scores, ks, seed);
+  };
+  std::vector<Report> reports{chance_report(protocol, ks), report("raw pixels", left, right)};
+  if (mean.defined())
+    reports.push_back(report("pixels minus training mean", minus_row(left, mean), minus_row(right, mean)));
+  return reports;
 }
 
 std::string ranking_table(std::span<const Report> reports) {

@@ -23,7 +23,8 @@ struct Protocol {
   std::string candidates_hash;           // of all lists
 };
 
-// `lists` random candidate lists for each pair: those that make_candidates(pairs, count, seed + i) gives, i < lists.
+// `lists` random candidate lists for each pair: those that make_candidates(pairs, count, seed * lists + i) gives for
+// i < lists, so that two seeds share none.
 Protocol make_protocol(std::span<const Pair> pairs, int64_t count = 20, int64_t lists = 5, uint64_t seed = 0);
 
 // The lists of a candidates file (`left,c0,...`) with the true partners of a pairs file (`left,right`).
@@ -49,6 +50,12 @@ Report evaluate_scores(const std::string& name, const Protocol& protocol, const 
 
 // What guessing gives, exactly.
 Report chance_report(const Protocol& protocol, const std::vector<int64_t>& ks = {1, 2, 4});
+
+// What a network must beat: chance, the pictures themselves compared by cosine, and, unless `mean` is undefined, the
+// same minus the mean training picture. Pixels f32 [n, pixels] in the order of protocol.left and protocol.right, `mean`
+// f32 [pixels] (mean_row).
+std::vector<Report> baseline_reports(const Protocol& protocol, const Tensor& left, const Tensor& right,
+                                     const Tensor& mean, const std::vector<int64_t>& ks = {1, 2, 4}, uint64_t seed = 0);
 
 // Tables for people, a line for each report: shares in percent with 95 % intervals. The reports are of one protocol.
 std::string ranking_table(std::span<const Report> reports);

@@ -33,8 +33,7 @@ struct Neighbors {
 // rows that is their cosine. Exact: every row is looked at, in blocks. Error unless 1 <= k <= n.
 Neighbors search_top_k(const Tensor& queries, const Tensor& database, int64_t k);
 
-// The baseline that a network must beat: the picture itself as its embedding, minus the mean picture of the training
-// set. mean_row gives f32 [d] of f32 [n, d]; minus_row subtracts it from each row.
+// f32 [d], the mean of rows f32 [n, d]; and rows with such a row subtracted from each.
 Tensor mean_row(const Tensor& rows);
 Tensor minus_row(const Tensor& rows, const Tensor& row);
 

@@ -77,6 +77,18 @@ TEST_CASE("perfect embeddings get everything right, a collapsed or broken networ
   }
 }
 
+TEST_CASE("baselines: subtracting the mean picture helps where pictures share one") {
+  const Protocol protocol = make_protocol(numbered_pairs(100), 20, 2, 0);
+  Tensor left = embed(protocol.left, 1, 1), right = embed(protocol.right, 1, 2), shared({8});
+  shared.fill(-50);
+  left = minus_row(left, shared), right = minus_row(right, shared);
+  const auto reports = baseline_reports(protocol, left, right, mean_row(left));
+  REQUIRE(reports.size() == 3);
+  CHECK(reports[0].name == "chance");
+  CHECK(reports[2].ranking.top[1].value > reports[1].ranking.top[1].value);
+  CHECK(baseline_reports(protocol, left, right, Tensor()).size() == 2);
+}
+
 TEST_CASE("a candidates file gives the same result as the lists it was written from") {
   TemporaryFolder folder;
   const auto pairs = numbered_pairs(40);
