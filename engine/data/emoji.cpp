@@ -7,6 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include <unistd.h>
+
 #include "engine/core/error.h"
 #include "engine/data/emoji_font.h"
 #include "engine/data/image.h"
@@ -64,11 +66,10 @@ int64_t make_emoji_pairs(const EmojiOptions& options) {
   const std::string font_path = options.font.empty() ? kFont : options.font;
   check(fs::exists(font_path), "{}: no such font: apt-get install fonts-noto-color-emoji", font_path);
   const EmojiFont font(font_path);
-  const ImageFolder pictures(options.gemojione.empty() ? gemojione_folder().string() : options.gemojione);
+  const fs::path pictures = options.gemojione.empty() ? gemojione_folder() : fs::path(options.gemojione);
 
   // Made beside its place and renamed, so that a reader never sees half of it.
-  const fs::path temporary = fmt::format("{}.tmp", out.string());
-  fs::remove_all(temporary);
+  const fs::path temporary = fmt::format("{}.{}.tmp", out.string(), getpid());
   const struct Cleanup {
     fs::path path;
     ~Cleanup() {
@@ -80,7 +81,7 @@ int64_t make_emoji_pairs(const EmojiOptions& options) {
   fs::create_directories(temporary / "right");
 
   std::vector<Pair> pairs;
-  for (const std::string& file : pictures.files()) {
+  for (const std::string& file : ImageFolder(pictures).files()) {
     const auto code_points = code_points_of(fs::path(file).stem());
     if (!code_points || std::any_of(code_points->begin(), code_points->end(), is_flag_or_skin_tone)) continue;
     const auto drawn = font.draw(*code_points, options.size);
@@ -89,7 +90,7 @@ int64_t make_emoji_pairs(const EmojiOptions& options) {
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
     write_file_atomically(temporary / "left" / (name + ".png"), encode_png(*drawn));
     write_file_atomically(temporary / "right" / (name + ".png"),
-                          encode_png(resize(read_image(file, 3), options.size, options.size)));
+                          encode_png(resize(read_image(pictures / file, 3), options.size, options.size)));
     pairs.push_back({name, name});
   }
   check(!pairs.empty(), "{} and the pictures share no emoji", font_path);

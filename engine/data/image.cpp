@@ -62,6 +62,18 @@ void check_png(std::string_view bytes, const std::string& name) {
   fail("{}: truncated PNG, it ends before its IEND chunk", name);
 }
 
+// stb_image writes a code table of more than 256 symbols past the end of its array.
+bool code_tables_fit(std::string_view tables) {
+  while (!tables.empty()) {
+    if (tables.size() < 17) return false;
+    size_t symbols = 0;
+    for (int bits = 1; bits <= 16; bits++) symbols += static_cast<uint8_t>(tables[bits]);
+    if (symbols > 256 || tables.size() < 17 + symbols) return false;
+    tables.remove_prefix(17 + symbols);
+  }
+  return true;
+}
+
 // Walks the markers to the end of the image; stb_image fills in grey for what is missing.
 void check_jpeg(std::string_view bytes, const std::string& name) {
   bool adobe = false;
@@ -79,6 +91,8 @@ void check_jpeg(std::string_view bytes, const std::string& name) {
     if (bytes.size() - at < 4) break;
     const uint32_t length = big_endian(bytes, at + 2, 2);
     if (length > bytes.size() - at - 2) break;
+    check(marker != 0xC4 || (length >= 2 && code_tables_fit(bytes.substr(at + 4, length - 2))),
+          "{}: damaged JPEG, a code table runs over", name);
     adobe |= marker == 0xEE && bytes.substr(at + 4, 5) == "Adobe";
     if (marker >= 0xC0 && marker <= 0xC2 && length >= 8) {
       check_size(big_endian(bytes, at + 7, 2), big_endian(bytes, at + 5, 2), name);

@@ -84,7 +84,8 @@ std::vector<std::string> check_pairs(const std::string& folder) {
   note([&] { pairs = read_pairs(csv); });
   for (const bool is_left : {true, false}) {
     note([&] {
-      const ImageFolder images(folder + (is_left ? "/left" : "/right"));
+      const std::string side = folder + (is_left ? "/left" : "/right");
+      const ImageFolder images(side);
       for (const Pair& pair : pairs)
         note([&] { images.find(is_left ? pair.left : pair.right, fmt::format("{}:{}", csv, pair.line)); });
       const auto files = images.files();
@@ -92,7 +93,7 @@ std::vector<std::string> check_pairs(const std::string& folder) {
       cpu::parallel_for(std::ssize(files), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
           try {
-            read_image(files[i], 3);
+            read_image(side + "/" + files[i], 3);
           } catch (const std::exception& error) {
             errors[i] = error.what();
           }

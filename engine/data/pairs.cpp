@@ -217,7 +217,7 @@ std::string ImageFolder::find(const std::string& name, const std::string& where)
 std::vector<std::string> ImageFolder::files() const {
   std::vector<std::string> result;
   for (const auto& [name, files] : by_name_)
-    if (std::find(files.begin(), files.end(), name) != files.end()) result.push_back(path_ + "/" + name);
+    if (std::find(files.begin(), files.end(), name) != files.end()) result.push_back(name);
   return result;
 }
 

@@ -59,7 +59,7 @@ class ImageFolder {
   // The file of that name; `where` (file and line) begins the Error when there is none, or when a name without
   // extension fits two.
   std::string find(const std::string& name, const std::string& where) const;
-  // Every file of the folder, sorted.
+  // The file names, sorted.
   std::vector<std::string> files() const;
 
  private:

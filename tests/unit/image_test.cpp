@@ -115,6 +115,12 @@ TEST_CASE("a file cut at any byte, or with any byte of a PNG changed, is an erro
   CHECK(decode_error(jpeg + "trailing").empty());
 }
 
+TEST_CASE("a JPEG code table of more symbols than there are is refused") {
+  std::string jpeg = jpeg_file({200});
+  jpeg[jpeg.find("\xFF\xC4") + 6] = '\xFF';
+  contains(decode_error(jpeg), "x: damaged JPEG, a code table runs over");
+}
+
 TEST_CASE("a picture that claims too many pixels is refused before it is decoded") {
   contains(decode_error(png_file(60000, 60000, 8, 0, "")), "60000 x 60000 pixels, expected at most");
   contains(decode_error(png_file(-1, -1, 8, 0, "")), "4294967295 x 4294967295 pixels, expected at most");
