@@ -30,16 +30,24 @@ struct Conv2dParams {
 
 namespace cpu {
 
+// Elements of workspace that each pass needs with the present number of threads.
+struct Conv2dWorkspace {
+  int64_t forward, backward_data, backward_weights;
+};
+template <class T>
+Conv2dWorkspace conv2d_workspace(const Conv2dParams& p);
+
 // y[batch, y_h, y_w, out_c] and, with pooling, argmax of the same shape overwritten; bias may be null.
 template <class T>
-void conv2d_forward(const Conv2dParams& p, const T* x, const T* w, const T* bias, T* y, uint8_t* argmax);
+void conv2d_forward(const Conv2dParams& p, const T* x, const T* w, const T* bias, T* y, uint8_t* argmax, T* workspace);
 // dx[batch, in_h, in_w, in_c] overwritten.
 template <class T>
-void conv2d_backward_data(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, const T* w, T* dx);
+void conv2d_backward_data(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, const T* w, T* dx,
+                          T* workspace);
 // dw[out_c, kernel_h, kernel_w, in_c] and dbias[out_c] overwritten; dbias may be null.
 template <class T>
 void conv2d_backward_weights(const Conv2dParams& p, const T* x, const T* dy, const T* y, const uint8_t* argmax, T* dw,
-                             T* dbias);
+                             T* dbias, T* workspace);
 
 }  // namespace cpu
 }  // namespace lookalike

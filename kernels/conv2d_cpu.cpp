@@ -1,4 +1,4 @@
-// Plain loops: what gradient checks run on, and the oracle for every faster version.
+// Plain loops for double: what gradient checks run on, and the oracle for the fast version (conv2d_float_cpu.cpp).
 #include <algorithm>
 
 #include "kernels/conv2d.h"
@@ -21,14 +21,14 @@ void for_window(const Conv2dParams& c, int64_t p, int64_t q, const Body& body) {
 }
 
 // body(p, q, dz) for every output position of image n and channel k whose gradient before the activation is not zero.
-template <class T, class Body>
-void for_gradient(const Conv2dParams& c, int64_t n, int64_t k, const T* dy, const T* y, const uint8_t* argmax,
+template <class Body>
+void for_gradient(const Conv2dParams& c, int64_t n, int64_t k, const double* dy, const double* y, const uint8_t* argmax,
                   const Body& body) {
-  with_activation<T>(c.activation, [&](auto f) {
+  with_activation<double>(c.activation, [&](auto f) {
     for (int64_t p = 0; p < c.y_h(); p++) {
       for (int64_t q = 0; q < c.y_w(); q++) {
         const int64_t at = ((n * c.y_h() + p) * c.y_w() + q) * c.out_c + k;
-        const T dz = dy[at] * f.backward(y[at]);
+        const double dz = dy[at] * f.backward(y[at]);
         if (c.pool == 1)
           body(p, q, dz);
         else
@@ -40,29 +40,35 @@ void for_gradient(const Conv2dParams& c, int64_t n, int64_t k, const T* dy, cons
 
 }  // namespace
 
-template <class T>
-void conv2d_forward(const Conv2dParams& c, const T* x, const T* w, const T* bias, T* y, uint8_t* argmax) {
+template <>
+Conv2dWorkspace conv2d_workspace<double>(const Conv2dParams&) {
+  return {};
+}
+
+template <>
+void conv2d_forward(const Conv2dParams& c, const double* x, const double* w, const double* bias, double* y,
+                    uint8_t* argmax, double*) {
   const auto value = [&](int64_t n, int64_t p, int64_t q, int64_t k) {
-    T sum = bias ? bias[k] : T(0);
+    double sum = bias ? bias[k] : double(0);
     for_window(c, p, q, [&](int64_t tap, int64_t at) {
-      const T* from = x + (n * c.in_h * c.in_w + at) * c.in_c;
-      const T* with = w + (k * c.kernel_h * c.kernel_w + tap) * c.in_c;
+      const double* from = x + (n * c.in_h * c.in_w + at) * c.in_c;
+      const double* with = w + (k * c.kernel_h * c.kernel_w + tap) * c.in_c;
       for (int64_t i = 0; i < c.in_c; i++) sum += from[i] * with[i];
     });
     return sum;
   };
   parallel_for(c.batch, 1, [&](int64_t begin, int64_t end) {
-    with_activation<T>(c.activation, [&](auto f) {
+    with_activation<double>(c.activation, [&](auto f) {
       for (int64_t n = begin; n < end; n++)
         for (int64_t p = 0; p < c.y_h(); p++)
           for (int64_t q = 0; q < c.y_w(); q++)
             for (int64_t k = 0; k < c.out_c; k++) {
               const int64_t at = ((n * c.y_h() + p) * c.y_w() + q) * c.out_c + k;
-              T best = value(n, c.pool * p, c.pool * q, k);
+              double best = value(n, c.pool * p, c.pool * q, k);
               if (c.pool == 2) {
                 argmax[at] = 0;
                 for (int place = 1; place < 4; place++) {
-                  const T other = value(n, 2 * p + place / 2, 2 * q + place % 2, k);
+                  const double other = value(n, 2 * p + place / 2, 2 * q + place % 2, k);
                   if (other > best) best = other, argmax[at] = static_cast<uint8_t>(place);
                 }
               }
@@ -72,37 +78,38 @@ void conv2d_forward(const Conv2dParams& c, const T* x, const T* w, const T* bias
   });
 }
 
-template <class T>
-void conv2d_backward_data(const Conv2dParams& c, const T* dy, const T* y, const uint8_t* argmax, const T* w, T* dx) {
+template <>
+void conv2d_backward_data(const Conv2dParams& c, const double* dy, const double* y, const uint8_t* argmax,
+                          const double* w, double* dx, double*) {
   const int64_t image = c.in_h * c.in_w * c.in_c;
   parallel_for(c.batch, 1, [&](int64_t begin, int64_t end) {
-    std::fill(dx + begin * image, dx + end * image, T(0));
+    std::fill(dx + begin * image, dx + end * image, double(0));
     for (int64_t n = begin; n < end; n++)
       for (int64_t k = 0; k < c.out_c; k++)
-        for_gradient(c, n, k, dy, y, argmax, [&](int64_t p, int64_t q, T dz) {
+        for_gradient(c, n, k, dy, y, argmax, [&](int64_t p, int64_t q, double dz) {
           for_window(c, p, q, [&](int64_t tap, int64_t at) {
-            T* to = dx + n * image + at * c.in_c;
-            const T* with = w + (k * c.kernel_h * c.kernel_w + tap) * c.in_c;
+            double* to = dx + n * image + at * c.in_c;
+            const double* with = w + (k * c.kernel_h * c.kernel_w + tap) * c.in_c;
             for (int64_t i = 0; i < c.in_c; i++) to[i] += dz * with[i];
           });
         });
   });
 }
 
-template <class T>
-void conv2d_backward_weights(const Conv2dParams& c, const T* x, const T* dy, const T* y, const uint8_t* argmax, T* dw,
-                             T* dbias) {
+template <>
+void conv2d_backward_weights(const Conv2dParams& c, const double* x, const double* dy, const double* y,
+                             const uint8_t* argmax, double* dw, double* dbias, double*) {
   const int64_t filter = c.kernel_h * c.kernel_w * c.in_c;
   parallel_for(c.out_c, 1, [&](int64_t begin, int64_t end) {
-    std::fill(dw + begin * filter, dw + end * filter, T(0));
+    std::fill(dw + begin * filter, dw + end * filter, double(0));
     for (int64_t k = begin; k < end; k++) {
-      T sum = 0;
+      double sum = 0;
       for (int64_t n = 0; n < c.batch; n++)
-        for_gradient(c, n, k, dy, y, argmax, [&](int64_t p, int64_t q, T dz) {
+        for_gradient(c, n, k, dy, y, argmax, [&](int64_t p, int64_t q, double dz) {
           sum += dz;
           for_window(c, p, q, [&](int64_t tap, int64_t at) {
-            T* to = dw + k * filter + tap * c.in_c;
-            const T* from = x + (n * c.in_h * c.in_w + at) * c.in_c;
+            double* to = dw + k * filter + tap * c.in_c;
+            const double* from = x + (n * c.in_h * c.in_w + at) * c.in_c;
             for (int64_t i = 0; i < c.in_c; i++) to[i] += dz * from[i];
           });
         });
@@ -110,13 +117,5 @@ void conv2d_backward_weights(const Conv2dParams& c, const T* x, const T* dy, con
     }
   });
 }
-
-#define LOOKALIKE_INSTANTIATE(T)                                                                             \
-  template void conv2d_forward(const Conv2dParams&, const T*, const T*, const T*, T*, uint8_t*);             \
-  template void conv2d_backward_data(const Conv2dParams&, const T*, const T*, const uint8_t*, const T*, T*); \
-  template void conv2d_backward_weights(const Conv2dParams&, const T*, const T*, const T*, const uint8_t*, T*, T*);
-LOOKALIKE_INSTANTIATE(float)
-LOOKALIKE_INSTANTIATE(double)
-#undef LOOKALIKE_INSTANTIATE
 
 }  // namespace lookalike::cpu

@@ -35,8 +35,10 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
   const auto argmax_of = [](Tensor& t) { return t.defined() ? t.data<uint8_t>() : nullptr; };
   with_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    Tensor workspace({cpu::conv2d_workspace<T>(p).forward}, x.dtype());
     cpu::conv2d_forward<T>(p, x.value().data<T>(), w.value().data<T>(),
-                           bias.defined() ? bias.value().data<T>() : nullptr, y.data<T>(), argmax_of(argmax));
+                           bias.defined() ? bias.value().data<T>() : nullptr, y.data<T>(), argmax_of(argmax),
+                           workspace.data<T>());
   });
   std::vector<Variable> inputs{x, w};
   if (bias.defined()) inputs.push_back(bias);
@@ -46,14 +48,17 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
       using T = decltype(zero);
       if (x.requires_grad()) {
         grads[0] = Tensor(x.shape(), dy.dtype());
+        Tensor workspace({cpu::conv2d_workspace<T>(p).backward_data}, dy.dtype());
         cpu::conv2d_backward_data<T>(p, dy.data<T>(), y.data<T>(), argmax_of(argmax), w.value().data<T>(),
-                                     grads[0].data<T>());
+                                     grads[0].data<T>(), workspace.data<T>());
       }
       if (w.requires_grad() || bias.requires_grad()) {
         grads[1] = Tensor(w.shape(), dy.dtype());
         if (bias.defined()) grads[2] = Tensor(bias.shape(), dy.dtype());
+        Tensor workspace({cpu::conv2d_workspace<T>(p).backward_weights}, dy.dtype());
         cpu::conv2d_backward_weights<T>(p, x.value().data<T>(), dy.data<T>(), y.data<T>(), argmax_of(argmax),
-                                        grads[1].data<T>(), bias.defined() ? grads[2].data<T>() : nullptr);
+                                        grads[1].data<T>(), bias.defined() ? grads[2].data<T>() : nullptr,
+                                        workspace.data<T>());
       }
     });
     return grads;

@@ -1,0 +1,340 @@
+// Convolution in float: bands of padded rows go through the register tiles of conv2d_tile.cpp. A band is one thread's
+// work, small enough to stay in its second-level cache; padding, the gradient of activation and the undoing of pooling
+// happen while it is filled, so none of them is ever a tensor in memory. Backward weights adds up groups of bands,
+// whose number follows from sizes alone, and then the groups, so the bits do not depend on the number of threads.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/conv2d.h"
+#include "kernels/conv2d_tile.h"
+#include "kernels/parallel.h"
+
+namespace lookalike::cpu {
+namespace {
+
+constexpr int64_t kBandFloats = 32768;       // of a filled band: 128 KB
+constexpr int64_t kGradientPixels = 192;     // of a band in backward weights: 24 KB for a block of channels
+constexpr int64_t kGroups = 32;              // of bands in backward weights, at most
+constexpr int64_t kPartialFloats = 1 << 22;  // of all groups' sums together, about
+constexpr int64_t kLargestBlock = 32;
+
+const ConvTiles& tiles() {
+#if defined(__x86_64__)
+  if (isa() == Isa::avx512) return avx512::kConvTiles;
+  if (isa() == Isa::avx2) return avx2::kConvTiles;
+#endif
+  return base::kConvTiles;
+}
+
+int64_t round_up(int64_t n, int64_t step) {
+  return (n + step - 1) / step * step;
+}
+
+// The rows of an output, in bands of about the same height.
+struct Bands {
+  int64_t rows, count;
+
+  // At most `most` rows a band, but never less than `step`, and a multiple of it.
+  Bands(int64_t rows, int64_t most, int64_t step)
+      : rows(rows),
+        count(std::max<int64_t>(1, (rows + std::max(most, step) - 1) / std::max(most, step))),
+        step_(step) {}
+  int64_t height() const { return round_up((rows + count - 1) / count, step_); }
+  int64_t begin(int64_t band) const { return std::min(band * height(), rows); }
+
+ private:
+  int64_t step_;
+};
+
+// A pointwise convolution sees no neighbours, so rows shorter than a register tile are joined.
+Conv2dParams joined(Conv2dParams p) {
+  const bool pointwise = p.kernel_h * p.kernel_w == 1 && p.stride == 1 && p.pool == 1 &&
+                         p.pad_top + p.pad_left + p.pad_bottom + p.pad_right == 0;
+  if (pointwise && p.in_w < 14) p.in_w *= p.in_h, p.in_h = 1;
+  return p;
+}
+
+float slope_of(const Activation& f) {
+  switch (f.kind) {
+    case ActivationKind::relu:
+      return 0;
+    case ActivationKind::leaky_relu:
+      return static_cast<float>(f.slope);
+    default:
+      return 1;
+  }
+}
+
+// Where the windows of a band of outputs lie: in the image itself, or in a padded copy of it.
+struct Windows {
+  Conv2dParams p;
+  int64_t rows, columns;  // outputs that count, before pooling
+  bool padded;
+  int64_t in_row;
+  Bands bands;
+
+  Windows(const Conv2dParams& p, int64_t band_rows)
+      : p(p),
+        rows(p.pool * p.y_h()),
+        columns(p.pool * p.y_w()),
+        padded(p.pad_top || p.pad_left || (rows - 1) * p.stride + p.kernel_h > p.in_h ||
+               (columns - 1) * p.stride + p.kernel_w > p.in_w),
+        in_row((padded ? (columns - 1) * p.stride + p.kernel_w : p.in_w) * p.in_c),
+        bands(rows, band_rows ? band_rows : kBandFloats / (p.stride * in_row), p.pool) {}
+
+  int64_t scratch() const { return padded ? ((bands.height() - 1) * p.stride + p.kernel_h) * in_row : 0; }
+
+  // The input of output row `row`, and of the `count` below it, of one image.
+  const float* fill(const float* image, int64_t row, int64_t count, float* scratch) const {
+    const int64_t first = row * p.stride - p.pad_top;
+    if (!padded) return image + first * in_row;
+    const int64_t left = std::min(p.pad_left * p.in_c, in_row);
+    const int64_t filled = std::clamp<int64_t>(in_row - left, 0, p.in_w * p.in_c);
+    for (int64_t i = 0; i < (count - 1) * p.stride + p.kernel_h; i++) {
+      float* to = scratch + i * in_row;
+      if (first + i < 0 || first + i >= p.in_h) {
+        std::fill_n(to, in_row, 0.0f);
+        continue;
+      }
+      std::fill_n(to, left, 0.0f);
+      std::memcpy(to + left, image + (first + i) * p.in_w * p.in_c, static_cast<size_t>(filled) * sizeof(float));
+      std::fill_n(to + left + filled, in_row - left - filled, 0.0f);
+    }
+    return scratch;
+  }
+
+  Correlation correlation(int64_t count) const {
+    return {.rows = count,
+            .columns = columns,
+            .in_row = in_row,
+            .right = p.stride * p.in_c,
+            .down = p.stride * in_row,
+            .kernel_h = p.kernel_h,
+            .run = p.kernel_w * p.in_c,
+            .out_c = p.out_c,
+            .pool = p.pool,
+            .slope = slope_of(p.activation)};
+  }
+};
+
+// Backward data as a correlation of the gradient before activation and pooling, with zeros around it and, for a stride,
+// between its pixels.
+struct GradientWindows {
+  Conv2dParams p;
+  int64_t left;  // columns before the first that counts: pixels of the gradient that see only padding
+  int64_t in_row;
+  Bands bands;
+
+  explicit GradientWindows(const Conv2dParams& p)
+      : p(p),
+        left(std::max<int64_t>(0, p.pad_left - (p.kernel_w - 1))),
+        in_row((left + std::max(p.in_w + p.kernel_w - 1, (p.pool * p.y_w() - 1) * p.stride + p.kernel_w - p.pad_left)) *
+               p.out_c),
+        bands(p.in_h, kBandFloats / in_row - (p.kernel_h - 1), 1) {}
+
+  // The gradient of a pointwise convolution without activation can be read where it lies.
+  bool in_place() const {
+    return p.kernel_h * p.kernel_w == 1 && p.stride == 1 && p.pool == 1 && slope_of(p.activation) == 1 &&
+           p.out_h() == p.in_h && p.out_w() == p.in_w && p.pad_top + p.pad_left == 0;
+  }
+  int64_t scratch() const { return (bands.height() + p.kernel_h - 1) * in_row; }
+
+  const float* fill(const OutputGradient& g, int64_t row, int64_t count, float* scratch) const {
+    if (in_place()) return g.dy + row * in_row;
+    for (int64_t i = 0; i < count + p.kernel_h - 1; i++) {
+      float* to = scratch + i * in_row;
+      std::fill_n(to, in_row, 0.0f);
+      const int64_t at = row + i + p.pad_top - (p.kernel_h - 1);
+      if (at < 0 || at % p.stride || at / p.stride >= p.pool * p.y_h()) continue;
+      tiles().gradient_row(g, at / p.stride, 0, p.out_c, to + (left + p.kernel_w - 1 - p.pad_left) * p.out_c,
+                           p.stride * p.out_c);
+    }
+    return scratch + left * p.out_c;
+  }
+
+  Correlation correlation(int64_t count) const {
+    return {.rows = count,
+            .columns = p.in_w,
+            .in_row = in_row,
+            .right = p.out_c,
+            .down = in_row,
+            .kernel_h = p.kernel_h,
+            .run = p.kernel_w * p.out_c,
+            .out_c = p.in_c,
+            .pool = 1,
+            .slope = 1};
+  }
+};
+
+// How backward weights divides its work: units are (group of bands, part of the blocks of channels).
+struct WeightPlan {
+  Windows windows;
+  int64_t window, blocks, items, groups, parts, group_floats;
+
+  explicit WeightPlan(const Conv2dParams& p)
+      : windows(p, std::max<int64_t>(1, kGradientPixels / std::max<int64_t>(1, p.pool * p.y_w()))),
+        window(p.kernel_h * p.kernel_w * p.in_c),
+        blocks((p.out_c + tiles().block - 1) / tiles().block),
+        items(p.batch * windows.bands.count),
+        groups(std::clamp<int64_t>(kPartialFloats / (window * p.out_c), 1, std::clamp<int64_t>(items, 1, kGroups))),
+        parts(std::min(blocks, (kGroups + groups - 1) / groups)),
+        group_floats((window + 1) * blocks * tiles().block) {}
+
+  int64_t pixels() const { return windows.bands.height() * windows.columns; }
+  int64_t scratch() const { return windows.scratch() + pixels() * tiles().block; }
+};
+
+int64_t threads() {
+  return omp_get_max_threads();
+}
+
+OutputGradient gradient_of(const Conv2dParams& p, const float* dy, const float* y, const uint8_t* argmax, int64_t n) {
+  const int64_t at = n * p.y_h() * p.y_w() * p.out_c;
+  const float slope = slope_of(p.activation);
+  return {dy + at, slope == 1 ? nullptr : y + at, argmax ? argmax + at : nullptr, p.y_w(), p.out_c, slope};
+}
+
+// The gradient of a sigmoid is not a matter of sign: its own pass into the workspace.
+const float* before_sigmoid(const Conv2dParams& p, const float* dy, const float* y, float*& workspace) {
+  if (p.activation.kind != ActivationKind::sigmoid) return dy;
+  const int64_t n = p.batch * p.y_h() * p.y_w() * p.out_c;
+  float* dz = workspace;
+  activation_backward(p.activation, y, dy, dz, n);
+  workspace += round_up(n, 16);
+  return dz;
+}
+int64_t sigmoid_workspace(const Conv2dParams& p) {
+  return p.activation.kind == ActivationKind::sigmoid ? round_up(p.batch * p.y_h() * p.y_w() * p.out_c, 16) : 0;
+}
+
+// body(image, band, scratch of this thread) for all bands of all images.
+template <class Body>
+void for_bands(int64_t batch, const Bands& bands, float* scratch, int64_t scratch_floats, const Body& body) {
+  parallel_for(batch * bands.count, 1, [&](int64_t begin, int64_t end) {
+    float* mine = scratch + omp_get_thread_num() * scratch_floats;
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t first = bands.begin(i % bands.count), last = bands.begin(i % bands.count + 1);
+      if (first < last) body(i / bands.count, first, last - first, mine);
+    }
+  });
+}
+
+}  // namespace
+
+template <>
+Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
+  const Conv2dParams p = joined(params);
+  const Windows windows(p, 0);
+  const GradientWindows gradient(p);
+  const WeightPlan plan(p);
+  const int64_t window = p.kernel_h * p.kernel_w * p.in_c, k = round_up(p.out_c, kLargestBlock);
+  const int64_t c = round_up(p.in_c, kLargestBlock), taps = p.kernel_h * p.kernel_w;
+  return {
+      .forward = (window + 1) * k + threads() * round_up(windows.scratch() + 2 * windows.columns * kLargestBlock, 16),
+      .backward_data = sigmoid_workspace(p) + (taps * p.out_c + 1) * c +
+                       threads() * round_up(gradient.scratch() + p.in_w * kLargestBlock, 16),
+      .backward_weights =
+          sigmoid_workspace(p) + plan.groups * plan.group_floats + threads() * round_up(plan.scratch(), 16),
+  };
+}
+
+template <>
+void conv2d_forward(const Conv2dParams& params, const float* x, const float* w, const float* bias, float* y,
+                    uint8_t* argmax, float* workspace) {
+  const Conv2dParams p = joined(params);
+  const ConvTiles& t = tiles();
+  const Windows windows(p, 0);
+  const int64_t window = p.kernel_h * p.kernel_w * p.in_c, k = round_up(p.out_c, t.block);
+  float *packed = workspace, *padded_bias = packed + window * k;
+  std::fill_n(padded_bias, k, 0.0f);
+  if (bias) std::copy_n(bias, p.out_c, padded_bias);
+  parallel_for(k / t.block, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b++) t.pack_weights(w, p.out_c, window, b, packed + b * window * t.block);
+  });
+  for_bands(p.batch, windows.bands, padded_bias + k, round_up(windows.scratch() + 2 * windows.columns * t.block, 16),
+            [&](int64_t n, int64_t row, int64_t count, float* scratch) {
+              const float* in = windows.fill(x + n * p.in_h * p.in_w * p.in_c, row, count, scratch);
+              const int64_t at = (n * p.y_h() + row / p.pool) * p.y_w() * p.out_c;
+              t.correlate(windows.correlation(count), in, packed, padded_bias, scratch + windows.scratch(), y + at,
+                          argmax ? argmax + at : nullptr);
+            });
+  if (p.activation.kind == ActivationKind::sigmoid)
+    activation_forward(p.activation, y, y, p.batch * p.y_h() * p.y_w() * p.out_c);
+}
+
+template <>
+void conv2d_backward_data(const Conv2dParams& params, const float* dy, const float* y, const uint8_t* argmax,
+                          const float* w, float* dx, float* workspace) {
+  const Conv2dParams p = joined(params);
+  const ConvTiles& t = tiles();
+  const GradientWindows windows(p);
+  const float* dz = before_sigmoid(p, dy, y, workspace);
+  const int64_t taps = p.kernel_h * p.kernel_w, c = round_up(p.in_c, t.block);
+  float *packed = workspace, *zero_bias = packed + taps * p.out_c * c;
+  std::fill_n(zero_bias, c, 0.0f);
+  parallel_for(c / t.block, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b++)
+      t.pack_weights_turned(w, p.out_c, taps, p.in_c, b, packed + b * taps * p.out_c * t.block);
+  });
+  for_bands(p.batch, windows.bands, zero_bias + c, round_up(windows.scratch() + p.in_w * t.block, 16),
+            [&](int64_t n, int64_t row, int64_t count, float* scratch) {
+              const float* in = windows.fill(gradient_of(p, dz, y, argmax, n), row, count, scratch);
+              t.correlate(windows.correlation(count), in, packed, zero_bias, scratch + windows.scratch(),
+                          dx + (n * p.in_h + row) * p.in_w * p.in_c, nullptr);
+            });
+}
+
+template <>
+void conv2d_backward_weights(const Conv2dParams& params, const float* x, const float* dy, const float* y,
+                             const uint8_t* argmax, float* dw, float* dbias, float* workspace) {
+  const Conv2dParams p = joined(params);
+  const ConvTiles& t = tiles();
+  const WeightPlan plan(p);
+  const Windows& windows = plan.windows;
+  const float* dz = before_sigmoid(p, dy, y, workspace);
+  const int64_t block_floats = plan.window * t.block;
+  float *partials = workspace, *scratches = partials + plan.groups * plan.group_floats;
+  // A group's sums: dw of each block, then dbias of all.
+  parallel_for(plan.groups * plan.parts, 1, [&](int64_t begin, int64_t end) {
+    float* scratch = scratches + omp_get_thread_num() * round_up(plan.scratch(), 16);
+    float* packed = scratch + windows.scratch();
+    for (int64_t unit = begin; unit < end; unit++) {
+      const int64_t group = unit / plan.parts, part = unit % plan.parts;
+      const int64_t first_block = plan.blocks * part / plan.parts, last_block = plan.blocks * (part + 1) / plan.parts;
+      float* sums = partials + group * plan.group_floats;
+      float* bias_sums = sums + plan.blocks * block_floats;
+      std::fill(sums + first_block * block_floats, sums + last_block * block_floats, 0.0f);
+      std::fill(bias_sums + first_block * t.block, bias_sums + last_block * t.block, 0.0f);
+      for (int64_t i = plan.items * group / plan.groups; i < plan.items * (group + 1) / plan.groups; i++) {
+        const int64_t n = i / windows.bands.count, band = i % windows.bands.count;
+        const int64_t row = windows.bands.begin(band), count = windows.bands.begin(band + 1) - row;
+        if (count == 0) continue;
+        const float* in = windows.fill(x + n * p.in_h * p.in_w * p.in_c, row, count, scratch);
+        const OutputGradient gradient = gradient_of(p, dz, y, argmax, n);
+        for (int64_t b = first_block; b < last_block; b++) {
+          const int64_t channels = std::min(t.block, p.out_c - b * t.block), pixels = count * windows.columns;
+          if (channels < t.block) std::fill_n(packed, pixels * t.block, 0.0f);
+          for (int64_t r = 0; r < count; r++)
+            t.gradient_row(gradient, row + r, b * t.block, channels, packed + r * windows.columns * t.block, t.block);
+          t.weight_gradient(windows.correlation(count), in, packed, sums + b * block_floats, bias_sums + b * t.block);
+        }
+      }
+    }
+  });
+  const int64_t run = p.kernel_w * p.in_c;
+  parallel_for(plan.blocks * p.kernel_h, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t b = i / p.kernel_h, r = i % p.kernel_h;
+      t.unpack_weights(partials + b * block_floats, plan.groups, plan.group_floats, p.out_c, plan.window, b, r * run,
+                       (r + 1) * run, dw);
+    }
+  });
+  if (!dbias) return;
+  for (int64_t k = 0; k < p.out_c; k++) {
+    dbias[k] = 0;
+    for (int64_t g = 0; g < plan.groups; g++)
+      dbias[k] += partials[g * plan.group_floats + plan.blocks * block_floats + k];
+  }
+}
+
+}  // namespace lookalike::cpu

@@ -1,0 +1,207 @@
+#include "kernels/conv2d_tile.h"
+
+#include <cstddef>
+
+#include "kernels/simd.h"
+
+namespace lookalike::cpu {
+namespace {
+
+void pack_weights(const float* w, int64_t out_c, int64_t window, int64_t b, float* packed) {
+  constexpr int64_t kLine = 16;  // floats of a cache line, read at a time
+  for (int64_t begin = 0; begin < window; begin += kLine) {
+    const int64_t end = begin + kLine < window ? begin + kLine : window;
+    for (int64_t k = 0; k < kBlock; k++) {
+      const int64_t row = b * kBlock + k;
+      for (int64_t i = begin; i < end; i++) packed[i * kBlock + k] = row < out_c ? w[row * window + i] : 0;
+    }
+  }
+}
+
+void pack_weights_turned(const float* w, int64_t out_c, int64_t taps, int64_t in_c, int64_t b, float* packed) {
+  for (int64_t tap = taps - 1; tap >= 0; tap--)
+    for (int64_t k = 0; k < out_c; k++, packed += kBlock) {
+      const float* from = w + (k * taps + tap) * in_c + b * kBlock;
+      const int64_t count = in_c - b * kBlock;
+      for (int64_t c = 0; c < kBlock; c++) packed[c] = c < count ? from[c] : 0;
+    }
+}
+
+inline Vec leaky(Vec x, float slope) {
+  return x > 0 ? x : slope * x;
+}
+
+// out[T][kBlock] at steps of out_step.
+template <int T>
+void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, float slope, float* out,
+                    int64_t out_step) {
+  const int64_t step = c.right;
+  Vec sums[T][2];
+#pragma GCC unroll 16
+  for (int i = 0; i < T; i++) sums[i][0] = load(bias), sums[i][1] = load(bias + kLanes);
+  for (int64_t r = 0; r < c.kernel_h; r++) {
+    const float* from = in + r * c.in_row;
+    for (int64_t j = 0; j < c.run; j++, w += kBlock) {
+      const Vec w0 = load(w), w1 = load(w + kLanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < T; i++) {
+        const float x = from[i * step + j];
+        sums[i][0] += x * w0, sums[i][1] += x * w1;
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < T; i++) {
+    store(out + i * out_step, leaky(sums[i][0], slope));
+    store(out + i * out_step + kLanes, leaky(sums[i][1], slope));
+  }
+}
+
+void correlate_row(const Correlation& c, const float* in, const float* w, const float* bias, float slope, float* out,
+                   int64_t out_step) {
+  for_tiles(c.columns, [&]<int T>(int64_t q) {
+    correlate_tile<T>(c, in + q * c.right, w, bias, slope, out + q * out_step, out_step);
+  });
+}
+
+// Two rows[2][columns][kBlock] of outputs -> y[columns / 2][count] and argmax, at steps of out_c.
+void pool_rows(const float* rows, int64_t columns, float slope, int64_t count, int64_t out_c, float* y,
+               uint8_t* argmax) {
+  for (int64_t q = 0; q < columns / 2; q++, y += out_c, argmax += out_c) {
+    float best[kBlock];
+    uint8_t place[kBlock];
+    for (int half = 0; half < kBlock; half += kLanes) {
+      const float* from = rows + 2 * q * kBlock + half;
+      Vec value = load(from);
+      IntVec at = {};
+      for (int i = 1; i < 4; i++) {
+        const Vec other = load(from + (i / 2 * columns + i % 2) * kBlock);
+        const IntVec wins = other > value;
+        value = wins ? other : value;
+        at = wins ? IntVec{} + i : at;
+      }
+      store(best + half, leaky(value, slope));
+      *reinterpret_cast<ByteVec*>(place + half) = __builtin_convertvector(at, ByteVec);
+    }
+    const int64_t n = count < kBlock ? count : kBlock;
+    __builtin_memcpy(y, best, static_cast<size_t>(n) * sizeof(float));
+    __builtin_memcpy(argmax, place, static_cast<size_t>(n));
+  }
+}
+
+void correlate(const Correlation& c, const float* in, const float* packed, const float* bias, float* scratch, float* y,
+               uint8_t* argmax) {
+  const int64_t window = c.kernel_h * c.run;
+  for (int64_t k = 0; k < c.out_c; k += kBlock, packed += window * kBlock) {
+    for (int64_t p = 0; p < c.rows; p += c.pool) {
+      const float* from = in + p * c.down;
+      float* to = y + p / c.pool * (c.columns / c.pool) * c.out_c + k;
+      const int64_t count = c.out_c - k;
+      if (c.pool == 2) {
+        for (int row = 0; row < 2; row++)
+          correlate_row(c, from + row * c.down, packed, bias + k, 1, scratch + row * c.columns * kBlock, kBlock);
+        pool_rows(scratch, c.columns, c.slope, count, c.out_c, to, argmax + (to - y));
+      } else if (count >= kBlock) {
+        correlate_row(c, from, packed, bias + k, c.slope, to, c.out_c);
+      } else {
+        correlate_row(c, from, packed, bias + k, c.slope, scratch, kBlock);
+        for (int64_t q = 0; q < c.columns; q++)
+          __builtin_memcpy(to + q * c.out_c, scratch + q * kBlock, static_cast<size_t>(count) * sizeof(float));
+      }
+    }
+  }
+}
+
+// n floats or bytes of what a vector holds.
+inline void store_some(float* to, Vec v, int64_t n) {
+  if (n >= kLanes) return store(to, v);
+  for (int i = 0; i < n; i++) to[i] = v[i];
+}
+inline Vec load_some(const float* from, int64_t n) {
+  if (n >= kLanes) return load(from);
+  Vec v = {};
+  for (int i = 0; i < n; i++) v[i] = from[i];
+  return v;
+}
+inline IntVec load_some(const uint8_t* from, int64_t n) {
+  ByteVec v = {};
+  if (n >= kLanes) return __builtin_convertvector(*reinterpret_cast<const ByteVec*>(from), IntVec);
+  for (int i = 0; i < n; i++) v[i] = from[i];
+  return __builtin_convertvector(v, IntVec);
+}
+
+void gradient_row(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t step) {
+  const int64_t row = g.argmax ? p / 2 : p;
+  for (int64_t q = 0; q < g.y_w; q++) {
+    const int64_t at = (row * g.y_w + q) * g.channels + first;
+    for (int64_t k = 0; k < count; k += kLanes) {
+      const int64_t n = count - k;
+      Vec dz = load_some(g.dy + at + k, n);
+      if (g.y) dz = load_some(g.y + at + k, n) > 0 ? dz : g.slope * dz;
+      if (!g.argmax) {
+        store_some(out + q * step + k, dz, n);
+        continue;
+      }
+      const IntVec place = load_some(g.argmax + at + k, n) - static_cast<int32_t>(p % 2 * 2);
+      store_some(out + 2 * q * step + k, place == 0 ? dz : Vec{}, n);
+      store_some(out + (2 * q + 1) * step + k, place == 1 ? dz : Vec{}, n);
+    }
+  }
+}
+
+// The sums of dw[T][kBlock] stay in registers over all pixels.
+template <int T>
+void weight_gradient_tile(const Correlation& c, const float* in, const float* dz, float* dw) {
+  const int64_t right = c.right;
+  Vec sums[T][2];
+#pragma GCC unroll 16
+  for (int i = 0; i < T; i++) sums[i][0] = load(dw + i * kBlock), sums[i][1] = load(dw + i * kBlock + kLanes);
+  for (int64_t p = 0; p < c.rows; p++) {
+    const float* from = in + p * c.down;
+    for (int64_t q = 0; q < c.columns; q++, from += right, dz += kBlock) {
+      const Vec d0 = load(dz), d1 = load(dz + kLanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < T; i++) {
+        const float x = from[i];
+        sums[i][0] += x * d0, sums[i][1] += x * d1;
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < T; i++) store(dw + i * kBlock, sums[i][0]), store(dw + i * kBlock + kLanes, sums[i][1]);
+}
+
+void weight_gradient(const Correlation& c, const float* in, const float* dz, float* dw, float* dbias) {
+  for_tiles(c.run, [&]<int T>(int64_t j) {
+    for (int64_t r = 0; r < c.kernel_h; r++)
+      weight_gradient_tile<T>(c, in + r * c.in_row + j, dz, dw + (r * c.run + j) * kBlock);
+  });
+  Vec sum0 = load(dbias), sum1 = load(dbias + kLanes);
+  for (int64_t q = 0; q < c.rows * c.columns; q++)
+    sum0 += load(dz + q * kBlock), sum1 += load(dz + q * kBlock + kLanes);
+  store(dbias, sum0), store(dbias + kLanes, sum1);
+}
+
+void unpack_weights(const float* partials, int64_t groups, int64_t group, int64_t out_c, int64_t window, int64_t b,
+                    int64_t begin, int64_t end, float* dw) {
+  constexpr int64_t kLine = 16;
+  for (; begin < end; begin += kLine) {
+    const int64_t lines = begin + kLine < end ? kLine : end - begin;
+    float sums[kLine * kBlock];
+    for (int64_t i = 0; i < lines * kBlock; i += kLanes) {
+      Vec sum = {};
+      for (int64_t g = 0; g < groups; g++) sum += load(partials + g * group + begin * kBlock + i);
+      store(sums + i, sum);
+    }
+    for (int64_t k = 0; k < kBlock && b * kBlock + k < out_c; k++)
+      for (int64_t i = 0; i < lines; i++) dw[(b * kBlock + k) * window + begin + i] = sums[i * kBlock + k];
+  }
+}
+
+}  // namespace
+
+namespace LOOKALIKE_ISA {
+const ConvTiles kConvTiles{kBlock,       pack_weights,    pack_weights_turned, correlate,
+                           gradient_row, weight_gradient, unpack_weights};
+}
+}  // namespace lookalike::cpu

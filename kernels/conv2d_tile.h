@@ -1,0 +1,64 @@
+// What the float convolution is made of, compiled once for each instruction set (conv2d_tile.cpp) and driven by
+// conv2d_float_cpu.cpp. One register tile serves all passes: kTile broadcast values times two vectors of channels.
+//   forward         broadcast pixels of x, vectors of output channels, reduction over the window (r, s, c)
+//   backward data   the same: the gradient in the place of x, the weights turned by 180 degrees
+//   backward weights  broadcast neighbouring (s, c) of x, vectors of output channels, reduction over pixels
+// In NHWC the (s, c) of a window's row are one contiguous run, whatever the number of channels.
+#pragma once
+
+#include <cstdint>
+
+namespace lookalike::cpu {
+
+// A correlation without padding, stored in blocks of output channels. Also backward data, where "in" is the gradient.
+struct Correlation {
+  int64_t rows, columns;  // of outputs, before pooling; even when pooled
+  int64_t in_row;         // floats from one input row to the next
+  int64_t right, down;    // floats from the input of one output to that of the next in its row, in its column
+  int64_t kernel_h, run;  // window: kernel_h rows of `run` contiguous floats
+  int64_t out_c;
+  int64_t pool;  // 1 or 2
+  float slope;   // of leaky ReLU: 0 is ReLU, 1 is none
+};
+
+// The gradient of one image before activation and pooling, made from that of its output.
+struct OutputGradient {
+  const float *dy, *y;    // [y_h, y_w, channels]; y is null without activation
+  const uint8_t* argmax;  // null without pooling
+  int64_t y_w, channels;
+  float slope;
+};
+
+struct ConvTiles {
+  int64_t block;  // output channels side by side in packed weights
+
+  // w[out_c, kernel_h, run] -> packed[block b][kernel_h * run][block], zero-filled behind out_c.
+  void (*pack_weights)(const float* w, int64_t out_c, int64_t window, int64_t b, float* packed);
+  // w[out_c, taps, in_c] -> packed[block b of in_c][taps reversed][out_c][block].
+  void (*pack_weights_turned)(const float* w, int64_t out_c, int64_t taps, int64_t in_c, int64_t b, float* packed);
+  // y[rows / pool, columns / pool, out_c] and argmax overwritten; bias padded to whole blocks; scratch of
+  // 2 * columns * block.
+  void (*correlate)(const Correlation& c, const float* in, const float* packed, const float* bias, float* scratch,
+                    float* y, uint8_t* argmax);
+  // Channels [first, first + count) of row p of the gradient, pixel q at out + q * step.
+  void (*gradient_row)(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t step);
+  // dw[kernel_h * run][block] += sum over rows and columns of in * dz; dz[rows, columns, block]; c.out_c is not used.
+  // dbias[block] += the sum of dz.
+  void (*weight_gradient)(const Correlation& c, const float* in, const float* dz, float* dw, float* dbias);
+  // Elements [begin, end) of the windows dw[out_c, window] of block b: the sum, in order, of partials[g * group] to
+  // be read as [window][block], for all groups g.
+  void (*unpack_weights)(const float* partials, int64_t groups, int64_t group, int64_t out_c, int64_t window, int64_t b,
+                         int64_t begin, int64_t end, float* dw);
+};
+
+namespace base {
+extern const ConvTiles kConvTiles;
+}
+namespace avx2 {
+extern const ConvTiles kConvTiles;
+}
+namespace avx512 {
+extern const ConvTiles kConvTiles;
+}
+
+}  // namespace lookalike::cpu
