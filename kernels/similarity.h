@@ -1,7 +1,7 @@
-// Dot products of queries with a panel of database rows, the inner loop of an exact search:
-//   scores[q, r] = sum_i queries[q, i] * rows[r, i]
-// added up in the order of i, so a score does not depend on the place of its query or row. One thread; the caller
-// splits the work.
+// Products of blocks of embeddings: the dot products of queries with database rows, and what brings a gradient back
+// through them. One register tile of broadcast values times two vectors, in the widest vectors of this processor. Every
+// element is one chain of additions in the order of the reduction, so it does not depend on its place in a block, and
+// equal rows have equal products. One thread; the caller splits the work.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,15 @@ constexpr int64_t kPanelRows = 32;
 // rows[count, d] -> panel[d, kPanelRows], overwritten; rows from `count` on are zero.
 void pack_panel(const float* rows, int64_t count, int64_t d, float* panel);
 
-// queries[q, d], panel[d, kPanelRows] -> scores[q, kPanelRows], overwritten.
-void score_panel(const float* queries, int64_t q, int64_t d, const float* panel, float* scores);
+// The product of a[rows, k], strided, and b[k, columns]:
+//   c[i * c_row + j] = sum_q a[i * a_row + q * a_step] * b[q * b_row + j]
+// overwritten, or with `add` accumulated. `columns` is a multiple of kPanelRows.
+void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_row, int64_t a_step,
+                   const float* b, int64_t b_row, float* c, int64_t c_row, bool add);
+
+// queries[q, d], panel[d, kPanelRows] -> scores[q, kPanelRows], overwritten: their dot products.
+inline void score_panel(const float* queries, int64_t q, int64_t d, const float* panel, float* scores) {
+  block_product(q, kPanelRows, d, queries, d, 1, panel, kPanelRows, scores, kPanelRows, false);
+}
 
 }  // namespace lookalike::cpu

@@ -3,15 +3,14 @@
 
 namespace lookalike::cpu {
 
-namespace base {
-void score_panel(const float*, int64_t, int64_t, const float*, float*);
-}
-namespace avx2 {
-void score_panel(const float*, int64_t, int64_t, const float*, float*);
-}
-namespace avx512 {
-void score_panel(const float*, int64_t, int64_t, const float*, float*);
-}
+#define DECLARE_FOR(isa)                                                                                       \
+  namespace isa {                                                                                              \
+  void block_product(int64_t, int64_t, int64_t, const float*, int64_t, int64_t, const float*, int64_t, float*, \
+                     int64_t, bool);                                                                           \
+  }
+DECLARE_FOR(base)
+DECLARE_FOR(avx2)
+DECLARE_FOR(avx512)
 
 void pack_panel(const float* rows, int64_t count, int64_t d, float* panel) {
   typedef float Vec __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
@@ -38,12 +37,14 @@ void pack_panel(const float* rows, int64_t count, int64_t d, float* panel) {
     for (int64_t i = 0; i < d; i++) panel[i * kPanelRows + row] = row < count ? rows[row * d + i] : 0;
 }
 
-void score_panel(const float* queries, int64_t q, int64_t d, const float* panel, float* scores) {
+void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_row, int64_t a_step,
+                   const float* b, int64_t b_row, float* c, int64_t c_row, bool add) {
+  auto* product = base::block_product;
 #if defined(__x86_64__)
-  if (isa() == Isa::avx512) return avx512::score_panel(queries, q, d, panel, scores);
-  if (isa() == Isa::avx2) return avx2::score_panel(queries, q, d, panel, scores);
+  if (isa() == Isa::avx2) product = avx2::block_product;
+  if (isa() == Isa::avx512) product = avx512::block_product;
 #endif
-  base::score_panel(queries, q, d, panel, scores);
+  product(rows, columns, k, a, a_row, a_step, b, b_row, c, c_row, add);
 }
 
 }  // namespace lookalike::cpu

@@ -31,25 +31,28 @@ struct RowClasses {
 
 namespace cpu {
 
-// Floats or doubles of the workspace that mining takes for e[m, d]: O(m d).
+// Elements of the workspace of mining: O(m d).
 template <class T>
 int64_t mining_workspace(int64_t m, int64_t d);
 
-// Prepares the workspace of `mine_*` for these embeddings.
+// Fills the workspace for these embeddings.
 template <class T>
 void mining_prepare(const T* e, int64_t m, int64_t d, T* workspace);
 
-// For each triplet of the list, whose anchors are in ascending order and all have a positive and a negative: the
-// farthest positive and the nearest negative, overwritten.
+// The miners complete a list of triplets, ordered by anchor, each of whose anchors has a positive and a negative; the
+// list comes with any valid rows in the places to fill, which stay where distances are NaN. squared[2 count]: the
+// squared distances (anchor, positive), (anchor, negative) of each triplet in turn, overwritten.
+//
+// The farthest positive and the nearest negative of each anchor.
 template <class T>
 void mine_batch_hard(const T* e, int64_t m, int64_t d, const RowClasses& classes, const T* workspace, Triplet* triplets,
-                     int64_t count);
+                     int64_t count, T* squared);
 
-// For each triplet of the list, ordered by anchor and with its positive given: the nearest negative that is farther
-// than the positive, or where there is none the farthest negative, overwritten.
+// For each anchor and given positive the nearest negative that is farther than the positive, or where there is none
+// the farthest negative.
 template <class T>
 void mine_semi_hard(const T* e, int64_t m, int64_t d, const RowClasses& classes, const T* workspace, Triplet* triplets,
-                    int64_t count);
+                    int64_t count, T* squared);
 
 // Sums over the triplets. squared[2 count]: the squared distances (anchor, positive), (anchor, negative) of each
 // triplet in turn. weights[2 count]: for pair_gradients, of scale * loss, overwritten; may be `squared`.

@@ -79,8 +79,9 @@ DistanceSums listed_triplets(const Tensor& e, const Grouping& grouping, const Tr
       }
     }
     const auto count = static_cast<int64_t>(triplets.size());
+    Tensor weights({2 * count}, e.dtype());  // first the squared distances
     const auto mine = [&](auto* miner) {
-      miner(e.data<T>(), rows, d, grouping.view(), workspace.data<T>(), triplets.data(), count);
+      miner(e.data<T>(), rows, d, grouping.view(), workspace.data<T>(), triplets.data(), count, weights.data<T>());
     };
     if (options.negatives == Negatives::batch_hard) mine(cpu::mine_batch_hard<T>);
     if (options.negatives == Negatives::semi_hard) mine(cpu::mine_semi_hard<T>);
@@ -89,8 +90,9 @@ DistanceSums listed_triplets(const Tensor& e, const Grouping& grouping, const Tr
       pairs.push_back({a, positive});
       pairs.push_back({a, negative});
     }
-    Tensor weights({2 * count}, e.dtype());
-    cpu::pair_distances(e.data<T>(), d, pairs.data(), 2 * count, weights.data<T>());
+    if (options.negatives == Negatives::random) {
+      cpu::pair_distances(e.data<T>(), d, pairs.data(), 2 * count, weights.data<T>());
+    }
     sums += cpu::triplet({options.margin, options.squared}, weights.data<T>(), count, scale, weights.data<T>());
     cpu::pair_gradients(e.data<T>(), d, pairs.data(), weights.data<T>(), 2 * count, de.data<T>());
   }
