@@ -12,6 +12,8 @@ struct Pool2dParams {
 
   int64_t out_height() const { return (height - size) / stride + 1; }
   int64_t out_width() const { return (width - size) / stride + 1; }
+  // Whether every position is in a window, or in several.
+  bool covers() const { return stride <= size && (height - size) % stride == 0 && (width - size) % stride == 0; }
 };
 
 namespace cpu {

@@ -21,41 +21,24 @@ void for_images(int64_t images, int64_t image_size, const Body& body) {
   });
 }
 
-// dx of each input position by gathering: add(out, k, to) adds to `to` what the window at flat output position `out`
-// gives to its element k. Every dx is written once, whatever the overlap, in a fixed order.
-template <class T, class Add>
-void gather_windows(const Pool2dParams& p, T* dx, const Add& add) {
-  for_images(p.images, p.height * p.width * p.channels, [=](int64_t image) {
-    const int64_t out_height = p.out_height(), out_width = p.out_width();
-    for (int64_t h = 0; h < p.height; h++) {
-      const int64_t i_end = std::min(h / p.stride + 1, out_height);
-      const int64_t i_begin = h < p.size ? 0 : (h - p.size) / p.stride + 1;
-      for (int64_t w = 0; w < p.width; w++) {
-        const int64_t j_end = std::min(w / p.stride + 1, out_width);
-        const int64_t j_begin = w < p.size ? 0 : (w - p.size) / p.stride + 1;
-        T* to = dx + ((image * p.height + h) * p.width + w) * p.channels;
-        std::fill_n(to, p.channels, T(0));
-        for (int64_t i = i_begin; i < i_end; i++) {
-          for (int64_t j = j_begin; j < j_end; j++) {
-            add((image * out_height + i) * out_width + j, (h - i * p.stride) * p.size + w - j * p.stride, to);
-          }
-        }
-      }
+// body(out, corner) for each window of an image: the flat output position and that of the window's first element.
+template <class Body>
+void for_windows(const Pool2dParams& p, int64_t image, const Body& body) {
+  const int64_t out_height = p.out_height(), out_width = p.out_width();
+  for (int64_t i = 0; i < out_height; i++) {
+    for (int64_t j = 0; j < out_width; j++) {
+      const int64_t corner = (image * p.height + i * p.stride) * p.width + j * p.stride;
+      body((image * out_height + i) * out_width + j, corner);
     }
-  });
+  }
 }
 
-// body(out, corner) for each window: the flat output position and that of the window's first element.
+// body(k, at) for each element of the window at `corner`: its number and its flat input position.
 template <class Body>
-void for_windows(const Pool2dParams& p, const Body& body) {
-  for_images(p.images, p.height * p.width * p.channels, [=](int64_t image) {
-    const int64_t out_height = p.out_height(), out_width = p.out_width();
-    for (int64_t i = 0; i < out_height; i++) {
-      for (int64_t j = 0; j < out_width; j++) {
-        body((image * out_height + i) * out_width + j, (image * p.height + i * p.stride) * p.width + j * p.stride);
-      }
-    }
-  });
+void for_elements(const Pool2dParams& p, int64_t corner, const Body& body) {
+  for (int64_t h = 0; h < p.size; h++) {
+    for (int64_t w = 0; w < p.size; w++) body(h * p.size + w, corner + h * p.width + w);
+  }
 }
 
 }  // namespace
@@ -63,30 +46,43 @@ void for_windows(const Pool2dParams& p, const Body& body) {
 template <class T>
 void max_pool2d_forward(const Pool2dParams& p, const T* x, T* y, uint8_t* argmax) {
   const int64_t channels = p.channels;
-  for_windows(p, [=](int64_t out, int64_t corner) {
-    T* to = y + out * channels;
-    uint8_t* index = argmax ? argmax + out * channels : nullptr;
-    std::copy_n(x + corner * channels, channels, to);
-    if (index) std::fill_n(index, channels, uint8_t{0});
-    for (int64_t k = 1; k < p.size * p.size; k++) {
-      const T* from = x + (corner + k / p.size * p.width + k % p.size) * channels;
+  for_images(p.images, p.height * p.width * channels, [=](int64_t image) {
+    for_windows(p, image, [=](int64_t out, int64_t corner) {
+      T* to = y + out * channels;
+      uint8_t* index = argmax ? argmax + out * channels : nullptr;
+      for_elements(p, corner, [=](int64_t k, int64_t at) {
+        const T* from = x + at * channels;
+        const uint8_t mine = static_cast<uint8_t>(k);
 #pragma GCC ivdep
-      for (int64_t c = 0; c < channels; c++) {
-        if (index) index[c] = from[c] > to[c] ? static_cast<uint8_t>(k) : index[c];
-        to[c] = from[c] > to[c] ? from[c] : to[c];
-      }
-    }
+        for (int64_t c = 0; c < channels; c++) {
+          const bool wins = k == 0 || from[c] > to[c];
+          if (index) index[c] = wins ? mine : index[c];
+          to[c] = wins ? from[c] : to[c];
+        }
+      });
+    });
   });
 }
 
 template <class T>
 void max_pool2d_backward(const Pool2dParams& p, const T* dy, const uint8_t* argmax, T* dx) {
-  const int64_t channels = p.channels;
-  gather_windows(p, dx, [=](int64_t out, int64_t k, T* to) {
-    const T* grad = dy + out * channels;
-    const uint8_t* index = argmax + out * channels;
+  const int64_t channels = p.channels, image_size = p.height * p.width * channels;
+  const bool overlap = p.stride < p.size;
+  for_images(p.images, image_size, [=](int64_t image) {
+    if (overlap || !p.covers()) std::fill_n(dx + image * image_size, image_size, T(0));
+    for_windows(p, image, [=](int64_t out, int64_t corner) {
+      const T* grad = dy + out * channels;
+      const uint8_t* index = argmax + out * channels;
+      for_elements(p, corner, [=](int64_t k, int64_t at) {
+        T* to = dx + at * channels;
+        const uint8_t mine = static_cast<uint8_t>(k);
 #pragma GCC ivdep
-    for (int64_t c = 0; c < channels; c++) to[c] += index[c] == k ? grad[c] : T(0);
+        for (int64_t c = 0; c < channels; c++) {
+          const T mine_only = index[c] == mine ? grad[c] : T(0);
+          to[c] = overlap ? to[c] + mine_only : mine_only;
+        }
+      });
+    });
   });
 }
 
@@ -94,26 +90,34 @@ template <class T>
 void avg_pool2d_forward(const Pool2dParams& p, const T* x, T* y) {
   const int64_t channels = p.channels;
   const T factor = T(1) / static_cast<T>(p.size * p.size);
-  for_windows(p, [=](int64_t out, int64_t corner) {
-    T* to = y + out * channels;
-    std::fill_n(to, channels, T(0));
-    for (int64_t k = 0; k < p.size * p.size; k++) {
-      const T* from = x + (corner + k / p.size * p.width + k % p.size) * channels;
+  for_images(p.images, p.height * p.width * channels, [=](int64_t image) {
+    for_windows(p, image, [=](int64_t out, int64_t corner) {
+      T* to = y + out * channels;
+      std::fill_n(to, channels, T(0));
+      for_elements(p, corner, [=](int64_t, int64_t at) {
+        const T* from = x + at * channels;
 #pragma GCC ivdep
-      for (int64_t c = 0; c < channels; c++) to[c] += from[c];
-    }
-    for (int64_t c = 0; c < channels; c++) to[c] *= factor;
+        for (int64_t c = 0; c < channels; c++) to[c] += from[c];
+      });
+      for (int64_t c = 0; c < channels; c++) to[c] *= factor;
+    });
   });
 }
 
 template <class T>
 void avg_pool2d_backward(const Pool2dParams& p, const T* dy, T* dx) {
-  const int64_t channels = p.channels;
+  const int64_t channels = p.channels, image_size = p.height * p.width * channels;
   const T factor = T(1) / static_cast<T>(p.size * p.size);
-  gather_windows(p, dx, [=](int64_t out, int64_t, T* to) {
-    const T* grad = dy + out * channels;
+  for_images(p.images, image_size, [=](int64_t image) {
+    std::fill_n(dx + image * image_size, image_size, T(0));
+    for_windows(p, image, [=](int64_t out, int64_t corner) {
+      const T* grad = dy + out * channels;
+      for_elements(p, corner, [=](int64_t, int64_t at) {
+        T* to = dx + at * channels;
 #pragma GCC ivdep
-    for (int64_t c = 0; c < channels; c++) to[c] += factor * grad[c];
+        for (int64_t c = 0; c < channels; c++) to[c] += factor * grad[c];
+      });
+    });
   });
 }
 
@@ -142,9 +146,9 @@ void global_max_pool_backward(int64_t images, int64_t positions, int64_t channel
     for (int64_t at = 0; at < positions; at++) {
       T* to = dx + (image * positions + at) * channels;
       const T* grad = dy + image * channels;
-      const int32_t* index = argmax + image * channels;
+      const int32_t *index = argmax + image * channels, mine = static_cast<int32_t>(at);
 #pragma GCC ivdep
-      for (int64_t c = 0; c < channels; c++) to[c] = index[c] == at ? grad[c] : T(0);
+      for (int64_t c = 0; c < channels; c++) to[c] = index[c] == mine ? grad[c] : T(0);
     }
   });
 }
