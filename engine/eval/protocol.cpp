@@ -23,9 +23,12 @@ class Names {
   std::map<std::string, int64_t> numbers_;
 };
 
-Protocol protocol_of(const Candidates& candidates, std::span<const Pair> truth, const std::string& csv) {
+// The images of `numbered` come first, in their order; then what else the candidates name.
+Protocol protocol_of(const Candidates& candidates, std::span<const Pair> truth, const std::string& csv,
+                     std::span<const Pair> numbered) {
   Protocol protocol;
   Names left(protocol.left), right(protocol.right);
+  for (const Pair& pair : numbered) left.number(pair.left), right.number(pair.right);
   protocol.lists.count = std::ssize(candidates.right.at(0));
   protocol.lists.truth = places_of_truth(candidates, truth, csv);
   for (size_t list = 0; list < candidates.left.size(); list++) {
@@ -94,11 +97,11 @@ Protocol make_protocol(std::span<const Pair> pairs, int64_t count, int64_t lists
     std::ranges::move(drawn.left, std::back_inserter(all.left));
     std::ranges::move(drawn.right, std::back_inserter(all.right));
   }
-  return protocol_of(all, pairs, "candidates");
+  return protocol_of(all, pairs, "candidates", pairs);
 }
 
 Protocol read_protocol(const std::string& candidates_csv, const std::string& truth_csv) {
-  return protocol_of(read_candidates(candidates_csv), read_pairs(truth_csv), candidates_csv);
+  return protocol_of(read_candidates(candidates_csv), read_pairs(truth_csv), candidates_csv, {});
 }
 
 std::vector<Rank> ranks_of(const Protocol& protocol, const Tensor& scores) {

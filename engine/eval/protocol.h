@@ -24,7 +24,7 @@ struct Protocol {
 };
 
 // `lists` random candidate lists for each pair: those that make_candidates(pairs, count, seed * lists + i) gives for
-// i < lists, so that two seeds share none.
+// i < lists, so that two seeds share none. left[i] and right[i] are those of pairs[i].
 Protocol make_protocol(std::span<const Pair> pairs, int64_t count = 20, int64_t lists = 5, uint64_t seed = 0);
 
 // The lists of a candidates file (`left,c0,...`) with the true partners of a pairs file (`left,right`).

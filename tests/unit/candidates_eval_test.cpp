@@ -40,7 +40,8 @@ TEST_CASE("a protocol asks for every pair in every list and embeds each image on
   const auto pairs = numbered_pairs(30);
   const Protocol protocol = make_protocol(pairs, 20, 5, 1);
   CHECK(protocol.left.size() == 30);
-  CHECK(protocol.right.size() == 30);
+  REQUIRE(protocol.right.size() == 30);
+  for (int i = 0; i < 30; i++) CHECK((protocol.left[i] == pairs[i].left && protocol.right[i] == pairs[i].right));
   REQUIRE(protocol.lists.lists() == 150);
   for (int64_t list = 0; list < 150; list++) {
     const int64_t place = protocol.lists.candidates[list * 20 + protocol.lists.truth[list]];
