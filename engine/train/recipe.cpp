@@ -1,0 +1,58 @@
+#include "engine/train/recipe.h"
+
+namespace lookalike {
+
+using nlohmann::json;
+
+Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides) {
+  json table = read_toml(path);
+  for (const std::string& assignment : overrides) set_option(table, assignment);
+
+  Recipe recipe;
+  Options options(table, path);
+  const auto read = [&](const char* key, auto&& body) {
+    Options section = options.section(key);
+    body(section);
+    options.add_section(key, section);
+  };
+  read("input", [&](Options& o) { recipe.preprocess = read_preprocess(o); });
+  read("loss", [&](Options& o) { recipe.objective = make_objective(o); });
+  read("augmentation", [&](Options& o) { recipe.augmentation = read_augmentation(o); });
+  read("train", [&](Options& o) {
+    recipe.batch_pairs = o.integer("batch_pairs", 32, 2);
+    recipe.epochs = o.integer("epochs", 10, 1);
+    recipe.seed = o.integer("seed", 0);
+    recipe.monitor = o.choice("monitor", "top2", {"loss", "top1", "top2", "top4", "mrr"});
+    recipe.patience = o.integer("patience", 0);
+    recipe.checkpoint_steps = o.integer("checkpoint_steps", 0);
+  });
+  read("optimizer", [&](Options& o) {
+    recipe.optimizer = read_optimizer(o);
+    recipe.clip_norm = o.number("clip_norm", 0, 0);
+    read_schedule(o, recipe.epochs, 1);
+  });
+  read("split", [&](Options& o) {
+    const auto ratios = o.numbers("ratios", {70, 15, 15});
+    check(ratios.size() == 3, "{}: split: ratios has {} numbers, expected 3: train, validation, test", path,
+          ratios.size());
+    std::copy(ratios.begin(), ratios.end(), recipe.split_ratios.begin());
+    recipe.split_seed = o.integer("seed", 0);
+  });
+  read("evaluate", [&](Options& o) {
+    recipe.candidates = o.integer("candidates", 20, 2);
+    recipe.lists = o.integer("lists", 5, 1);
+    recipe.evaluate_seed = o.integer("seed", 0);
+  });
+  Options model = options.section("model");  // its keys are the network's own: models/registry.cpp reads them
+  options.finish();
+  recipe.model = table.value("model", json::object());
+  recipe.resolved = options.resolved();
+  return recipe;
+}
+
+Schedule make_schedule(const Recipe& recipe, int64_t steps_per_epoch) {
+  Options options(recipe.resolved["optimizer"], "optimizer");
+  return Schedule(read_schedule(options, recipe.epochs, steps_per_epoch));
+}
+
+}  // namespace lookalike

@@ -1,0 +1,31 @@
+// The training loop: batches of pairs through a network, loss, backward, optimiser; validation, checkpoints and a line
+// of metrics every epoch.
+//
+// A run folder holds recipe.toml (as resolved), splits/, model.safetensors (best by the monitored metric),
+// last.safetensors (to resume from) and metrics.jsonl. A run that was killed at any moment and resumed ends with the
+// same weights as one that was not.
+#pragma once
+
+#include <string>
+
+#include "engine/nn/module.h"
+#include "engine/train/recipe.h"
+
+namespace lookalike {
+
+struct TrainJob {
+  std::string data;  // a folder of pairs
+  std::string out;   // the run folder
+  bool resume = false;
+  bool skip_corrupt = false;
+};
+
+struct TrainResult {
+  int64_t epochs = 0, best_epoch = 0;
+  double best = 0;  // of the monitored metric
+};
+
+// `recipe.resolved` must hold the resolved [model] of `network`; it goes into every file that the run writes.
+TrainResult train(const Recipe& recipe, Module& network, const TrainJob& job);
+
+}  // namespace lookalike

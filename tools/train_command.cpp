@@ -1,0 +1,50 @@
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "engine/core/device.h"
+#include "engine/train/trainer.h"
+#include "models/model.h"
+#include "tools/commands.h"
+
+namespace lookalike {
+namespace {
+
+struct TrainArguments {
+  std::string recipe, device = "cpu";
+  TrainJob job;
+  std::vector<std::string> overrides;
+  int64_t epochs = -1, seed = -1;
+};
+
+void run_train(TrainArguments& arguments) {
+  parse_device(arguments.device);
+  if (arguments.epochs >= 0) arguments.overrides.push_back(fmt::format("train.epochs={}", arguments.epochs));
+  if (arguments.seed >= 0) arguments.overrides.push_back(fmt::format("train.seed={}", arguments.seed));
+  Recipe recipe = read_recipe(arguments.recipe, arguments.overrides);
+  Model model = build_model(recipe.model, recipe.preprocess, recipe.seed, arguments.recipe + ": model");
+  recipe.resolved["model"] = model.config;
+  const TrainResult result = train(recipe, *model.network, arguments.job);
+  fmt::print("{}: {} epochs, best validation {} {:.4f} in epoch {}\n", arguments.job.out, result.epochs, recipe.monitor,
+             result.best, result.best_epoch);
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+  auto arguments = std::make_shared<TrainArguments>();
+  CLI::App* command = app.add_subcommand("train", "Train a network as a recipe says");
+  command->add_option("recipe", arguments->recipe, "Recipe, a TOML file (models/recipes/*.toml)")->required();
+  command->add_option("--data", arguments->job.data, "Folder with left/, right/ and pairs.csv")->required();
+  command->add_option("--out", arguments->job.out, "Run folder to make")->required();
+  command->add_option("--epochs", arguments->epochs, "Instead of the recipe's train.epochs");
+  command->add_option("--seed", arguments->seed, "Instead of the recipe's train.seed");
+  command->add_option("--set", arguments->overrides, "section.key=value, overrides the recipe; may be repeated");
+  command->add_option("--device", arguments->device, "cpu");
+  command->add_flag("--resume", arguments->job.resume, "Go on where the run in --out stopped");
+  command->add_flag("--skip-corrupt", arguments->job.skip_corrupt,
+                    "Leave out pairs whose images cannot be read, and say which");
+  command->callback([arguments] { run_train(*arguments); });
+}
+
+}  // namespace lookalike
