@@ -30,6 +30,32 @@ inline void store(float* p, Vec v) {
   *reinterpret_cast<Vec*>(p) = v;
 }
 
+// One step of a transposition: exchanges blocks of D x D across the diagonal of each 2D x 2D block.
+template <int D>
+inline void exchange(Vec (&rows)[kLanes]) {
+  IntVec low, high;
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; i++) low[i] = i & D ? kLanes + i - D : i, high[i] = low[i] + D;
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; i++) {
+    if (i & D) continue;
+    const Vec a = rows[i], b = rows[i + D];
+    rows[i] = __builtin_shuffle(a, b, low), rows[i + D] = __builtin_shuffle(a, b, high);
+  }
+}
+// to[j * to_row + i] = from[i * from_row + j] for i, j < kLanes.
+inline void transpose(const float* from, int64_t from_row, float* to, int64_t to_row) {
+  Vec rows[kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; i++) rows[i] = load(from + i * from_row);
+  exchange<1>(rows);
+  exchange<2>(rows);
+  if constexpr (kLanes > 4) exchange<4>(rows);
+  if constexpr (kLanes > 8) exchange<8>(rows);
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; i++) store(to + i * to_row, rows[i]);
+}
+
 // Calls body.template operator()<N>() for the run-time n in 1..N.
 template <int N, class Body>
 inline void with_constant(int64_t n, const Body& body) {
