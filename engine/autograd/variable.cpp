@@ -118,7 +118,7 @@ void Variable::backward(Tensor seed) {
     for (size_t k = 0; k < grads.size(); k++) {
       const Variable& input = node.inputs[k];
       if (!input.requires_grad() || !grads[k].defined()) continue;
-      check(grads[k].size() == input.value().size() && grads[k].dtype() == input.dtype(),
+      check(grads[k].shape() == input.shape() && grads[k].dtype() == input.dtype(),
             "gradient of input {} is {} {}, expected {} {}", k, name_of(grads[k].dtype()), grads[k].shape().to_string(),
             name_of(input.dtype()), input.shape().to_string());
       add(pending[input.node_.get()], grads[k], grads[k].raw() != mine.grad.raw());
