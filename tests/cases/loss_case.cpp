@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "engine/losses/loss.h"
+#include "engine/ops/l2_normalize.h"
 #include "tests/op_case.h"
 
 namespace lookalike::testing {
@@ -60,6 +61,15 @@ static const RegisterOpCases cases([](std::vector<OpCase>& add) {
                      return nt_xent_loss(in[0], temperature).loss;
                    }});
   }
+
+  // As the models use them.
+  add.push_back({.name = "l2_normalize, triplet batch_hard",
+                 .inputs = {{46, 19}},
+                 .op = [](auto& in) { return triplet_loss(l2_normalize(in[0]), twin_labels(46), {}).loss; },
+                 .tolerance = 1e-5});
+  add.push_back({.name = "l2_normalize, nt_xent", .inputs = {{46, 19}}, .op = [](auto& in) {
+                   return nt_xent_loss(l2_normalize(in[0]), 0.1).loss;
+                 }});
 
   const int64_t d = 128;
   for (int64_t rows : {256, 1024, 4096}) {

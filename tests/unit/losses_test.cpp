@@ -9,6 +9,7 @@
 
 #include "engine/losses/loss.h"
 #include "engine/ops/l2_normalize.h"
+#include "kernels/exp.h"
 #include "tests/op_case.h"
 
 namespace lookalike {
@@ -252,6 +253,20 @@ TEST_CASE("contrastive loss is its formula") {
   CHECK(loss({.margin = 2, .hinge = Hinge::squared}).loss == doctest::Approx((25 + 4 - 0.25) / 3));
   CHECK(plain.grad.data<double>()[5] == doctest::Approx(-2 * 1.5 / 3));
   CHECK(plain.grad.data<double>()[6] == 0);
+}
+
+TEST_CASE("the vectorised exponential keeps its error bound") {
+  double largest = 0;
+  for (float x = -87.3f; x < 88; x += 1.7e-4f) {
+    const double want = std::exp(double{x});
+    largest = std::max(largest, std::abs(cpu::fast_exp(x) - want) / want);
+  }
+  CHECK(largest < 2e-7);
+  CHECK(cpu::fast_exp(0) == 1);
+  CHECK(cpu::fast_exp(-88) == 0);
+  CHECK(cpu::fast_exp(-1e30f) == 0);
+  CHECK(cpu::fast_exp(-INFINITY) == 0);
+  CHECK(std::isnan(cpu::fast_exp(NAN)));
 }
 
 TEST_CASE("NT-Xent is its formula, also where exp would overflow") {
