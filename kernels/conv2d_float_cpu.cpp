@@ -6,17 +6,15 @@
 #include <cstring>
 
 #include "kernels/conv2d.h"
+#include "kernels/conv2d_pooled.h"
 #include "kernels/conv2d_tile.h"
+#include "kernels/conv2d_windows.h"
 #include "kernels/parallel.h"
 
 namespace lookalike::cpu {
 namespace {
 
-constexpr int64_t kBandFloats = 32768;       // of a filled band: 128 KB
-constexpr int64_t kGradientPixels = 192;     // of a band in backward weights: 24 KB for a block of channels
-constexpr int64_t kGroups = 32;              // of bands in backward weights, at most
-constexpr int64_t kPartialFloats = 1 << 22;  // of all groups' sums together, about
-constexpr int64_t kLargestBlock = 32;
+constexpr int64_t kGradientPixels = 192;  // of a band in backward weights: 24 KB for a block of channels
 
 const ConvTiles& tiles() {
 #if defined(__x86_64__)
@@ -25,97 +23,6 @@ const ConvTiles& tiles() {
 #endif
   return base::kConvTiles;
 }
-
-int64_t round_up(int64_t n, int64_t step) {
-  return (n + step - 1) / step * step;
-}
-
-// The rows of an output, in bands of about the same height.
-struct Bands {
-  int64_t rows, count;
-
-  // At most `most` rows a band, but never less than `step`, and a multiple of it.
-  Bands(int64_t rows, int64_t most, int64_t step)
-      : rows(rows),
-        count(std::max<int64_t>(1, (rows + std::max(most, step) - 1) / std::max(most, step))),
-        step_(step) {}
-  int64_t height() const { return round_up((rows + count - 1) / count, step_); }
-  int64_t begin(int64_t band) const { return std::min(band * height(), rows); }
-
- private:
-  int64_t step_;
-};
-
-// A pointwise convolution sees no neighbours, so rows shorter than a register tile are joined.
-Conv2dParams joined(Conv2dParams p) {
-  const bool pointwise = p.kernel_h * p.kernel_w == 1 && p.stride == 1 && p.pool == 1 &&
-                         p.pad_top + p.pad_left + p.pad_bottom + p.pad_right == 0;
-  if (pointwise && p.in_w < 14) p.in_w *= p.in_h, p.in_h = 1;
-  return p;
-}
-
-float slope_of(const Activation& f) {
-  switch (f.kind) {
-    case ActivationKind::relu:
-      return 0;
-    case ActivationKind::leaky_relu:
-      return static_cast<float>(f.slope);
-    default:
-      return 1;
-  }
-}
-
-// Where the windows of a band of outputs lie: in the image itself, or in a padded copy of it.
-struct Windows {
-  Conv2dParams p;
-  int64_t rows, columns;  // outputs that count, before pooling
-  bool padded;
-  int64_t in_row;
-  Bands bands;
-
-  Windows(const Conv2dParams& p, int64_t band_rows)
-      : p(p),
-        rows(p.pool * p.y_h()),
-        columns(p.pool * p.y_w()),
-        padded(p.pad_top || p.pad_left || (rows - 1) * p.stride + p.kernel_h > p.in_h ||
-               (columns - 1) * p.stride + p.kernel_w > p.in_w),
-        in_row((padded ? (columns - 1) * p.stride + p.kernel_w : p.in_w) * p.in_c),
-        bands(rows, band_rows ? band_rows : kBandFloats / (p.stride * in_row), p.pool) {}
-
-  int64_t scratch() const { return padded ? ((bands.height() - 1) * p.stride + p.kernel_h) * in_row : 0; }
-
-  // The input of output row `row`, and of the `count` below it, of one image.
-  const float* fill(const float* image, int64_t row, int64_t count, float* scratch) const {
-    const int64_t first = row * p.stride - p.pad_top;
-    if (!padded) return image + first * in_row;
-    const int64_t left = std::min(p.pad_left * p.in_c, in_row);
-    const int64_t filled = std::clamp<int64_t>(in_row - left, 0, p.in_w * p.in_c);
-    for (int64_t i = 0; i < (count - 1) * p.stride + p.kernel_h; i++) {
-      float* to = scratch + i * in_row;
-      if (first + i < 0 || first + i >= p.in_h) {
-        std::fill_n(to, in_row, 0.0f);
-        continue;
-      }
-      std::fill_n(to, left, 0.0f);
-      std::memcpy(to + left, image + (first + i) * p.in_w * p.in_c, static_cast<size_t>(filled) * sizeof(float));
-      std::fill_n(to + left + filled, in_row - left - filled, 0.0f);
-    }
-    return scratch;
-  }
-
-  Correlation correlation(int64_t count) const {
-    return {.rows = count,
-            .columns = columns,
-            .in_row = in_row,
-            .right = p.stride * p.in_c,
-            .down = p.stride * in_row,
-            .kernel_h = p.kernel_h,
-            .run = p.kernel_w * p.in_c,
-            .out_c = p.out_c,
-            .pool = p.pool,
-            .slope = slope_of(p.activation)};
-  }
-};
 
 // Backward data as a correlation of the gradient before activation and pooling, with zeros around it and, for a stride,
 // between its pixels.
@@ -176,7 +83,7 @@ struct WeightPlan {
         window(p.kernel_h * p.kernel_w * p.in_c),
         blocks((p.out_c + tiles().block - 1) / tiles().block),
         items(p.batch * windows.bands.count),
-        groups(std::clamp<int64_t>(kPartialFloats / (window * p.out_c), 1, std::clamp<int64_t>(items, 1, kGroups))),
+        groups(weight_groups(items, window * p.out_c)),
         parts(std::min(blocks, (kGroups + groups - 1) / groups)),
         group_floats((window + 1) * blocks * tiles().block) {}
 
@@ -186,12 +93,6 @@ struct WeightPlan {
 
 int64_t threads() {
   return omp_get_max_threads();
-}
-
-OutputGradient gradient_of(const Conv2dParams& p, const float* dy, const float* y, const uint8_t* argmax, int64_t n) {
-  const int64_t at = n * p.y_h() * p.y_w() * p.out_c;
-  const float slope = slope_of(p.activation);
-  return {dy + at, slope == 1 ? nullptr : y + at, argmax ? argmax + at : nullptr, p.y_w(), p.out_c, slope};
 }
 
 // The gradient of a sigmoid is not a matter of sign: its own pass into the workspace.
@@ -225,17 +126,25 @@ template <>
 Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
   const Conv2dParams p = joined(params);
   const Windows windows(p, 0);
-  const GradientWindows gradient(p);
-  const WeightPlan plan(p);
-  const int64_t window = p.kernel_h * p.kernel_w * p.in_c, k = round_up(p.out_c, kLargestBlock);
-  const int64_t c = round_up(p.in_c, kLargestBlock), taps = p.kernel_h * p.kernel_w;
-  return {
-      .forward = (window + 1) * k + threads() * round_up(windows.scratch() + 2 * windows.columns * kLargestBlock, 16),
-      .backward_data = sigmoid_workspace(p) + (taps * p.out_c + 1) * c +
-                       threads() * round_up(gradient.scratch() + p.in_w * kLargestBlock, 16),
-      .backward_weights =
-          sigmoid_workspace(p) + plan.groups * plan.group_floats + threads() * round_up(plan.scratch(), 16),
-  };
+  const int64_t window = p.kernel_h * p.kernel_w * p.in_c, k = round_up(p.out_c, tiles().block);
+  Conv2dWorkspace floats;
+  floats.forward = (window + 1) * k + threads() * round_up(windows.scratch() + 2 * windows.columns * tiles().block, 16);
+  if (backward_data_is_pooled(p)) {
+    floats.backward_data = pooled_backward_data_workspace(p);
+  } else {
+    const GradientWindows gradient(p);
+    const int64_t c = round_up(p.in_c, tiles().block);
+    floats.backward_data = sigmoid_workspace(p) + (p.kernel_h * p.kernel_w * p.out_c + 1) * c +
+                           threads() * round_up(gradient.scratch() + p.in_w * tiles().block, 16);
+  }
+  if (backward_weights_is_pooled(p)) {
+    floats.backward_weights = pooled_backward_weights_workspace(p);
+  } else {
+    const WeightPlan plan(p);
+    floats.backward_weights =
+        sigmoid_workspace(p) + plan.groups * plan.group_floats + threads() * round_up(plan.scratch(), 16);
+  }
+  return floats;
 }
 
 template <>
@@ -267,6 +176,7 @@ void conv2d_backward_data(const Conv2dParams& params, const float* dy, const flo
                           const float* w, float* dx, float* workspace) {
   const Conv2dParams p = joined(params);
   const ConvTiles& t = tiles();
+  if (backward_data_is_pooled(p)) return pooled_backward_data(p, dy, y, argmax, w, dx, workspace);
   const GradientWindows windows(p);
   const float* dz = before_sigmoid(p, dy, y, workspace);
   const int64_t taps = p.kernel_h * p.kernel_w, c = round_up(p.in_c, t.block);
@@ -289,6 +199,7 @@ void conv2d_backward_weights(const Conv2dParams& params, const float* x, const f
                              const uint8_t* argmax, float* dw, float* dbias, float* workspace) {
   const Conv2dParams p = joined(params);
   const ConvTiles& t = tiles();
+  if (backward_weights_is_pooled(p)) return pooled_backward_weights(p, x, dy, y, argmax, dw, dbias, workspace);
   const WeightPlan plan(p);
   const Windows& windows = plan.windows;
   const float* dz = before_sigmoid(p, dy, y, workspace);

@@ -112,24 +112,6 @@ void correlate(const Correlation& c, const float* in, const float* packed, const
   }
 }
 
-// n floats or bytes of what a vector holds.
-inline void store_some(float* to, Vec v, int64_t n) {
-  if (n >= kLanes) return store(to, v);
-  for (int i = 0; i < n; i++) to[i] = v[i];
-}
-inline Vec load_some(const float* from, int64_t n) {
-  if (n >= kLanes) return load(from);
-  Vec v = {};
-  for (int i = 0; i < n; i++) v[i] = from[i];
-  return v;
-}
-inline IntVec load_some(const uint8_t* from, int64_t n) {
-  ByteVec v = {};
-  if (n >= kLanes) return __builtin_convertvector(*reinterpret_cast<const ByteVec*>(from), IntVec);
-  for (int i = 0; i < n; i++) v[i] = from[i];
-  return __builtin_convertvector(v, IntVec);
-}
-
 void gradient_row(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t step) {
   const int64_t row = g.argmax ? p / 2 : p;
   for (int64_t q = 0; q < g.y_w; q++) {

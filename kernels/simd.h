@@ -30,6 +30,24 @@ inline void store(float* p, Vec v) {
   *reinterpret_cast<Vec*>(p) = v;
 }
 
+// The first n elements, and zeros behind them; all of them when n is kLanes or more.
+inline void store_some(float* to, Vec v, int64_t n) {
+  if (n >= kLanes) return store(to, v);
+  for (int i = 0; i < n; i++) to[i] = v[i];
+}
+inline Vec load_some(const float* from, int64_t n) {
+  if (n >= kLanes) return load(from);
+  Vec v = {};
+  for (int i = 0; i < n; i++) v[i] = from[i];
+  return v;
+}
+inline IntVec load_some(const uint8_t* from, int64_t n) {
+  ByteVec v = {};
+  if (n >= kLanes) return __builtin_convertvector(*reinterpret_cast<const ByteVec*>(from), IntVec);
+  for (int i = 0; i < n; i++) v[i] = from[i];
+  return __builtin_convertvector(v, IntVec);
+}
+
 // One step of a transposition: exchanges blocks of D x D across the diagonal of each 2D x 2D block.
 template <int D>
 inline void exchange(Vec (&rows)[kLanes]) {

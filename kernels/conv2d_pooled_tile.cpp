@@ -1,0 +1,135 @@
+#include "kernels/conv2d_pooled_tile.h"
+
+#include "kernels/simd.h"
+
+namespace lookalike::cpu {
+namespace {
+
+constexpr int kSums = 2 * kTile;  // accumulators that fit into registers beside a vector or two
+
+inline Vec gradient(const OutputGradient& g, int64_t at, int64_t n) {
+  const Vec dz = load_some(g.dy + at, n);
+  return g.y ? load_some(g.y + at, n) > 0 ? dz : g.slope * dz : dz;
+}
+
+void gather_by_channel(const OutputGradient& g, int64_t row, int64_t rows, int64_t right, int64_t down,
+                       PooledEntry* lists, int32_t* counts, float* dbias) {
+  const int64_t capacity = rows * g.y_w;
+  for (int64_t k = 0; k < g.channels; k++) counts[k] = 0;
+  for (int64_t p = 0; p < rows; p++)
+    for (int64_t q = 0; q < g.y_w; q++) {
+      const int64_t pixel = ((row + p) * g.y_w + q) * g.channels;
+      const int32_t corner = static_cast<int32_t>(2 * (p * down + q * right));
+      const IntVec zero = {}, to_right = zero + static_cast<int32_t>(right), below = zero + static_cast<int32_t>(down);
+      for (int64_t k = 0; k < g.channels; k += kLanes) {
+        const int64_t n = g.channels - k < kLanes ? g.channels - k : kLanes;
+        const Vec value = gradient(g, pixel + k, n);
+        const IntVec place = load_some(g.argmax + pixel + k, n);
+        const IntVec at = corner + ((place & 1) != 0 ? to_right : zero) + (place > 1 ? below : zero);
+        store_some(dbias + k, load_some(dbias + k, n) + value, n);
+        for (int i = 0; i < n; i++) {
+          // Written in any case, kept where it is not zero: no branch to guess.
+          lists[(k + i) * capacity + counts[k + i]] = {at[i], value[i]};
+          counts[k + i] += value[i] != 0;
+        }
+      }
+    }
+}
+
+// dw[R][V vectors] of one channel.
+template <int R, int V>
+void weight_gradient_tile(const PooledEntry* list, int64_t n, const float* in, int64_t in_row, float* dw,
+                          int64_t pitch) {
+  Vec sums[R][V];
+#pragma GCC unroll 28
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 28
+    for (int v = 0; v < V; v++) sums[r][v] = load(dw + r * pitch + v * kLanes);
+  for (int64_t i = 0; i < n; i++) {
+    const float* from = in + list[i].at;
+    const float value = list[i].value;
+#pragma GCC unroll 28
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 28
+      for (int v = 0; v < V; v++) sums[r][v] += value * load(from + r * in_row + v * kLanes);
+  }
+#pragma GCC unroll 28
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 28
+    for (int v = 0; v < V; v++) store(dw + r * pitch + v * kLanes, sums[r][v]);
+}
+
+template <int R>
+void weight_gradient_rows(const Correlation& c, const float* in, const PooledEntry* lists, int64_t capacity,
+                          const int32_t* counts, float* dw) {
+  const int64_t vectors = (c.run + kLanes - 1) / kLanes, pitch = vectors * kLanes;
+  constexpr int kMost = kSums / R;
+  const int64_t pieces = (vectors + kMost - 1) / kMost;
+  for (int64_t r = 0; r < c.kernel_h; r += R)
+    for (int64_t piece = 0; piece < pieces; piece++) {
+      const int64_t first = vectors * piece / pieces, last = vectors * (piece + 1) / pieces;
+      with_constant<kMost>(last - first, [&]<int V>() {
+        for (int64_t k = 0; k < c.out_c; k++)
+          weight_gradient_tile<R, V>(lists + k * capacity, counts[k], in + r * c.in_row + first * kLanes, c.in_row,
+                                     dw + (k * c.kernel_h + r) * pitch + first * kLanes, pitch);
+      });
+    }
+}
+
+void weight_gradient(const Correlation& c, const float* in, const PooledEntry* lists, int64_t capacity,
+                     const int32_t* counts, float* dw) {
+  // Few channels leave registers free for all rows of the window at once.
+  const int64_t vectors = (c.run + kLanes - 1) / kLanes;
+  if (c.kernel_h == 5 && 5 * vectors <= kSums) return weight_gradient_rows<5>(c, in, lists, capacity, counts, dw);
+  if (c.kernel_h == 3 && 3 * vectors <= kSums) return weight_gradient_rows<3>(c, in, lists, capacity, counts, dw);
+  weight_gradient_rows<1>(c, in, lists, capacity, counts, dw);
+}
+
+void gather_by_place(const OutputGradient& g, int64_t row, int64_t first, int64_t count, int64_t weights,
+                     PooledEntry* lists, int32_t* counts) {
+  for (int64_t q = 0; q < g.y_w; q++, lists += 4 * count, counts += 4) {
+    const int64_t pixel = (row * g.y_w + q) * g.channels + first;
+    PooledEntry* ends[4] = {lists, lists + count, lists + 2 * count, lists + 3 * count};
+    int32_t at = 0;
+    for (int64_t k = 0; k < count; k += kLanes) {
+      const int64_t n = count - k < kLanes ? count - k : kLanes;
+      const Vec value = gradient(g, pixel + k, n);
+      for (int i = 0; i < n; i++, at += static_cast<int32_t>(weights)) {
+        PooledEntry*& end = ends[g.argmax[pixel + k + i]];
+        *end = {at, value[i]};
+        end += value[i] != 0;
+      }
+    }
+    for (int place = 0; place < 4; place++) counts[place] = static_cast<int32_t>(ends[place] - (lists + place * count));
+  }
+}
+
+template <int Taps>
+void scatter_tile(const PooledEntry* list, int64_t n, const float* packed, const int64_t* tap_at, float* dx) {
+  Vec sums[Taps] = {};
+  for (int64_t i = 0; i < n; i++) {
+    const float* from = packed + list[i].at;
+    const float value = list[i].value;
+#pragma GCC unroll 28
+    for (int t = 0; t < Taps; t++) sums[t] += value * load(from + t * kLanes);
+  }
+#pragma GCC unroll 28
+  for (int t = 0; t < Taps; t++) store(dx + tap_at[t], load(dx + tap_at[t]) + sums[t]);
+}
+
+void scatter(int64_t taps, const PooledEntry* lists, int64_t capacity, const int32_t* counts, int64_t pixels,
+             const float* packed, const int64_t* tap_at, const int64_t* place_at, int64_t step, float* dx) {
+  with_constant<kSums>(taps, [&]<int Taps>() {
+    for (int64_t q = 0; q < pixels; q++)
+      for (int64_t place = 0; place < 4; place++)
+        scatter_tile<Taps>(lists + (4 * q + place) * capacity, counts[4 * q + place], packed, tap_at,
+                           dx + q * step + place_at[place]);
+  });
+}
+
+}  // namespace
+
+namespace LOOKALIKE_ISA {
+const PooledTiles kPooledTiles{kLanes, kSums, gather_by_channel, weight_gradient, gather_by_place, scatter};
+}
+}  // namespace lookalike::cpu

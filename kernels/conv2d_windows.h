@@ -1,0 +1,121 @@
+// What the float convolution's drivers (conv2d_float_cpu.cpp, conv2d_pooled_cpu.cpp) share: bands of output rows, and the
+// padded rows of the image that a band sees.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/conv2d.h"
+#include "kernels/conv2d_tile.h"
+
+namespace lookalike::cpu {
+
+constexpr int64_t kBandFloats = 32768;       // of a filled band: 128 KB
+constexpr int64_t kGroups = 32;              // of bands in backward weights, at most
+constexpr int64_t kPartialFloats = 1 << 22;  // of all groups' sums together, about
+
+inline int64_t round_up(int64_t n, int64_t step) {
+  return (n + step - 1) / step * step;
+}
+
+// The rows of an output, in bands of about the same height.
+struct Bands {
+  int64_t rows, count;
+
+  // At most `most` rows a band, but never less than `step`, and a multiple of it.
+  Bands(int64_t rows, int64_t most, int64_t step)
+      : rows(rows),
+        count(std::max<int64_t>(1, (rows + std::max(most, step) - 1) / std::max(most, step))),
+        step_(step) {}
+  int64_t height() const { return round_up((rows + count - 1) / count, step_); }
+  int64_t begin(int64_t band) const { return std::min(band * height(), rows); }
+
+ private:
+  int64_t step_;
+};
+
+// A pointwise convolution sees no neighbours, so rows shorter than a register tile are joined.
+inline Conv2dParams joined(Conv2dParams p) {
+  const bool pointwise = p.kernel_h * p.kernel_w == 1 && p.stride == 1 && p.pool == 1 &&
+                         p.pad_top + p.pad_left + p.pad_bottom + p.pad_right == 0;
+  if (pointwise && p.in_w < 14) p.in_w *= p.in_h, p.in_h = 1;
+  return p;
+}
+
+inline float slope_of(const Activation& f) {
+  switch (f.kind) {
+    case ActivationKind::relu:
+      return 0;
+    case ActivationKind::leaky_relu:
+      return static_cast<float>(f.slope);
+    default:
+      return 1;
+  }
+}
+
+// Backward weights adds up `items` bands in this many groups, each with sums of its own.
+inline int64_t weight_groups(int64_t items, int64_t group_floats) {
+  return std::clamp<int64_t>(kPartialFloats / group_floats, 1, std::clamp<int64_t>(items, 1, kGroups));
+}
+
+// Where the windows of a band of outputs lie: in the image itself, or in a padded copy of it.
+struct Windows {
+  Conv2dParams p;
+  int64_t rows, columns;  // outputs that count, before pooling
+  bool padded;
+  int64_t in_row;
+  Bands bands;
+
+  // band_rows 0: as many as kBandFloats hold. copy: also where no padding asks for it.
+  Windows(const Conv2dParams& p, int64_t band_rows, bool copy = false)
+      : p(p),
+        rows(p.pool * p.y_h()),
+        columns(p.pool * p.y_w()),
+        padded(copy || p.pad_top || p.pad_left || (rows - 1) * p.stride + p.kernel_h > p.in_h ||
+               (columns - 1) * p.stride + p.kernel_w > p.in_w),
+        in_row((padded ? (columns - 1) * p.stride + p.kernel_w : p.in_w) * p.in_c),
+        bands(rows, band_rows ? band_rows : kBandFloats / (p.stride * in_row), p.pool) {}
+
+  int64_t scratch() const { return padded ? ((bands.height() - 1) * p.stride + p.kernel_h) * in_row : 0; }
+
+  // The input of output row `row`, and of the `count` below it, of one image.
+  const float* fill(const float* image, int64_t row, int64_t count, float* scratch) const {
+    const int64_t first = row * p.stride - p.pad_top;
+    if (!padded) return image + first * in_row;
+    const int64_t left = std::min(p.pad_left * p.in_c, in_row);
+    const int64_t filled = std::clamp<int64_t>(in_row - left, 0, p.in_w * p.in_c);
+    for (int64_t i = 0; i < (count - 1) * p.stride + p.kernel_h; i++) {
+      float* to = scratch + i * in_row;
+      if (first + i < 0 || first + i >= p.in_h) {
+        std::fill_n(to, in_row, 0.0f);
+        continue;
+      }
+      std::fill_n(to, left, 0.0f);
+      std::memcpy(to + left, image + (first + i) * p.in_w * p.in_c, static_cast<size_t>(filled) * sizeof(float));
+      std::fill_n(to + left + filled, in_row - left - filled, 0.0f);
+    }
+    return scratch;
+  }
+
+  Correlation correlation(int64_t count) const {
+    return {.rows = count,
+            .columns = columns,
+            .in_row = in_row,
+            .right = p.stride * p.in_c,
+            .down = p.stride * in_row,
+            .kernel_h = p.kernel_h,
+            .run = p.kernel_w * p.in_c,
+            .out_c = p.out_c,
+            .pool = p.pool,
+            .slope = slope_of(p.activation)};
+  }
+};
+
+inline OutputGradient gradient_of(const Conv2dParams& p, const float* dy, const float* y, const uint8_t* argmax,
+                                  int64_t n) {
+  const int64_t at = n * p.y_h() * p.y_w() * p.out_c;
+  const float slope = slope_of(p.activation);
+  return {dy + at, slope == 1 ? nullptr : y + at, argmax ? argmax + at : nullptr, p.y_w(), p.out_c, slope};
+}
+
+}  // namespace lookalike::cpu
