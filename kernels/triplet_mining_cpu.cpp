@@ -2,7 +2,7 @@
 // has a known bound; a row whose value could, within that bound, beat the best one so far is measured by direct
 // differences. After the first few rows that is rare, so mining costs little more than the products, and its choice
 // is the exact one. Double measures everything directly.
-#include <cmath>
+#include <algorithm>
 #include <limits>
 
 #include "kernels/parallel.h"
