@@ -18,8 +18,15 @@ const PooledTiles& tiles() {
   return base::kPooledTiles;
 }
 
-// A list entry takes the place of two floats in the workspace.
-static_assert(sizeof(PooledEntry) == 2 * sizeof(float) && sizeof(int32_t) == sizeof(float));
+// Lists lie in the workspace of floats.
+static_assert(sizeof(int32_t) == sizeof(float));
+constexpr int64_t list_floats(int64_t lists, int64_t capacity) {
+  return lists * (2 * capacity + 1);
+}
+PooledLists make_lists(float* workspace, int64_t lists, int64_t capacity) {
+  auto* at = reinterpret_cast<int32_t*>(workspace);
+  return {at, workspace + lists * capacity, at + 2 * lists * capacity, capacity};
+}
 
 struct WeightPlan {
   int64_t pitch;  // of a window's row in the sums
@@ -34,10 +41,10 @@ struct WeightPlan {
         group_floats(p.out_c * (channel_floats + 1)),
         groups(weight_groups(items, group_floats)) {}
 
-  int64_t capacity() const { return windows.bands.height() / 2 * windows.p.y_w(); }
+  int64_t capacity() const { return windows.bands.height() / 2 * windows.p.y_w() + tiles().lanes; }
   // Vectors read up to a vector behind the last window.
   int64_t band_floats() const { return round_up(windows.scratch() + tiles().lanes, 16); }
-  int64_t scratch() const { return round_up(band_floats() + windows.p.out_c * (2 * capacity() + 1), 16); }
+  int64_t scratch() const { return round_up(band_floats() + list_floats(windows.p.out_c, capacity()), 16); }
 
  private:
   static int64_t band_rows(const Conv2dParams& p) {
@@ -63,9 +70,10 @@ struct DataPlan {
 
   int64_t plane_floats() const { return rows * columns * lanes; }
   int64_t weight_floats(int64_t out_c) const { return planes * out_c * taps * lanes; }
+  int64_t capacity() const { return part_channels + lanes; }
   int64_t lists(int64_t y_w) const { return band * y_w * 4; }
   int64_t scratch(int64_t y_w) const {
-    return round_up(planes * plane_floats() + lists(y_w) * (2 * part_channels + 1), 16);
+    return round_up(planes * plane_floats() + list_floats(lists(y_w), capacity()), 16);
   }
 };
 
@@ -93,8 +101,7 @@ void pooled_backward_weights(const Conv2dParams& p, const float* x, const float*
   // A group's sums: dw[out_c][kernel_h][pitch], then dbias.
   parallel_for(plan.groups, 1, [&](int64_t begin, int64_t end) {
     float* scratch = scratches + omp_get_thread_num() * plan.scratch();
-    auto* lists = reinterpret_cast<PooledEntry*>(scratch + plan.band_floats());
-    auto* counts = reinterpret_cast<int32_t*>(lists + p.out_c * plan.capacity());
+    const PooledLists lists = make_lists(scratch + plan.band_floats(), p.out_c, plan.capacity());
     for (int64_t group = begin; group < end; group++) {
       float* sums = partials + group * plan.group_floats;
       std::fill_n(sums, plan.group_floats, 0.0f);
@@ -103,10 +110,10 @@ void pooled_backward_weights(const Conv2dParams& p, const float* x, const float*
         const int64_t row = windows.bands.begin(band), count = windows.bands.begin(band + 1) - row;
         if (count == 0) continue;
         const Correlation c = windows.correlation(count);
-        t.gather_by_channel(gradient_of(p, dy, y, argmax, n), row / 2, count / 2, c.right, c.down, lists, counts,
+        t.gather_by_channel(gradient_of(p, dy, y, argmax, n), row / 2, count / 2, c.right, c.down, lists,
                             sums + p.out_c * plan.channel_floats);
         const float* in = windows.fill(x + n * p.in_h * p.in_w * p.in_c, row, count, scratch);
-        t.weight_gradient(c, in, lists, count / 2 * p.y_w(), counts, sums);
+        t.weight_gradient(c, in, lists, sums);
       }
     }
   });
@@ -159,8 +166,13 @@ void pooled_backward_data(const Conv2dParams& p, const float* dy, const float* y
     int64_t tap_at[64];
     for (int64_t tap = 0; tap < taps; tap++) tap_at[tap] = tap / p.kernel_w * below + tap % p.kernel_w * lanes;
     float* planes = scratches + omp_get_thread_num() * plan.scratch(p.y_w());
-    auto* lists = reinterpret_cast<PooledEntry*>(planes + plan.planes * plan.plane_floats());
-    auto* counts = reinterpret_cast<int32_t*>(lists + plan.lists(p.y_w()) * plan.part_channels);
+    const PooledLists lists =
+        make_lists(planes + plan.planes * plan.plane_floats(), plan.lists(p.y_w()), plan.capacity());
+    const auto lists_of_row = [&](int64_t i) {
+      const int64_t first = i * p.y_w() * 4;
+      return PooledLists{lists.at + first * lists.capacity, lists.value + first * lists.capacity, lists.count + first,
+                         lists.capacity};
+    };
     for (int64_t n = begin; n < end; n++) {
       const OutputGradient gradient = gradient_of(p, dy, y, argmax, n);
       std::fill_n(planes, plan.planes * plan.plane_floats(), 0.0f);
@@ -169,13 +181,11 @@ void pooled_backward_data(const Conv2dParams& p, const float* dy, const float* y
           const int64_t rows = std::min(plan.band, p.y_h() - row);
           const int64_t channels = std::min(plan.part_channels, p.out_c - first);
           for (int64_t i = 0; i < rows; i++)
-            t.gather_by_place(gradient, row + i, first, channels, taps * lanes, lists + i * p.y_w() * 4 * channels,
-                              counts + i * p.y_w() * 4);
+            t.gather_by_place(gradient, row + i, first, channels, taps * lanes, lists_of_row(i));
           for (int64_t plane = 0; plane < plan.planes; plane++)
             for (int64_t i = 0; i < rows; i++)
-              t.scatter(taps, lists + i * p.y_w() * 4 * channels, channels, counts + i * p.y_w() * 4, p.y_w(),
-                        packed + (plane * p.out_c + first) * taps * lanes, tap_at, place_at, 2 * right,
-                        planes + plane * plan.plane_floats() + (row + i) * 2 * down);
+              t.scatter(taps, lists_of_row(i), p.y_w(), packed + (plane * p.out_c + first) * taps * lanes, tap_at,
+                        place_at, 2 * right, planes + plane * plan.plane_floats() + (row + i) * 2 * down);
         }
       for (int64_t h = 0; h < p.in_h; h++)
         for (int64_t v = 0; v < p.in_w; v++) {

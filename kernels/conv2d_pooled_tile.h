@@ -10,33 +10,35 @@
 
 namespace lookalike::cpu {
 
-// A non-zero gradient before activation and pooling; what `at` counts depends on the list.
-struct PooledEntry {
-  int32_t at;
-  float value;
+// Lists of non-zero gradients before activation and pooling: list i has count[i] entries (at, value) from index
+// i * capacity on. What `at` means depends on the list.
+struct PooledLists {
+  int32_t* at;
+  float* value;
+  int32_t* count;
+  int64_t capacity;
 };
 
 struct PooledTiles {
-  int64_t lanes;      // floats of a vector
+  int64_t lanes;      // floats of a vector; capacity leaves so much room behind the entries
   int64_t most_taps;  // that scatter() can keep in registers
 
-  // Of pooled rows [row, row + rows) of g, for every channel k: lists[k * rows * y_w ...] with `at` the offset of the
-  // pixel's window from that of the first, counts[k], and dbias[k] += the sum. right and down as in Correlation.
+  // A list for each channel, of pooled rows [row, row + rows) of g: `at` is the offset of the pixel's window from that
+  // of the first; right and down as in Correlation. dbias[k] += the sum.
   void (*gather_by_channel)(const OutputGradient& g, int64_t row, int64_t rows, int64_t right, int64_t down,
-                            PooledEntry* lists, int32_t* counts, float* dbias);
-  // dw[k][kernel_h][pitch] += sum over the list of k of value * in[at + window]; lists `capacity` apart; pitch is c.run
-  // rounded up to whole vectors, and so much of `in` must be readable behind each run.
-  void (*weight_gradient)(const Correlation& c, const float* in, const PooledEntry* lists, int64_t capacity,
-                          const int32_t* counts, float* dw);
+                            const PooledLists& lists, float* dbias);
+  // dw[k][kernel_h][pitch] += sum over the list of k of value * in[at + window]; pitch is c.run rounded up to whole
+  // vectors, and so much of `in` must be readable behind each run.
+  void (*weight_gradient)(const Correlation& c, const float* in, const PooledLists& lists, float* dw);
 
-  // Of pooled row `row` of g and channels [first, first + count): for each pixel q and place in the pooling window
-  // lists[(q * 4 + place) * count ...] with `at` = (k - first) * weights, and counts[q * 4 + place].
+  // A list for each pixel q of pooled row `row` of g and place in its window: list q * 4 + place, of channels
+  // [first, first + count), with `at` = (k - first) * weights.
   void (*gather_by_place)(const OutputGradient& g, int64_t row, int64_t first, int64_t count, int64_t weights,
-                          PooledEntry* lists, int32_t* counts);
-  // Of each of `pixels` such quadruples of lists: dx[q * 2 * right + place + tap_at[t]] += sum over the list of value *
-  // packed[at + t * lanes], a vector of channels for each of the taps; place_at[place] are offsets too.
-  void (*scatter)(int64_t taps, const PooledEntry* lists, int64_t capacity, const int32_t* counts, int64_t pixels,
-                  const float* packed, const int64_t* tap_at, const int64_t* place_at, int64_t step, float* dx);
+                          const PooledLists& lists);
+  // For each of those lists dx[q * step + place_at[place] + tap_at[t]] += sum over the list of value *
+  // packed[at + t * lanes], a vector of channels for each of the taps.
+  void (*scatter)(int64_t taps, const PooledLists& lists, int64_t pixels, const float* packed, const int64_t* tap_at,
+                  const int64_t* place_at, int64_t step, float* dx);
 };
 
 namespace base {

@@ -81,7 +81,7 @@ void pool_rows(const float* rows, int64_t columns, float slope, int64_t count, i
         at = wins ? IntVec{} + i : at;
       }
       store(best + half, leaky(value, slope));
-      *reinterpret_cast<ByteVec*>(place + half) = __builtin_convertvector(at, ByteVec);
+      narrow(at, place + half);
     }
     const int64_t n = count < kBlock ? count : kBlock;
     __builtin_memcpy(y, best, static_cast<size_t>(n) * sizeof(float));

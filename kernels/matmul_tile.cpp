@@ -18,7 +18,14 @@ void pack_transposed(const float* b, int64_t row, int64_t depth, int64_t count, 
   int64_t l = 0;
   if (count >= kBlock)
     for (; l + kLanes <= depth; l += kLanes)
-      for (int64_t j = 0; j < kBlock; j += kLanes) transpose(b + j * row + l, row, panel + l * kBlock + j, kBlock);
+      for (int64_t j = 0; j < kBlock; j += kLanes) {
+        Vec rows[kLanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; i++) rows[i] = load(b + (j + i) * row + l);
+        transpose(rows);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; i++) store(panel + (l + i) * kBlock + j, rows[i]);
+      }
   for (; l < depth; l++)
     for (int64_t j = 0; j < kBlock; j++) panel[l * kBlock + j] = j < count ? b[j * row + l] : 0;
 }

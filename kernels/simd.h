@@ -6,6 +6,10 @@
 
 #include <cstdint>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 namespace lookalike::cpu {
 namespace {
 
@@ -30,6 +34,28 @@ inline void store(float* p, Vec v) {
   *reinterpret_cast<Vec*>(p) = v;
 }
 
+// Between bytes and lanes: of a plain conversion GCC 12 makes scalar code, and of the intrinsics without a mask a false
+// warning.
+#if defined(__AVX512F__)
+constexpr __mmask16 kAll = 0xffff;
+#endif
+inline IntVec widen(const uint8_t* from) {
+#if defined(__AVX512F__)
+  return (IntVec)_mm512_maskz_cvtepu8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#elif defined(__AVX2__)
+  return (IntVec)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#else
+  return __builtin_convertvector(*reinterpret_cast<const ByteVec*>(from), IntVec);
+#endif
+}
+inline void narrow(IntVec v, uint8_t* to) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtepi32_epi8(kAll, (__m512i)v));
+#else
+  *reinterpret_cast<ByteVec*>(to) = __builtin_convertvector(v, ByteVec);
+#endif
+}
+
 // The first n elements, and zeros behind them; all of them when n is kLanes or more.
 inline void store_some(float* to, Vec v, int64_t n) {
   if (n >= kLanes) return store(to, v);
@@ -42,10 +68,10 @@ inline Vec load_some(const float* from, int64_t n) {
   return v;
 }
 inline IntVec load_some(const uint8_t* from, int64_t n) {
-  ByteVec v = {};
-  if (n >= kLanes) return __builtin_convertvector(*reinterpret_cast<const ByteVec*>(from), IntVec);
+  if (n >= kLanes) return widen(from);
+  IntVec v = {};
   for (int i = 0; i < n; i++) v[i] = from[i];
-  return __builtin_convertvector(v, IntVec);
+  return v;
 }
 
 // One step of a transposition: exchanges blocks of D x D across the diagonal of each 2D x 2D block.
@@ -61,17 +87,30 @@ inline void exchange(Vec (&rows)[kLanes]) {
     rows[i] = __builtin_shuffle(a, b, low), rows[i + D] = __builtin_shuffle(a, b, high);
   }
 }
-// to[j * to_row + i] = from[i * from_row + j] for i, j < kLanes.
-inline void transpose(const float* from, int64_t from_row, float* to, int64_t to_row) {
-  Vec rows[kLanes];
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; i++) rows[i] = load(from + i * from_row);
+inline void transpose(Vec (&rows)[kLanes]) {
   exchange<1>(rows);
   exchange<2>(rows);
   if constexpr (kLanes > 4) exchange<4>(rows);
   if constexpr (kLanes > 8) exchange<8>(rows);
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; i++) store(to + i * to_row, rows[i]);
+}
+
+// Writes the lanes where value is not zero, in their order, to `indices` and `values`, which have room for kLanes.
+// Returns how many.
+inline int64_t keep_nonzero(IntVec index, Vec value, int32_t* indices, float* values) {
+#if defined(__AVX512F__)
+  const __mmask16 keep = _mm512_cmp_ps_mask((__m512)value, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  _mm512_storeu_si512(indices, _mm512_maskz_compress_epi32(keep, (__m512i)index));
+  _mm512_storeu_ps(values, _mm512_maskz_compress_ps(keep, (__m512)value));
+  return __builtin_popcount(keep);
+#else
+  int64_t n = 0;
+  for (int i = 0; i < kLanes; i++) {
+    // Written in any case, kept where it is not zero: no branch to guess.
+    indices[n] = index[i], values[n] = value[i];
+    n += value[i] != 0;
+  }
+  return n;
+#endif
 }
 
 // Calls body.template operator()<N>() for the run-time n in 1..N.
