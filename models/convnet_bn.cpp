@@ -1,7 +1,6 @@
-// Blocks of 3x3 convolution, batch norm and LeakyReLU, some of them followed by 2x2 max pooling; global average pool,
-// one dense layer, L2 normalise.
-//   options: channels = [32, 32, 64, 64, 128, 128, 128] (one block each), pool_after = [2, 4, 6], slope = 0.1,
-//   embedding = 128
+// Blocks of 3x3 convolution, batch norm and LeakyReLU, some of them followed by 2x2 max pooling; average pool to a grid, flatten, one dense
+// layer, L2 normalise. A grid of 1 is global average pooling and forgets where things are; a larger one keeps their rough places.
+//   options: channels = [32, 32, 64, 64, 128, 128, 128] (one block each), pool_after = [2, 4, 6], slope = 0.1, grid = 1, embedding = 128
 #include <algorithm>
 
 #include "models/model.h"
@@ -12,14 +11,17 @@ std::unique_ptr<Module> make_convnet_bn(Options& options, const Shape& input, In
   const auto channels = options.integers("channels", {32, 32, 64, 64, 128, 128, 128});
   const auto pool_after = options.integers("pool_after", {2, 4, 6});
   const double slope = options.number("slope", 0.1, 0, 1);
+  const int64_t grid = options.integer("grid", 1, 1);
   const int64_t embedding = options.integer("embedding", 128, 1);
   const auto blocks = static_cast<int64_t>(channels.size());
   check(blocks > 0, "convnet_bn: channels is empty, expected one number for each block");
   for (int64_t block : pool_after) {
     check(block <= blocks, "convnet_bn: pool_after names block {}, there are {}", block, blocks);
   }
-  check(std::min(input[0], input[1]) >> pool_after.size() > 0,
-        "convnet_bn: a {} x {} image is too small for {} poolings", input[0], input[1], pool_after.size());
+  const int64_t height = input[0] >> pool_after.size(), width = input[1] >> pool_after.size();
+  check(std::min(height, width) >= grid && height % grid == 0 && height == width,
+        "convnet_bn: a {} x {} image is {} x {} after {} poolings, expected a square that {} divides", input[0],
+        input[1], height, width, pool_after.size(), grid);
 
   auto network = std::make_unique<Sequential>();
   int64_t in = input[2];
@@ -31,8 +33,8 @@ std::unique_ptr<Module> make_convnet_bn(Options& options, const Shape& input, In
         BatchNormOptions{.activation = {ActivationKind::leaky_relu, slope}, .max_pool = pool ? 2 : 1});
     in = channels[i];
   }
-  network->add<GlobalAvgPool>("pool");
-  network->add<Linear>("embedding", init, in, embedding);
+  network->add<GridAvgPool>("pool", grid);
+  network->add<Linear>("embedding", init, grid * grid * in, embedding);
   network->add<L2Normalize>("normalize");
   return network;
 }

@@ -71,8 +71,8 @@ void BatchNorm::collect(const std::string& prefix, NetworkState& state) const {
   state.buffers.push_back({prefix + "running_var", running_var_});
 }
 
-Variable GlobalAvgPool::forward(const Variable& x, const Mode&) {
-  return global_avg_pool(x);
+Variable GridAvgPool::forward(const Variable& x, const Mode&) {
+  return grid_ == 1 ? global_avg_pool(x) : flatten(avg_pool2d(x, x.shape()[1] / grid_));
 }
 
 Variable Flatten::forward(const Variable& x, const Mode&) {

@@ -59,10 +59,14 @@ class BatchNorm : public Module {
   BatchNormOptions options_;
 };
 
-// [N,H,W,C] -> [N,C]
-class GlobalAvgPool : public Module {
+// Averages over grid x grid equal fields: [N,H,W,C] -> [N, grid * grid * C]. A grid of 1 is global average pooling.
+class GridAvgPool : public Module {
  public:
+  explicit GridAvgPool(int64_t grid) : grid_(grid) {}
   Variable forward(const Variable& x, const Mode& mode) override;
+
+ private:
+  int64_t grid_;
 };
 
 // [N,...] -> [N,rest]
