@@ -33,7 +33,7 @@ inline Vec leaky(Vec x, float slope) {
 
 // out[T][kBlock] at steps of out_step.
 template <int T>
-void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, float slope, float* out,
+void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, float* out,
                     int64_t out_step) {
   const int64_t step = c.right;
   Vec sums[T][2];
@@ -52,16 +52,15 @@ void correlate_tile(const Correlation& c, const float* in, const float* w, const
   }
 #pragma GCC unroll 16
   for (int i = 0; i < T; i++) {
-    store(out + i * out_step, leaky(sums[i][0], slope));
-    store(out + i * out_step + kLanes, leaky(sums[i][1], slope));
+    store(out + i * out_step, leaky(sums[i][0], c.slope));
+    store(out + i * out_step + kLanes, leaky(sums[i][1], c.slope));
   }
 }
 
-void correlate_row(const Correlation& c, const float* in, const float* w, const float* bias, float slope, float* out,
+void correlate_row(const Correlation& c, const float* in, const float* w, const float* bias, float* out,
                    int64_t out_step) {
-  for_tiles(c.columns, [&]<int T>(int64_t q) {
-    correlate_tile<T>(c, in + q * c.right, w, bias, slope, out + q * out_step, out_step);
-  });
+  for_tiles(c.columns,
+            [&]<int T>(int64_t q) { correlate_tile<T>(c, in + q * c.right, w, bias, out + q * out_step, out_step); });
 }
 
 // Two rows[2][columns][kBlock] of outputs -> y[columns / 2][count] and argmax, at steps of out_c.
@@ -92,6 +91,8 @@ void pool_rows(const float* rows, int64_t columns, float slope, int64_t count, i
 void correlate(const Correlation& c, const float* in, const float* packed, const float* bias, float* scratch, float* y,
                uint8_t* argmax) {
   const int64_t window = c.kernel_h * c.run;
+  Correlation plain = c;  // the activation comes after the maximum
+  plain.slope = 1;
   for (int64_t k = 0; k < c.out_c; k += kBlock, packed += window * kBlock) {
     for (int64_t p = 0; p < c.rows; p += c.pool) {
       const float* from = in + p * c.down;
@@ -99,12 +100,12 @@ void correlate(const Correlation& c, const float* in, const float* packed, const
       const int64_t count = c.out_c - k;
       if (c.pool == 2) {
         for (int row = 0; row < 2; row++)
-          correlate_row(c, from + row * c.down, packed, bias + k, 1, scratch + row * c.columns * kBlock, kBlock);
+          correlate_row(plain, from + row * c.down, packed, bias + k, scratch + row * c.columns * kBlock, kBlock);
         pool_rows(scratch, c.columns, c.slope, count, c.out_c, to, argmax + (to - y));
       } else if (count >= kBlock) {
-        correlate_row(c, from, packed, bias + k, c.slope, to, c.out_c);
+        correlate_row(c, from, packed, bias + k, to, c.out_c);
       } else {
-        correlate_row(c, from, packed, bias + k, c.slope, scratch, kBlock);
+        correlate_row(c, from, packed, bias + k, scratch, kBlock);
         for (int64_t q = 0; q < c.columns; q++)
           __builtin_memcpy(to + q * c.out_c, scratch + q * kBlock, static_cast<size_t>(count) * sizeof(float));
       }
