@@ -54,7 +54,7 @@ struct GradientWindows {
       const int64_t at = row + i + p.pad_top - (p.kernel_h - 1);
       if (at < 0 || at % p.stride || at / p.stride >= p.pool * p.y_h()) continue;
       tiles().gradient_row(g, at / p.stride, 0, p.out_c, to + (left + p.kernel_w - 1 - p.pad_left) * p.out_c,
-                           p.stride * p.out_c);
+                           p.stride * p.out_c, tiles().block);
     }
     return scratch + left * p.out_c;
   }
@@ -88,7 +88,7 @@ struct WeightPlan {
         group_floats((window + 1) * blocks * tiles().block) {}
 
   int64_t pixels() const { return windows.bands.height() * windows.columns; }
-  int64_t scratch() const { return windows.scratch() + pixels() * tiles().block; }
+  int64_t scratch() const { return windows.scratch() + (blocks + parts - 1) / parts * pixels() * tiles().block; }
 };
 
 int64_t threads() {
@@ -222,13 +222,16 @@ void conv2d_backward_weights(const Conv2dParams& params, const float* x, const f
         if (count == 0) continue;
         const float* in = windows.fill(x + n * p.in_h * p.in_w * p.in_c, row, count, scratch);
         const OutputGradient gradient = gradient_of(p, dz, y, argmax, n);
-        for (int64_t b = first_block; b < last_block; b++) {
-          const int64_t channels = std::min(t.block, p.out_c - b * t.block), pixels = count * windows.columns;
-          if (channels < t.block) std::fill_n(packed, pixels * t.block, 0.0f);
-          for (int64_t r = 0; r < count; r++)
-            t.gradient_row(gradient, row + r, b * t.block, channels, packed + r * windows.columns * t.block, t.block);
-          t.weight_gradient(windows.correlation(count), in, packed, sums + b * block_floats, bias_sums + b * t.block);
-        }
+        // All blocks at once: dy is read from memory in its order.
+        const int64_t pixels = count * windows.columns, channels = std::min(last_block * t.block, p.out_c);
+        if (channels % t.block)
+          std::fill_n(packed + (last_block - first_block - 1) * pixels * t.block, pixels * t.block, 0.0f);
+        for (int64_t r = 0; r < count; r++)
+          t.gradient_row(gradient, row + r, first_block * t.block, channels - first_block * t.block,
+                         packed + r * windows.columns * t.block, t.block, pixels * t.block);
+        for (int64_t b = first_block; b < last_block; b++)
+          t.weight_gradient(windows.correlation(count), in, packed + (b - first_block) * pixels * t.block,
+                            sums + b * block_floats, bias_sums + b * t.block);
       }
     }
   });

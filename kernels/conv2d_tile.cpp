@@ -113,21 +113,23 @@ void correlate(const Correlation& c, const float* in, const float* packed, const
   }
 }
 
-void gradient_row(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t step) {
+void gradient_row(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t pixel_step,
+                  int64_t block_step) {
   const int64_t row = g.argmax ? p / 2 : p;
   for (int64_t q = 0; q < g.y_w; q++) {
     const int64_t at = (row * g.y_w + q) * g.channels + first;
     for (int64_t k = 0; k < count; k += kLanes) {
       const int64_t n = count - k;
+      float* to = out + k / kBlock * block_step + k % kBlock;
       Vec dz = load_some(g.dy + at + k, n);
       if (g.y) dz = load_some(g.y + at + k, n) > 0 ? dz : g.slope * dz;
       if (!g.argmax) {
-        store_some(out + q * step + k, dz, n);
+        store_some(to + q * pixel_step, dz, n);
         continue;
       }
       const IntVec place = load_some(g.argmax + at + k, n) - static_cast<int32_t>(p % 2 * 2);
-      store_some(out + 2 * q * step + k, place == 0 ? dz : Vec{}, n);
-      store_some(out + (2 * q + 1) * step + k, place == 1 ? dz : Vec{}, n);
+      store_some(to + 2 * q * pixel_step, place == 0 ? dz : Vec{}, n);
+      store_some(to + (2 * q + 1) * pixel_step, place == 1 ? dz : Vec{}, n);
     }
   }
 }

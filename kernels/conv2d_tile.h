@@ -40,8 +40,10 @@ struct ConvTiles {
   // 2 * columns * block.
   void (*correlate)(const Correlation& c, const float* in, const float* packed, const float* bias, float* scratch,
                     float* y, uint8_t* argmax);
-  // Channels [first, first + count) of row p of the gradient, pixel q at out + q * step.
-  void (*gradient_row)(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t step);
+  // Channels [first, first + count) of row p of the gradient: channel first + k of pixel q at out + q * pixel_step +
+  // k / block * block_step + k % block.
+  void (*gradient_row)(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t pixel_step,
+                       int64_t block_step);
   // dw[kernel_h * run][block] += sum over rows and columns of in * dz; dz[rows, columns, block]; c.out_c is not used.
   // dbias[block] += the sum of dz.
   void (*weight_gradient)(const Correlation& c, const float* in, const float* dz, float* dw, float* dbias);
