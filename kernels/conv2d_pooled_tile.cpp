@@ -16,29 +16,32 @@ void gather_by_channel(const OutputGradient& g, int64_t row, int64_t rows, int64
                        const PooledLists& lists, float* dbias) {
   const int64_t pixels = rows * g.y_w;
   const IntVec zero = {}, to_right = zero + static_cast<int32_t>(right), below = zero + static_cast<int32_t>(down);
-  for (int64_t k = 0; k < g.channels; k += kLanes) {
-    const int64_t n = g.channels - k < kLanes ? g.channels - k : kLanes;
-    Vec sum = load_some(dbias + k, n);
-    for (int i = 0; i < n; i++) lists.count[k + i] = 0;
-    int32_t corner = 0, column = 0;
-    for (int64_t first = 0; first < pixels; first += kLanes) {
+  for (int64_t k = 0; k < g.channels; k++) lists.count[k] = 0;
+  int32_t corners[kLanes] = {}, corner = 0;
+  int64_t column = 0;
+  for (int64_t first = 0; first < pixels; first += kLanes) {
+    for (int32_t& of : corners) {
+      of = corner, corner += static_cast<int32_t>(2 * right);
+      if (++column == g.y_w) column = 0, corner += static_cast<int32_t>(2 * down - 2 * right * g.y_w);
+    }
+    const int64_t count = pixels - first < kLanes ? pixels - first : kLanes;
+    for (int64_t k = 0; k < g.channels; k += kLanes) {
+      const int64_t n = g.channels - k < kLanes ? g.channels - k : kLanes;
       // Pixels by channels, then turned into channels by pixels.
-      Vec values[kLanes], places[kLanes];
+      Vec values[kLanes], places[kLanes], sum = load_some(dbias + k, n);
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; i++) {
-        const int64_t q = first + i;
-        if (q >= pixels) {
+        if (i >= count) {
           values[i] = places[i] = Vec{};
           continue;
         }
-        const int64_t at = (row * g.y_w + q) * g.channels + k;
+        const int64_t at = (row * g.y_w + first + i) * g.channels + k;
         const IntVec place = load_some(g.argmax + at, n);
         values[i] = gradient(g, at, n);
-        places[i] = (Vec)(corner + ((place & 1) != 0 ? to_right : zero) + (place > 1 ? below : zero));
+        places[i] = (Vec)(corners[i] + ((place & 1) != 0 ? to_right : zero) + (place > 1 ? below : zero));
         sum += values[i];
-        corner += static_cast<int32_t>(2 * right);
-        if (++column == g.y_w) column = 0, corner += static_cast<int32_t>(2 * down - 2 * right * g.y_w);
       }
+      store_some(dbias + k, sum, n);
       transpose(values);
       transpose(places);
       for (int i = 0; i < n; i++) {
@@ -47,7 +50,6 @@ void gather_by_channel(const OutputGradient& g, int64_t row, int64_t rows, int64
             static_cast<int32_t>(keep_nonzero((IntVec)places[i], values[i], lists.at + end, lists.value + end));
       }
     }
-    store_some(dbias + k, sum, n);
   }
 }
 
