@@ -59,6 +59,8 @@ const RegisterOpCases cases([](std::vector<OpCase>& add) {
            {2, 4, 4, 64, 64, 3, 3, {.padding = 1, .activation = relu, .max_pool = 2}},
            {1, 5, 5, 32, 40, 3, 3, {.padding = 1, .activation = leaky, .max_pool = 2}, false},
            {1, 6, 6, 16, 7, 5, 5, {.padding = 2, .activation = none, .max_pool = 2}},
+           {2, 6, 9, 1, 33, 3, 3, {.padding = 1, .activation = relu, .max_pool = 2}},
+           {1, 5, 6, 17, 3, 6, 6, {.padding = 3, .activation = leaky, .max_pool = 2}},
            {3, 8, 9, 5, 31, 2, 2, {.stride = 2, .activation = sigmoid}},
            {1, 11, 13, 3, 64, 3, 3, {.stride = 2, .padding = 1, .activation = relu}},
            {2, 10, 11, 33, 1, 5, 2, {.stride = 3, .padding = 4, .activation = leaky}},

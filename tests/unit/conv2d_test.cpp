@@ -1,0 +1,77 @@
+// Convolution and linear layers at sizes that fill several bands, groups and panels, where the op cases are too small.
+#include "engine/ops/conv2d.h"
+
+#include <cmath>
+#include <cstring>
+
+#include <doctest/doctest.h>
+#include <omp.h>
+
+#include "engine/ops/linear.h"
+#include "tests/op_case.h"
+
+namespace lookalike::testing {
+namespace {
+
+// Quarters: every sum is exact in float, whatever its order, so float and double agree about each maximum and kink.
+void round_to_quarters(std::vector<Tensor>& inputs) {
+  for (Tensor& input : inputs)
+    for (double& x : input.span<double>()) x = std::round(4 * x) / 4;
+}
+
+std::vector<OpCase> large_cases() {
+  const Activation relu{ActivationKind::relu}, leaky{ActivationKind::leaky_relu, 0.25};
+  std::vector<OpCase> cases;
+  const auto add_conv = [&](const Shape& x, const Shape& w, const Conv2dOptions& options) {
+    cases.push_back({.name = fmt::format("conv2d {} {} pool {}", x.to_string(), w.to_string(), options.max_pool),
+                     .inputs = {x, w, {w[0]}},
+                     .op = [options](auto& in) { return conv2d(in[0], in[1], in[2], options); },
+                     .prepare = round_to_quarters});
+  };
+  add_conv({2, 41, 44, 33}, {70, 3, 3, 33}, {.padding = 1, .activation = leaky});
+  add_conv({2, 45, 39, 36}, {150, 3, 3, 36}, {.padding = 1, .activation = relu, .max_pool = 2});
+  add_conv({3, 64, 64, 3}, {40, 5, 5, 3}, {.padding = 2, .activation = relu, .max_pool = 2});
+  add_conv({2, 90, 62, 16}, {16, 3, 3, 16}, {.stride = 2, .padding = 1, .activation = leaky, .max_pool = 2});
+  add_conv({2, 8, 8, 130}, {270, 3, 3, 130}, {.padding = 1});
+  add_conv({5, 7, 7, 40}, {70, 1, 1, 40}, {.activation = relu});
+  const auto add_linear = [&](int64_t batch, int64_t in, int64_t out) {
+    cases.push_back({.name = fmt::format("linear {} {}->{}", batch, in, out),
+                     .inputs = {{batch, in}, {out, in}, {out}},
+                     .op = [relu](auto& x) { return linear(x[0], x[1], x[2], relu); },
+                     .prepare = round_to_quarters});
+  };
+  add_linear(33, 5000, 70);
+  add_linear(300, 260, 520);
+  return cases;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("convolution and linear layers in float agree with double at large sizes") {
+  for (const OpCase& c : large_cases()) {
+    CAPTURE(c.name);
+    CHECK(float_error(c) <= 2e-6);
+  }
+}
+
+TEST_CASE("convolution and linear layers give the same bits on any number of threads") {
+  const int before = omp_get_max_threads();
+  for (OpCase& c : large_cases()) {
+    CAPTURE(c.name);
+    c.prepare = nullptr;  // not exact: the order of the sums shows
+    const auto inputs = make_inputs(c);
+    omp_set_num_threads(1);
+    const OpRun one = run_op(c, c.op, inputs, DType::f32);
+    omp_set_num_threads(3);
+    const OpRun three = run_op(c, c.op, inputs, DType::f32);
+    CHECK(same_bits(one.output, three.output));
+    for (size_t k = 0; k < one.grads.size(); k++) CHECK(same_bits(one.grads[k], three.grads[k]));
+  }
+  omp_set_num_threads(before);
+}
+
+}  // namespace lookalike::testing
