@@ -14,23 +14,26 @@ std::unique_ptr<Module> make_convnet_bn(Options& options, const Shape& input, In
   const int64_t grid = options.integer("grid", 1, 1);
   const int64_t embedding = options.integer("embedding", 128, 1);
   const auto blocks = static_cast<int64_t>(channels.size());
-  check(blocks > 0, "convnet_bn: channels is empty, expected one number for each block");
+  check(blocks > 0, "{}: channels is empty, expected one number for each block", options.where());
   for (int64_t block : pool_after) {
-    check(block <= blocks, "convnet_bn: pool_after names block {}, there are {}", block, blocks);
+    check(block <= blocks, "{}: pool_after names block {}, there are {}", options.where(), block, blocks);
   }
-  const int64_t height = input[0] >> pool_after.size(), width = input[1] >> pool_after.size();
+  const auto pools = [&](int64_t block) { return std::count(pool_after.begin(), pool_after.end(), block) > 0; };
+  int64_t height = input[0], width = input[1], poolings = 0;
+  for (int64_t block = 1; block <= blocks; block++) {
+    if (pools(block)) height /= 2, width /= 2, poolings++;
+  }
   check(std::min(height, width) >= grid && height % grid == 0 && height == width,
-        "convnet_bn: a {} x {} image is {} x {} after {} poolings, expected a square that {} divides", input[0],
-        input[1], height, width, pool_after.size(), grid);
+        "{}: a {} x {} image is {} x {} after {} poolings, expected a square that {} divides", options.where(),
+        input[0], input[1], height, width, poolings, grid);
 
   auto network = std::make_unique<Sequential>();
   int64_t in = input[2];
   for (int64_t i = 0; i < blocks; i++) {
-    const bool pool = std::count(pool_after.begin(), pool_after.end(), i + 1) > 0;
     network->add<Conv2d>(fmt::format("conv{}", i + 1), init, in, channels[i], 3, Conv2dOptions{.padding = 1}, false);
     network->add<BatchNorm>(
         fmt::format("norm{}", i + 1), channels[i],
-        BatchNormOptions{.activation = {ActivationKind::leaky_relu, slope}, .max_pool = pool ? 2 : 1});
+        BatchNormOptions{.activation = {ActivationKind::leaky_relu, slope}, .max_pool = pools(i + 1) ? 2 : 1});
     in = channels[i];
   }
   network->add<GridAvgPool>("pool", grid);

@@ -9,19 +9,19 @@ std::unique_ptr<Module> make_siamese_cnn(Options& options, const Shape& input, I
   const auto kernels = options.integers("kernels", {5, 3});
   const auto dense = options.integers("dense", {});
   const int64_t embedding = options.integer("embedding", 128, 1);
-  check(filters.size() == kernels.size(), "siamese_cnn: {} filters and {} kernels, expected as many of each",
+  check(filters.size() == kernels.size(), "{}: {} filters and {} kernels, expected as many of each", options.where(),
         filters.size(), kernels.size());
 
   auto network = std::make_unique<Sequential>();
   int64_t height = input[0], width = input[1], channels = input[2];
   for (size_t i = 0; i < filters.size(); i++) {
-    check(kernels[i] % 2 == 1, "siamese_cnn: kernel {} is even, expected odd ones", kernels[i]);
+    check(kernels[i] % 2 == 1, "{}: kernel {} is even, expected odd ones", options.where(), kernels[i]);
     const Conv2dOptions conv{.padding = kernels[i] / 2, .activation = {ActivationKind::relu}, .max_pool = 2};
     network->add<Conv2d>(fmt::format("conv{}", i + 1), init, channels, filters[i], kernels[i], conv);
     height /= 2, width /= 2, channels = filters[i];
   }
-  check(height > 0 && width > 0, "siamese_cnn: a {} x {} image is too small for {} poolings", input[0], input[1],
-        filters.size());
+  check(height > 0 && width > 0, "{}: a {} x {} image is too small for {} poolings", options.where(), input[0],
+        input[1], filters.size());
   network->add<Flatten>("flatten");
   int64_t features = height * width * channels;
   for (size_t i = 0; i < dense.size(); i++) {

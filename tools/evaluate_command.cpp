@@ -1,6 +1,5 @@
 // lookalike evaluate: ranks candidates with a model and prints top-k beside chance and the picture itself.
 #include <filesystem>
-#include <map>
 #include <memory>
 
 #include "engine/eval/embed.h"
@@ -41,6 +40,9 @@ Tensor pixels_of(const ImageStore& store) {
 }
 
 void run_evaluate(const EvaluateArguments& arguments) {
+  const bool labelled = arguments.candidates.empty() || !arguments.truth.empty();
+  check(labelled || (!arguments.scores.empty() && arguments.json.empty()),
+        "--candidates without --truth has no accuracy, only --scores");
   const Model model = load_model(arguments.model);
   const fs::path data = arguments.data;
   Protocol protocol;
@@ -50,21 +52,25 @@ void run_evaluate(const EvaluateArguments& arguments) {
     if (!arguments.pairs.empty()) where = arguments.pairs;
     protocol = make_protocol(read_pairs(where), arguments.count, arguments.lists, arguments.seed);
   } else {
-    check(!arguments.truth.empty(), "--candidates needs --truth, a left,right CSV with the true partners");
     protocol = read_protocol(arguments.candidates, arguments.truth);
   }
   const ImageStore left = load_side(data / "left", protocol.left, where, model.preprocess);
   const ImageStore right = load_side(data / "right", protocol.right, where, model.preprocess);
+  const Tensor scores =
+      score_candidates(embed(*model.network, left, all_of(left)), embed(*model.network, right, all_of(right)),
+                       protocol.lists, Similarity::cosine);
+  if (!arguments.scores.empty()) write_scores(arguments.scores, protocol, scores);
+  if (!labelled) {
+    fmt::print("{}: scores of {} lists of {} candidates\n", arguments.scores, protocol.lists.lists(),
+               protocol.lists.count);
+    return;
+  }
+
   Tensor mean;
   if (fs::exists(data / "train.csv"))
     mean = mean_row(pixels_of(load_pairs(data, data / "train.csv", model.preprocess).images));
   std::vector<Report> reports = baseline_reports(protocol, pixels_of(left), pixels_of(right), mean);
-  const Tensor scores =
-      score_candidates(embed(*model.network, left, all_of(left)), embed(*model.network, right, all_of(right)),
-                       protocol.lists, Similarity::cosine);
   reports.push_back(evaluate_scores(arguments.model, protocol, scores));
-
-  if (!arguments.scores.empty()) write_scores(arguments.scores, protocol, scores);
   if (!arguments.json.empty()) {
     nlohmann::ordered_json json{{"model", to_json(reports.back())}};
     for (size_t i = 0; i + 1 < reports.size(); i++) json["baselines"][reports[i].name] = to_json(reports[i]);
@@ -83,13 +89,18 @@ void add_evaluate_command(CLI::App& app) {
   auto* pairs =
       command->add_option("--pairs", arguments->pairs,
                           "Pairs to rank, against random candidates (default: test.csv of --data, else pairs.csv)");
-  command->add_option("--candidates", arguments->candidates, "Candidate lists, left,c0,...")->excludes(pairs);
-  command->add_option("--truth", arguments->truth, "True partners for --candidates, left,right");
-  command->add_option("--count", arguments->count, "Random candidates a query")->capture_default_str();
-  command->add_option("--lists", arguments->lists, "Random lists a query")->capture_default_str();
-  command->add_option("--seed", arguments->seed, "Of the random candidates")->capture_default_str();
+  auto* candidates = command->add_option("--candidates", arguments->candidates, "Candidate lists to rank, left,c0,...");
+  candidates->excludes(pairs);
+  command->add_option("--truth", arguments->truth, "True partners for --candidates, left,right")->needs(candidates);
+  command->add_option("--scores", arguments->scores, "Write a score for each cell of --candidates, as CSV")
+      ->needs(candidates);
+  const auto of_random_lists = [&](const char* name, auto& value, const char* help) {
+    command->add_option(name, value, help)->capture_default_str()->excludes(candidates);
+  };
+  of_random_lists("--count", arguments->count, "Random candidates a query");
+  of_random_lists("--lists", arguments->lists, "Random lists a query");
+  of_random_lists("--seed", arguments->seed, "Of the random candidates");
   command->add_option("--json", arguments->json, "Also write the results here");
-  command->add_option("--scores", arguments->scores, "Write the score of each candidate here, as CSV");
   command->callback([arguments] { run_evaluate(*arguments); });
 }
 

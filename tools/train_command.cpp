@@ -1,4 +1,6 @@
+// lookalike train: a recipe and pairs to a trained network, in a run folder.
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -14,13 +16,13 @@ struct TrainArguments {
   std::string recipe, device = "cpu";
   TrainJob job;
   std::vector<std::string> overrides;
-  int64_t epochs = -1, seed = -1;
+  std::optional<int64_t> epochs, seed;
 };
 
 void run_train(TrainArguments& arguments) {
   parse_device(arguments.device);
-  if (arguments.epochs >= 0) arguments.overrides.push_back(fmt::format("train.epochs={}", arguments.epochs));
-  if (arguments.seed >= 0) arguments.overrides.push_back(fmt::format("train.seed={}", arguments.seed));
+  if (arguments.epochs) arguments.overrides.push_back(fmt::format("train.epochs={}", *arguments.epochs));
+  if (arguments.seed) arguments.overrides.push_back(fmt::format("train.seed={}", *arguments.seed));
   Recipe recipe = read_recipe(arguments.recipe, arguments.overrides);
   Model model = build_model(recipe.model, recipe.preprocess, recipe.seed, arguments.recipe + ": model");
   recipe.resolved["model"] = model.config;

@@ -17,7 +17,7 @@ struct Parameter {
 
 struct Buffer {
   std::string name;
-  Tensor tensor;  // shares memory with the layer
+  Variable variable;  // shared with the layer; requires no gradient
 };
 
 struct NetworkState {

@@ -33,6 +33,7 @@ class Options {
   // Error when the table holds a key that was never read.
   void finish() const;
   const nlohmann::json& resolved() const { return resolved_; }
+  const std::string& where() const { return where_; }
 
  private:
   const nlohmann::json* find(const std::string& key);

@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// A stream is named by what it is for, never by thread or order: Random(seed, epoch, sample_id, purpose) gives the same
-// numbers anywhere.
+// A stream is named by what it is for, never by thread or order: Random(seed, use, epoch, sample) gives the same numbers
+// anywhere.
 #pragma once
 
 #include <array>

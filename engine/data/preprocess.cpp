@@ -11,13 +11,14 @@ Preprocess read_preprocess(Options& options) {
   p.height = options.integer("height", p.height, 1, 4096);
   p.width = options.integer("width", p.width, 1, 4096);
   p.channels = options.integer("channels", p.channels, 1, 3);
-  check(p.channels != 2, "channels = 2, expected 1 (grey) or 3 (colour)");
+  check(p.channels != 2, "{}: channels = 2, expected 1 (grey) or 3 (colour)", options.where());
   p.color_order = options.choice("color_order", p.color_order, {"rgb", "bgr"});
   const auto mean = options.numbers("mean", std::vector<double>(p.channels, 0.0));
   const auto std = options.numbers("std", std::vector<double>(p.channels, 1.0));
   check(std::ssize(mean) == p.channels && std::ssize(std) == p.channels,
-        "mean has {} numbers and std {}, expected {}, one for each channel", mean.size(), std.size(), p.channels);
-  check(*std::min_element(std.begin(), std.end()) > 0, "std holds a number that is not positive");
+        "{}: mean has {} numbers and std {}, expected {}, one for each channel", options.where(), mean.size(),
+        std.size(), p.channels);
+  check(*std::min_element(std.begin(), std.end()) > 0, "{}: std holds a number that is not positive", options.where());
   p.mean.assign(mean.begin(), mean.end());
   p.std.assign(std.begin(), std.end());
   p.resize = options.choice("resize", p.resize, {"triangle"});

@@ -30,7 +30,7 @@ Protocol protocol_of(const Candidates& candidates, std::span<const Pair> truth, 
   Names left(protocol.left), right(protocol.right);
   for (const Pair& pair : numbered) left.number(pair.left), right.number(pair.right);
   protocol.lists.count = std::ssize(candidates.right.at(0));
-  protocol.lists.truth = places_of_truth(candidates, truth, csv);
+  if (!truth.empty()) protocol.lists.truth = places_of_truth(candidates, truth, csv);
   for (size_t list = 0; list < candidates.left.size(); list++) {
     protocol.lists.query.push_back(left.number(candidates.left[list]));
     for (const std::string& name : candidates.right[list]) protocol.lists.candidates.push_back(right.number(name));
@@ -101,11 +101,13 @@ Protocol make_protocol(std::span<const Pair> pairs, int64_t count, int64_t lists
 }
 
 Protocol read_protocol(const std::string& candidates_csv, const std::string& truth_csv) {
-  return protocol_of(read_candidates(candidates_csv), read_pairs(truth_csv), candidates_csv, {});
+  const auto truth = truth_csv.empty() ? std::vector<Pair>() : read_pairs(truth_csv);
+  return protocol_of(read_candidates(candidates_csv), truth, candidates_csv, {});
 }
 
 std::vector<Rank> ranks_of(const Protocol& protocol, const Tensor& scores) {
   check_scores(protocol, scores);
+  check(std::ssize(protocol.lists.truth) == protocol.lists.lists(), "candidate lists without truth have no ranks");
   std::vector<Rank> ranks;
   for (int64_t list = 0; list < protocol.lists.lists(); list++)
     ranks.push_back(

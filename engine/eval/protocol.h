@@ -18,7 +18,7 @@ namespace lookalike {
 
 struct Protocol {
   std::vector<std::string> left, right;  // the images to embed, each once
-  CandidateLists lists;                  // over rows of left and right
+  CandidateLists lists;                  // over rows of left and right; without truth they can be scored only
   std::string pairs_hash;                // of the pairs that hold the truth
   std::string candidates_hash;           // of all lists
 };
@@ -27,7 +27,8 @@ struct Protocol {
 // i < lists, so that two seeds share none. left[i] and right[i] are those of pairs[i].
 Protocol make_protocol(std::span<const Pair> pairs, int64_t count = 20, int64_t lists = 5, uint64_t seed = 0);
 
-// The lists of a candidates file (`left,c0,...`) with the true partners of a pairs file (`left,right`).
+// The lists of a candidates file (`left,c0,...`) with the true partners of a pairs file (`left,right`), or, where
+// `truth_csv` is empty, without.
 Protocol read_protocol(const std::string& candidates_csv, const std::string& truth_csv);
 
 // Where the truth of each list came. `scores` [lists, count].

@@ -54,14 +54,14 @@ BatchNorm::BatchNorm(int64_t channels, const BatchNormOptions& options)
       running_var_(Tensor({channels})),
       options_(options) {
   gamma_.value().fill(1);
-  running_var_.fill(1);
+  running_var_.value().fill(1);
 }
 
 Variable BatchNorm::forward(const Variable& x, const Mode& mode) {
   BatchNormOptions options = options_;
   options.training = mode.training;
   options.views = mode.views;
-  return batch_norm(x, gamma_, beta_, running_mean_, running_var_, options);
+  return batch_norm(x, gamma_, beta_, running_mean_.value(), running_var_.value(), options);
 }
 
 void BatchNorm::collect(const std::string& prefix, NetworkState& state) const {

@@ -54,8 +54,7 @@ class BatchNorm : public Module {
   void collect(const std::string& prefix, NetworkState& state) const override;
 
  private:
-  Variable gamma_, beta_;
-  Tensor running_mean_, running_var_;
+  Variable gamma_, beta_, running_mean_, running_var_;
   BatchNormOptions options_;
 };
 

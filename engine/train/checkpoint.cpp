@@ -40,7 +40,7 @@ Checkpoint read_checkpoint(const std::string& path) {
 std::map<std::string, Tensor> tensors_of(const NetworkState& state) {
   std::map<std::string, Tensor> tensors;
   for (const Parameter& parameter : state.parameters) tensors[parameter.name] = parameter.variable.value();
-  for (const Buffer& buffer : state.buffers) tensors[buffer.name] = buffer.tensor;
+  for (const Buffer& buffer : state.buffers) tensors[buffer.name] = buffer.variable.value();
   return tensors;
 }
 

@@ -71,8 +71,12 @@ resume=()
 for file in last model; do cmp a/$file.safetensors c/$file.safetensors; done
 echo "killed $kills times, same weights"
 
-"$lookalike" evaluate a/model.safetensors --data data --pairs a/splits/test.csv --json report.json --scores scores.csv
-[[ -s report.json && -s scores.csv ]] || fail "evaluate wrote no report"
+"$lookalike" evaluate a/model.safetensors --data data --pairs a/splits/test.csv --json report.json
+"$lookalike" data candidates a/splits/test.csv --count 20 --seed 1 --out candidates.csv
+"$lookalike" evaluate a/model.safetensors --data data --candidates candidates.csv --truth a/splits/test.csv --scores scores.csv
+"$lookalike" evaluate a/model.safetensors --data data --candidates candidates.csv --scores unlabelled.csv
+[[ -s report.json && $(wc -l <scores.csv) == 25 ]] || fail "evaluate wrote no report"
+cmp scores.csv unlabelled.csv
 "$lookalike" embed a/model.safetensors data/left data/right/pair000.png --out e.npy
 [[ $(wc -l <e.npy.txt) == 121 ]] || fail "e.npy.txt has $(wc -l <e.npy.txt) names, expected 121"
 "$lookalike" weights inspect a/model.safetensors >out.txt
@@ -88,6 +92,18 @@ refuse "none.toml" d "$lookalike" train none.toml --data data --out d
 refuse "--resume" "" "$lookalike" train tiny.toml --data data --out a
 refuse "seed" "" "$lookalike" train tiny.toml --data data --out a --resume --seed 5
 refuse "cuda" d "$lookalike" train tiny.toml --data data --out d --device cuda
+refuse "epochs = -3" d "$lookalike" train tiny.toml --data data --out d --epochs -3
+evaluate=("$lookalike" evaluate a/model.safetensors --data data)
+refuse "--scores requires --candidates" s.csv "${evaluate[@]}" --pairs a/splits/test.csv --scores s.csv
+refuse "--truth requires --candidates" "" "${evaluate[@]}" --truth a/splits/test.csv
+refuse "--candidates excludes --" "" "${evaluate[@]}" --candidates candidates.csv --count 4
+refuse "without --truth" r.json "${evaluate[@]}" --candidates candidates.csv --json r.json --scores s.csv
+refuse "nowhere" s.csv "${evaluate[@]}" --candidates nowhere.csv --scores s.csv
+refuse "the header is" "" "${evaluate[@]}" --pairs candidates.csv
+refuse "says nothing of left image" s.csv "${evaluate[@]}" --candidates candidates.csv --truth a/splits/val.csv --scores s.csv
+refuse "25 candidates for 24 pairs" "" "${evaluate[@]}" --pairs a/splits/test.csv --count 25
+refuse "tiny.toml" e2.npy "$lookalike" embed a/model.safetensors tiny.toml --out e2.npy
+refuse "nowhere" "" "$lookalike" embed a/model.safetensors data/left --out nowhere/e.npy
 refuse "nothing.safetensors" e2.npy "$lookalike" embed nothing.safetensors data/left --out e2.npy
 head -c 1000 a/model.safetensors >cut.safetensors
 refuse "cut.safetensors" r2.json "$lookalike" evaluate cut.safetensors --data data --json r2.json

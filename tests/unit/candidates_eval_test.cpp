@@ -118,6 +118,12 @@ TEST_CASE("a candidates file gives the same result as the lists it was written f
   }
   CHECK(same);
   CHECK_THROWS_AS(write_scores(folder / "bad.csv", read, Tensor({3, 10})), Error);
+
+  // Without truth the lists can be scored all the same, and not ranked.
+  const Protocol unlabelled = read_protocol(folder / "candidates.csv", "");
+  write_scores(folder / "unlabelled.csv", unlabelled, score(unlabelled, 0.8f));
+  CHECK(read_bytes(folder / "unlabelled.csv") == read_bytes(folder / "scores.csv"));
+  CHECK_THROWS_AS(evaluate_scores("", unlabelled, score(unlabelled, 0.8f)), Error);
 }
 
 TEST_CASE("reports as tables and JSON") {

@@ -1,0 +1,83 @@
+// Recipes: those in models/recipes, and what a wrong one is told.
+#include "engine/train/recipe.h"
+
+#include <doctest/doctest.h>
+
+#include "models/model.h"
+#include "tests/temporary_folder.h"
+
+namespace lookalike {
+namespace {
+
+TEST_CASE("every recipe of the project is valid, and its resolved form is the same recipe") {
+  TemporaryFolder folder;
+  int recipes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(LOOKALIKE_SOURCE_DIR "/models/recipes")) {
+    CAPTURE(entry.path().string());
+    Recipe recipe = read_recipe(entry.path(), {});
+    recipe.resolved["model"] = build_model(recipe.model, recipe.preprocess, 0, "test").config;
+    write_bytes(folder / "resolved.toml", to_toml(recipe.resolved));
+    const Recipe again = read_recipe(folder / "resolved.toml", {});
+    CHECK(again.model == recipe.resolved["model"]);
+    recipe.resolved.erase("model");
+    CHECK(again.resolved == recipe.resolved);
+    recipes++;
+  }
+  CHECK(recipes > 0);
+}
+
+TEST_CASE("settings given on the command line win over the file") {
+  TemporaryFolder folder;
+  write_bytes(folder / "r.toml", "[train]\nepochs = 3\n");
+  const Recipe recipe = read_recipe(
+      folder / "r.toml", {"train.epochs=7", "loss.name=nt_xent", "loss.temperature=0.5", "input.mean=[1, 2, 3]"});
+  CHECK(recipe.epochs == 7);
+  CHECK(recipe.batch_pairs == 32);
+  CHECK(recipe.resolved["loss"]["temperature"] == 0.5);
+  CHECK(recipe.preprocess.mean == std::vector<float>{1, 2, 3});
+}
+
+TEST_CASE("a wrong recipe is named with file and key in one line") {
+  TemporaryFolder folder;
+  const auto says = [&](const std::string& toml, const std::string& part, const std::vector<std::string>& set = {}) {
+    write_bytes(folder / "r.toml", toml);
+    const std::string text = error_of([&] { read_recipe(folder / "r.toml", set); });
+    CAPTURE(toml);
+    CAPTURE(text);
+    CHECK(text.find(part) != std::string::npos);
+    CHECK(text.find('\n') == std::string::npos);
+    if (set.empty()) CHECK(text.find((folder / "r.toml").string()) == 0);
+  };
+  says("[los]\n", "unknown key 'los', did you mean 'loss'?");
+  says("[train]\nepoch = 3\n", "train: unknown key 'epoch', did you mean 'epochs'?");
+  says("[loss]\nname = \"nt_xent\"\nmargin = 1\n", "unknown key 'margin'");
+  says("[loss]\nname = \"tripled\"\n", "did you mean 'triplet'?");
+  says("[optimizer]\nname = \"adamww\"\n", "did you mean 'adamw'?");
+  says("[optimizer]\nschedule = \"cosin\"\n", "did you mean 'cosine'?");
+  says("[train]\nepochs = 0\n", "epochs = 0, expected at least 1");
+  says("[train]\nepochs = 2.5\n", "epochs = 2.5, expected an integer");
+  says("[train]\nepochs = \"two\"\n", "epochs = \"two\", expected an integer");
+  says("[train]\nbatch_pairs = 1\n", "batch_pairs = 1, expected at least 2");
+  says("[train]\nmonitor = \"top3\"\n", "monitor = 'top3' is unknown");
+  says("[loss]\nmargin = -1\n", "margin = -1");
+  says("[loss]\nmargin = nan\n", "margin = ");
+  says("[loss]\nsquared = 1\n", "squared = 1, expected true or false");
+  says("[augmentation]\nflip = 2\n", "flip = 2");
+  says("[input]\nheight = 0\n", "height = 0");
+  says("[input]\nchannels = 2\n", "input: channels = 2, expected 1 (grey) or 3 (colour)");
+  says("[input]\nmean = [0]\n", "input: mean has 1 numbers");
+  says("[input]\nstd = [1, 0, 1]\n", "input: std holds a number that is not positive");
+  says("[input]\nmean = 3\n", "mean = 3, expected a list of numbers");
+  says("[split]\nratios = [1]\n", "ratios has 1 numbers");
+  says("loss = 3\n", "loss: expected a table");
+  says("[model]\nwhen = 2020-01-01\n", "dates and times");
+  says("[train]\nepochs = 3\nepochs = \n", "line 3");
+  says("[train\n", "line 1");
+  says("", "--set epochs: expected key=value", {"epochs"});
+  says("[loss]\n", "is a section", {"loss=3"});
+  says("[loss]\nmargin = 1\n", "is not a section", {"loss.margin.x=3"});
+  CHECK(error_of([&] { read_recipe(folder / "none.toml", {}); }).find("none.toml") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace lookalike
