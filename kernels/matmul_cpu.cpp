@@ -10,7 +10,7 @@
 namespace lookalike::cpu {
 namespace {
 
-constexpr int64_t kDepth = 256;  // of a piece of the reduction
+constexpr int64_t kDepth = 512;  // of a piece of the reduction
 constexpr int64_t kStrip = 128;  // columns of c that a thread works on at a time in matmul_nn and matmul_tn
 constexpr int64_t kUnits = 32;   // that matmul_nt divides its work into, about
 
