@@ -38,16 +38,14 @@ void run_embed(const EmbedArguments& arguments) {
     const size_t end = std::min(begin + kPiece, files.size());
     const std::span<const std::string> piece_files(files.data() + begin, end - begin);
     const ImageStore store(piece_files, model.preprocess);
-    std::vector<int64_t> images(store.size());
-    for (int64_t i = 0; i < store.size(); i++) images[i] = i;
-    const Tensor piece = embed(*model.network, store, images);
+    const Tensor piece = embed(*model.network, store, store.all());
     if (!result.defined()) result = Tensor(piece.shape().with_rows(std::ssize(files)));
     result.rows(static_cast<int64_t>(begin), static_cast<int64_t>(end)).copy_from(piece);
   }
   std::string names;
   for (const std::string& file : files) names += file + '\n';
-  write_file_atomically(arguments.out + ".txt", names);
   write_npy(arguments.out, result);
+  write_file_atomically(arguments.out + ".txt", names);
   fmt::print("{}: {} embeddings of {} values; their files are listed in {}.txt\n", arguments.out, files.size(),
              result.shape()[1], arguments.out);
 }

@@ -28,14 +28,8 @@ ImageStore load_side(const fs::path& folder, const std::vector<std::string>& nam
   return ImageStore(files, preprocess);
 }
 
-std::vector<int64_t> all_of(const ImageStore& store) {
-  std::vector<int64_t> images(store.size());
-  for (int64_t i = 0; i < store.size(); i++) images[i] = i;
-  return images;
-}
-
 Tensor pixels_of(const ImageStore& store) {
-  const Tensor images = store.batch(all_of(store));
+  const Tensor images = store.batch(store.all());
   return images.reshape({images.shape()[0], images.shape().row_size()});
 }
 
@@ -56,9 +50,8 @@ void run_evaluate(const EvaluateArguments& arguments) {
   }
   const ImageStore left = load_side(data / "left", protocol.left, where, model.preprocess);
   const ImageStore right = load_side(data / "right", protocol.right, where, model.preprocess);
-  const Tensor scores =
-      score_candidates(embed(*model.network, left, all_of(left)), embed(*model.network, right, all_of(right)),
-                       protocol.lists, Similarity::cosine);
+  const Tensor scores = score_candidates(embed(*model.network, left, left.all()),
+                                         embed(*model.network, right, right.all()), protocol.lists, Similarity::cosine);
   if (!arguments.scores.empty()) write_scores(arguments.scores, protocol, scores);
   if (!labelled) {
     fmt::print("{}: scores of {} lists of {} candidates\n", arguments.scores, protocol.lists.lists(),

@@ -1,5 +1,7 @@
 #include "engine/core/storage.h"
 
+#include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <map>
@@ -15,6 +17,11 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
+// All bits set is NaN in float and in double.
+constexpr std::byte kGuard{0xFF};
+constexpr size_t kGuardBytes = 256;
+std::atomic<bool> guard_blocks = false;
+
 // Sizes are rounded up to one of four steps per power of two, so that a block fits the next request of about its size.
 size_t size_class(size_t bytes) {
   if (bytes <= 256) return 256;
@@ -26,25 +33,24 @@ size_t size_class(size_t bytes) {
 struct Arena {
   std::mutex mutex;
   std::map<size_t, std::vector<void*>> waiting;
-  ArenaStats stats{};
+  size_t in_use_bytes = 0;
 
   void* take(size_t bytes) {
     {
       std::lock_guard lock(mutex);
-      stats.in_use_bytes += bytes;
+      in_use_bytes += bytes;
       auto& blocks = waiting[bytes];
       if (!blocks.empty()) {
         void* block = blocks.back();
         blocks.pop_back();
         return block;
       }
-      stats.reserved_bytes += bytes;
     }
     void* block = std::aligned_alloc(bytes >= kHugePage ? kHugePage : 64, bytes);
     if (!block) {
       std::lock_guard lock(mutex);
-      stats.in_use_bytes -= bytes, stats.reserved_bytes -= bytes;
-      fail("out of memory: {} bytes asked for, {} in use", bytes, stats.in_use_bytes);
+      in_use_bytes -= bytes;
+      fail("out of memory: {} bytes asked for, {} in use", bytes, in_use_bytes);
     }
     if (bytes >= kHugePage) madvise(block, bytes, MADV_HUGEPAGE);
     return block;
@@ -52,7 +58,7 @@ struct Arena {
 
   void give_back(void* block, size_t bytes) {
     std::lock_guard lock(mutex);
-    stats.in_use_bytes -= bytes;
+    in_use_bytes -= bytes;
     waiting[bytes].push_back(block);
   }
 };
@@ -65,24 +71,21 @@ Arena& arena() {
 
 }  // namespace
 
-ArenaStats arena_stats() {
-  std::lock_guard lock(arena().mutex);
-  return arena().stats;
-}
-
-void arena_trim() {
-  std::lock_guard lock(arena().mutex);
-  for (auto& [bytes, blocks] : arena().waiting) {
-    for (void* block : blocks) std::free(block);
-    arena().stats.reserved_bytes -= bytes * blocks.size();
-    blocks.clear();
-  }
-}
-
 std::shared_ptr<std::byte> arena_allocate(size_t bytes) {
-  const size_t rounded = size_class(bytes);
+  const size_t guard = guard_blocks ? kGuardBytes : 0, rounded = size_class(bytes + guard);
   auto* block = static_cast<std::byte*>(arena().take(rounded));
-  return {block, [rounded](std::byte* b) { arena().give_back(b, rounded); }};
+  if (guard) std::fill_n(block, bytes + guard, kGuard);
+  return {block, [=](std::byte* b) {
+            if (std::any_of(b + bytes, b + bytes + guard, [](std::byte x) { return x != kGuard; })) {
+              fmt::print(stderr, "a tensor of {} bytes was written behind its end\n", bytes);
+              std::abort();
+            }
+            arena().give_back(b, rounded);
+          }};
+}
+
+void arena_guard_blocks() {
+  guard_blocks = true;
 }
 
 }  // namespace lookalike

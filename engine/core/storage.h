@@ -7,16 +7,11 @@
 
 namespace lookalike {
 
-struct ArenaStats {
-  size_t in_use_bytes;    // handed out now
-  size_t reserved_bytes;  // taken from the system, in use or waiting
-};
-
-ArenaStats arena_stats();
-// Gives every waiting block back to the system.
-void arena_trim();
-
 // `bytes` of uninitialised memory, aligned to 64 bytes, freed into the arena with its last owner. Thread-safe.
 std::shared_ptr<std::byte> arena_allocate(size_t bytes);
+
+// For tests. From now on blocks begin as NaN, so that elements that nobody wrote show, and the program aborts when the
+// bytes behind a block have changed by the time it is freed.
+void arena_guard_blocks();
 
 }  // namespace lookalike

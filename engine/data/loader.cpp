@@ -33,10 +33,10 @@ Tensor ImageStore::batch(std::span<const int64_t> images) const {
   return result;
 }
 
-Tensor load_images(std::span<const std::string> files, const Preprocess& preprocess) {
-  std::vector<int64_t> all(files.size());
-  std::iota(all.begin(), all.end(), 0);
-  return ImageStore(files, preprocess).batch(all);
+std::vector<int64_t> ImageStore::all() const {
+  std::vector<int64_t> images(size());
+  std::iota(images.begin(), images.end(), 0);
+  return images;
 }
 
 PairData load_pairs(const std::string& folder, const std::string& csv, const Preprocess& preprocess,

@@ -34,6 +34,8 @@ class ImageStore {
   const uint8_t* pixels(int64_t image) const { return pixels_.data() + image * preprocess_.image_size(); }
   // Why this image could not be read; empty where it could.
   const std::string& error(int64_t image) const { return errors_[image]; }
+  // The numbers of all images.
+  std::vector<int64_t> all() const;
   // These images, normalised: [images.size(), height, width, channels] of float.
   Tensor batch(std::span<const int64_t> images) const;
 
@@ -42,9 +44,6 @@ class ImageStore {
   std::vector<uint8_t> pixels_;
   std::vector<std::string> errors_;
 };
-
-// The files, decoded and normalised: [files.size(), height, width, channels] of float.
-Tensor load_images(std::span<const std::string> files, const Preprocess& preprocess);
 
 // Training samples, each a pair of images of the store.
 struct PairData {

@@ -153,7 +153,12 @@ Run::Run(const Recipe& recipe, Module& network, const TrainJob& job)
   for (const int side : {0, 1}) {
     for (const auto& sample : validation_.samples) validation_images_.push_back(sample[side]);
   }
-  if (job.resume) resume();
+  if (job.resume) {
+    for (const auto& [name, pairs] : {std::pair("splits/train.csv", &train), {"splits/val.csv", &validation}})
+      check(content_hash(read_pairs(path(name))) == content_hash(*pairs),
+            "{}: the pairs differ from those this run began with: {}", job.data, path(name));
+    resume();
+  }
 
   // Nothing is written before everything that can be wrong with the input has been read.
   fs::create_directories(path("splits"));

@@ -71,6 +71,10 @@ resume=()
 for file in last model; do cmp a/$file.safetensors c/$file.safetensors; done
 echo "killed $kills times, same weights"
 
+"$lookalike" train tiny.toml --data data --out stopped --epochs 60 --set train.patience=2 >out.txt
+read -r epochs best < <(sed -nE 's/^stopped: ([0-9]+) epochs, .* in epoch ([0-9]+)$/\1 \2/p' out.txt)
+((epochs == best + 2 && epochs < 60)) || fail "patience of 2: $(cat out.txt)"
+
 "$lookalike" evaluate a/model.safetensors --data data --pairs a/splits/test.csv --json report.json
 "$lookalike" data candidates a/splits/test.csv --count 20 --seed 1 --out candidates.csv
 "$lookalike" evaluate a/model.safetensors --data data --candidates candidates.csv --truth a/splits/test.csv --scores scores.csv
@@ -91,6 +95,8 @@ refuse "nowhere" d "$lookalike" train tiny.toml --data nowhere --out d
 refuse "none.toml" d "$lookalike" train none.toml --data data --out d
 refuse "--resume" "" "$lookalike" train tiny.toml --data data --out a
 refuse "seed" "" "$lookalike" train tiny.toml --data data --out a --resume --seed 5
+cp -r data other && "$lookalike" data split other/pairs.csv --ratios 60,20,20 --seed 9
+refuse "a/splits/train.csv" "" "$lookalike" train tiny.toml --data other --out a --resume
 refuse "cuda" d "$lookalike" train tiny.toml --data data --out d --device cuda
 refuse "epochs = -3" d "$lookalike" train tiny.toml --data data --out d --epochs -3
 evaluate=("$lookalike" evaluate a/model.safetensors --data data)

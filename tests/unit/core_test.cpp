@@ -1,3 +1,4 @@
+#include <cmath>
 #include <set>
 
 #include <doctest/doctest.h>
@@ -33,6 +34,10 @@ TEST_CASE("tensors share memory until cloned") {
 TEST_CASE("freed memory is used again") {
   const void* first = Tensor({1000, 1000}).raw();
   CHECK(Tensor({1000, 1000}).raw() == first);
+}
+
+TEST_CASE("tests see NaN where nobody wrote") {
+  for (const float x : Tensor({300}).span<float>()) CHECK(std::isnan(x));
 }
 
 TEST_CASE("Philox gives the published numbers") {

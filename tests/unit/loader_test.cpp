@@ -39,7 +39,8 @@ TEST_CASE("a batch holds the left images, then their partners in the same order"
       CHECK(seen.insert(sample).second);
       const std::vector<std::string> files{folder.path("left/" + data.pairs[sample].left + ".png"),
                                            folder.path("right/" + data.pairs[sample].right)};
-      const Tensor images = load_images(files, kSmall);
+      const ImageStore store(files, kSmall);
+      const Tensor images = store.batch(store.all());
       CHECK(same(batch.images.rows(i, i + 1), images.rows(0, 1)));
       CHECK(same(batch.images.rows(i + 3, i + 4), images.rows(1, 2)));
     }
@@ -93,8 +94,8 @@ TEST_CASE("a loader that is thrown away unread ends its thread") {
 TEST_CASE("images are stretched to the size of the network") {
   const DataFolder folder;
   const std::vector<std::string> files{folder.write("x.png", encode_png(test_image(3, 5, 3)))};
-  CHECK(load_images(files, {.height = 4, .width = 6, .channels = 1, .mean = {0}, .std = {1}}).shape() ==
-        Shape{1, 4, 6, 1});
+  const ImageStore store(files, {.height = 4, .width = 6, .channels = 1, .mean = {0}, .std = {1}});
+  CHECK(store.batch(store.all()).shape() == Shape{1, 4, 6, 1});
 }
 
 TEST_CASE("missing folders, unknown names and damaged images stop loading with their names") {
