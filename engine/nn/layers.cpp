@@ -10,6 +10,9 @@
 namespace lookalike {
 
 Variable Initializer::uniform(const Shape& shape, double bound) {
+  check(shape.size() <= left_, "{}: the network needs weights {}, far more than the file holds", file_,
+        shape.to_string());
+  left_ -= shape.size();
   Random random(seed_, RandomUse::weights, next_++);
   Tensor values(shape);
   for (float& x : values.span<float>()) x = random.uniform(static_cast<float>(-bound), static_cast<float>(bound));

@@ -1,6 +1,8 @@
 // The layers that networks are built from. Weights start as in PyTorch: uniform in +-1 / sqrt(fan_in), biases too.
 #pragma once
 
+#include <limits>
+
 #include "engine/core/random.h"
 #include "engine/nn/module.h"
 #include "engine/ops/batch_norm.h"
@@ -13,11 +15,15 @@ namespace lookalike {
 class Initializer {
  public:
   explicit Initializer(uint64_t seed) : seed_(seed) {}
-  // Uniform in [-bound, bound].
+  // For a network described by `file`, which is not to be trusted: at most `limit` weights in all.
+  Initializer(uint64_t seed, int64_t limit, std::string file) : seed_(seed), left_(limit), file_(std::move(file)) {}
+  // Uniform in [-bound, bound]. Error beyond the limit.
   Variable uniform(const Shape& shape, double bound);
 
  private:
   uint64_t seed_;
+  int64_t left_ = std::numeric_limits<int64_t>::max();
+  std::string file_;
   uint64_t next_ = 0;
 };
 

@@ -83,10 +83,13 @@ TEST_CASE("a file that is no model, or the model of something else, is refused")
   says("metadata 'model' is missing", [](auto& file) { file.metadata.erase("model"); });
   says("metadata 'model' is not a JSON object", with_model("{"));
   says("did you mean 'convnet_bn'", with_model(R"({"name": "convnet"})"));
-  says("unknown key 'chanels'", with_model(R"({"name": "convnet_bn", "chanels": [4]})"));
+  says("unknown key 'chanels'",
+       with_model(R"({"name": "convnet_bn", "channels": [4], "pool_after": [1], "chanels": [4]})"));
   says("channels = [0]", with_model(R"({"name": "convnet_bn", "channels": [0]})"));
   says("embedding = -1", with_model(R"({"name": "convnet_bn", "embedding": -1})"));
   says("pool_after names block 9", with_model(R"({"name": "convnet_bn", "channels": [4], "pool_after": [9]})"));
+  says("more than the file holds",
+       with_model(R"({"name": "convnet_bn", "channels": [4], "pool_after": [1], "embedding": 1000000000})"));
   says("kernel 2 is even", with_model(R"({"name": "siamese_cnn", "filters": [4], "kernels": [2]})"));
   says("1 filters and 2 kernels", with_model(R"({"name": "siamese_cnn", "filters": [4]})"));
   says("missing conv1.weight", [](auto& file) { file.tensors.erase("conv1.weight"); });
