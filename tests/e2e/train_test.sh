@@ -69,6 +69,7 @@ resume=()
 [[ -e c/last.safetensors ]] && resume=(--resume)
 "$lookalike" train tiny.toml --data data --out c "${resume[@]}"
 for file in last model; do cmp a/$file.safetensors c/$file.safetensors; done
+((kills > 0)) || fail "every run ended before it could be killed"
 echo "killed $kills times, same weights"
 
 "$lookalike" train tiny.toml --data data --out stopped --epochs 60 --set train.patience=2 >out.txt
