@@ -8,18 +8,8 @@
 #include "tests/unit/data_files.h"
 
 namespace lookalike {
-namespace {
-
-std::vector<Pair> numbered(int n) {
-  std::vector<Pair> pairs;
-  for (int i = 0; i < n; i++) pairs.push_back({fmt::format("l{}", i), fmt::format("r{}", i)});
-  return pairs;
-}
-
-}  // namespace
-
 TEST_CASE("candidate lists: the truth once, the others different, all places equally likely") {
-  const auto pairs = numbered(400);
+  const auto pairs = numbered_pairs(400);
   const Candidates lists = make_candidates(pairs, 20, 1);
   const auto places = places_of_truth(lists, pairs, "c.csv");
   std::vector<int> place_count(20), pair_count(400);
@@ -40,7 +30,7 @@ TEST_CASE("candidate lists: the truth once, the others different, all places equ
 }
 
 TEST_CASE("as many candidates as pairs are all of them; more are an error") {
-  const auto pairs = numbered(5);
+  const auto pairs = numbered_pairs(5);
   const Candidates lists = make_candidates(pairs, 5, 0);
   for (const auto& names : lists.right) CHECK(std::set(names.begin(), names.end()).size() == 5);
   CHECK(error_of([&] { make_candidates(pairs, 6, 0); }).starts_with("6 candidates for 5 pairs"));
@@ -49,7 +39,7 @@ TEST_CASE("as many candidates as pairs are all of them; more are an error") {
 
 TEST_CASE("candidate files read back, and what is wrong is named") {
   const DataFolder folder;
-  const auto pairs = numbered(6);
+  const auto pairs = numbered_pairs(6);
   const Candidates lists = make_candidates(pairs, 3, 0);
   write_candidates(folder.path("c.csv"), lists);
   CHECK(content_hash(read_candidates(folder.path("c.csv"))) == content_hash(lists));

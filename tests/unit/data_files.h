@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/data/image.h"
+#include "engine/data/pairs.h"
 #include "tests/temporary_folder.h"
 
 namespace lookalike {
@@ -24,6 +25,9 @@ class DataFolder {
  private:
   TemporaryFolder folder_;
 };
+
+// Pairs l0,r0  l1,r1 ... without files.
+std::vector<Pair> numbered_pairs(int count);
 
 // A picture with a smooth pattern that depends on `seed`.
 Image test_image(int64_t height, int64_t width, int64_t channels, int seed = 0);

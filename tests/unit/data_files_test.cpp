@@ -7,6 +7,12 @@
 
 namespace lookalike {
 
+std::vector<Pair> numbered_pairs(int count) {
+  std::vector<Pair> pairs;
+  for (int i = 0; i < count; i++) pairs.push_back({fmt::format("l{}", i), fmt::format("r{}", i)});
+  return pairs;
+}
+
 Image test_image(int64_t height, int64_t width, int64_t channels, int seed) {
   Image image{height, width, channels, {}};
   for (int64_t y = 0; y < height; y++)

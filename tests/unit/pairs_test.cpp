@@ -9,16 +9,6 @@
 #include "tests/unit/data_files.h"
 
 namespace lookalike {
-namespace {
-
-std::vector<Pair> numbered(int n) {
-  std::vector<Pair> pairs;
-  for (int i = 0; i < n; i++) pairs.push_back({fmt::format("l{}", i), fmt::format("r{}", i)});
-  return pairs;
-}
-
-}  // namespace
-
 TEST_CASE("CSV: quotes, CRLF, a byte-order mark, empty lines and what is written reads back") {
   const DataFolder folder;
   const auto rows =
@@ -69,7 +59,7 @@ TEST_CASE("pairs files: what is wrong is named with file and line") {
 }
 
 TEST_CASE("a split has the sizes asked for, every pair once, and follows from the seed") {
-  const auto pairs = numbered(1092);
+  const auto pairs = numbered_pairs(1092);
   const Split split = split_pairs(pairs, {70, 15, 15}, 0);
   CHECK(split.train.size() == 764);
   CHECK(split.validation.size() == 164);
@@ -81,8 +71,8 @@ TEST_CASE("a split has the sizes asked for, every pair once, and follows from th
 
   CHECK(content_hash(split_pairs(pairs, {0.7, 0.15, 0.15}, 0).test) == content_hash(split.test));
   CHECK(content_hash(split_pairs(pairs, {70, 15, 15}, 1).test) != content_hash(split.test));
-  CHECK(split_pairs(numbered(5), {1, 0, 1}, 0).validation.empty());
-  CHECK_THROWS_AS(split_pairs(numbered(3), {70, 15, 15}, 0), Error);
+  CHECK(split_pairs(numbered_pairs(5), {1, 0, 1}, 0).validation.empty());
+  CHECK_THROWS_AS(split_pairs(numbered_pairs(3), {70, 15, 15}, 0), Error);
   CHECK_THROWS_AS(split_pairs(pairs, {70, -1, 15}, 0), Error);
   CHECK_THROWS_AS(split_pairs(pairs, {0, 0, 0}, 0), Error);
 }
