@@ -10,11 +10,8 @@
 #include <cmath>
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define LOOKALIKE_HOST_DEVICE __host__ __device__
-#else
-#define LOOKALIKE_HOST_DEVICE
-#endif
+#include "kernels/gpu/device.h"
+#include "kernels/host_device.h"
 
 namespace lookalike {
 
@@ -68,4 +65,14 @@ template <class T>
 void activation_backward(const Activation& activation, const T* y, const T* dy, T* dx, int64_t n);
 
 }  // namespace cpu
+
+// The same for T = float and bf16; arithmetic in float.
+namespace cuda {
+
+template <class T>
+void activation_forward(const Activation& activation, const T* x, T* y, int64_t n, gpu::Stream stream);
+template <class T>
+void activation_backward(const Activation& activation, const T* y, const T* dy, T* dx, int64_t n, gpu::Stream stream);
+
+}  // namespace cuda
 }  // namespace lookalike

@@ -1,12 +1,24 @@
-// y = a + b, elementwise.
+// y = f(a + b), elementwise, with an activation f. Backward: activation_backward gives the gradient of both.
 #pragma once
 
 #include <cstdint>
 
-namespace lookalike::cpu {
+#include "kernels/activation.h"
+
+namespace lookalike {
+namespace cpu {
 
 // y[n] overwritten; it may be a or b.
 template <class T>
-void add_forward(const T* a, const T* b, T* y, int64_t n);
+void add_forward(const Activation& activation, const T* a, const T* b, T* y, int64_t n);
 
-}  // namespace lookalike::cpu
+}  // namespace cpu
+
+// The same for T = float and bf16.
+namespace cuda {
+
+template <class T>
+void add_forward(const Activation& activation, const T* a, const T* b, T* y, int64_t n, gpu::Stream stream);
+
+}  // namespace cuda
+}  // namespace lookalike

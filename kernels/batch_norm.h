@@ -57,4 +57,27 @@ void batch_norm_backward(const BatchNormParams& p, const T* x, const T* x_max, c
                          const T* gamma, const T* beta, const T* dy, const double* sums, T* dx);
 
 }  // namespace cpu
+
+// The same for activations (x, x_max, y, dy, dx) of T = float and bf16; statistics, gain and shift are float.
+namespace cuda {
+
+int64_t batch_norm_workspace(const BatchNormParams& p);
+template <class T>
+void batch_norm_statistics(const BatchNormParams& p, const T* x, double* workspace, float* mean, float* variance,
+                           gpu::Stream stream);
+void batch_norm_update_running(const BatchNormParams& p, const float* mean, const float* variance, double momentum,
+                               float* running_mean, float* running_variance, gpu::Stream stream);
+template <class T>
+void batch_norm_forward(const BatchNormParams& p, const T* x, const float* mean, const float* variance,
+                        const float* gamma, const float* beta, T* y, T* x_max, gpu::Stream stream);
+template <class T>
+void batch_norm_reduce(const BatchNormParams& p, const T* x, const float* mean, const float* variance,
+                       const float* gamma, const float* beta, const T* dy, double* workspace, double* sums,
+                       float* dgamma, float* dbeta, gpu::Stream stream);
+template <class T>
+void batch_norm_backward(const BatchNormParams& p, const T* x, const T* x_max, const float* mean, const float* variance,
+                         const float* gamma, const float* beta, const T* dy, const double* sums, T* dx,
+                         gpu::Stream stream);
+
+}  // namespace cuda
 }  // namespace lookalike

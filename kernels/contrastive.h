@@ -5,6 +5,7 @@
 // each halved with `half`. At D = 0 the gradient is zero.
 #pragma once
 
+#include "kernels/gpu/device.h"
 #include "kernels/pairs.h"
 
 namespace lookalike {
@@ -40,4 +41,16 @@ DistanceSums contrastive(const ContrastiveParams& params, const T* squared, cons
                          double scale, T* weights);
 
 }  // namespace cpu
+
+namespace cuda {
+
+// Elements of the workspace.
+int64_t contrastive_workspace(int64_t m, int64_t d, int64_t count);
+// Everything in one call, from the embeddings e[m, d] to the gradient de[m, d] of scale * loss and to *loss, that product.
+// pairs[count], labels[count] and all outputs, which are overwritten, lie in device memory.
+void contrastive(const ContrastiveParams& params, const float* e, int64_t m, int64_t d, const RowPair* pairs,
+                 const PairLabel* labels, int64_t count, double scale, float* workspace, float* de, float* loss,
+                 DistanceSums* sums, gpu::Stream stream);
+
+}  // namespace cuda
 }  // namespace lookalike

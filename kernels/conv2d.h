@@ -18,7 +18,8 @@ struct Conv2dParams {
   int64_t stride = 1;
   int64_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   Activation activation;
-  int64_t pool = 1;  // 1 or 2
+  int64_t pool = 1;   // 1 or 2
+  bool tf32 = false;  // on the GPU: products of float in tf32, on tensor cores
 
   // Before pooling.
   int64_t out_h() const { return (in_h + pad_top + pad_bottom - kernel_h) / stride + 1; }
@@ -28,12 +29,13 @@ struct Conv2dParams {
   int64_t y_w() const { return out_w() / pool; }
 };
 
-namespace cpu {
-
-// Elements of workspace that each pass needs with the present number of threads.
+// Elements of workspace that each pass needs; on the CPU with the present number of threads.
 struct Conv2dWorkspace {
   int64_t forward, backward_data, backward_weights;
 };
+
+namespace cpu {
+
 template <class T>
 Conv2dWorkspace conv2d_workspace(const Conv2dParams& p);
 
@@ -50,4 +52,36 @@ void conv2d_backward_weights(const Conv2dParams& p, const T* x, const T* dy, con
                              T* dbias, T* workspace);
 
 }  // namespace cpu
+
+// For activations (x, y, dy, dz, dx) of T = float and bf16; weights, bias and their gradients are float. Workspaces are
+// counted in T. The gradient before activation and pooling, dz, is made once for both backward passes.
+namespace cuda {
+
+template <class T>
+Conv2dWorkspace conv2d_workspace(const Conv2dParams& p);
+
+// Where to put the mean and the variance [views, out_c] of z (no activation, no pooling) over each of `views` equal
+// parts of the batch, as batch_norm_statistics defines them; no views: nowhere.
+struct OutputStatistics {
+  int64_t views = 0;
+  float *mean = nullptr, *variance = nullptr;
+};
+
+template <class T>
+void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const float* bias, T* y, uint8_t* argmax,
+                    const OutputStatistics& statistics, T* workspace, gpu::Stream stream);
+// dz[batch, out_h, out_w, out_c] and dbias[out_c] overwritten; either may be null. Without activation and pooling dz is dy
+// and need not be made. Takes the workspace of backward_weights.
+template <class T>
+void conv2d_output_gradient(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, T* dz, float* dbias,
+                            T* workspace, gpu::Stream stream);
+// dx[batch, in_h, in_w, in_c] overwritten.
+template <class T>
+void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T* dx, T* workspace, gpu::Stream stream);
+// dw[out_c, kernel_h, kernel_w, in_c] overwritten.
+template <class T>
+void conv2d_backward_weights(const Conv2dParams& p, const T* x, const T* dz, float* dw, T* workspace,
+                             gpu::Stream stream);
+
+}  // namespace cuda
 }  // namespace lookalike

@@ -4,7 +4,11 @@
 
 #include <cstdint>
 
-namespace lookalike::cpu {
+#include "kernels/bf16.h"
+#include "kernels/gpu/device.h"
+
+namespace lookalike {
+namespace cpu {
 
 // y and scale[rows] = 1 / max(||x||, eps), 0 where ||x|| <= eps, overwritten; y may be x.
 template <class T>
@@ -14,4 +18,16 @@ void l2_normalize_forward(const T* x, int64_t rows, int64_t d, double eps, T* y,
 template <class T>
 void l2_normalize_backward(const T* y, const T* scale, const T* dy, int64_t rows, int64_t d, T* dx);
 
-}  // namespace lookalike::cpu
+}  // namespace cpu
+
+// The same for x and dx of T = float and bf16; what comes out of a normalisation is float.
+namespace cuda {
+
+template <class T>
+void l2_normalize_forward(const T* x, int64_t rows, int64_t d, double eps, float* y, float* scale, gpu::Stream stream);
+template <class T>
+void l2_normalize_backward(const float* y, const float* scale, const float* dy, int64_t rows, int64_t d, T* dx,
+                           gpu::Stream stream);
+
+}  // namespace cuda
+}  // namespace lookalike

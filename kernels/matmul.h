@@ -3,7 +3,11 @@
 
 #include <cstdint>
 
-namespace lookalike::cpu {
+#include "kernels/activation.h"
+#include "kernels/gpu/device.h"
+
+namespace lookalike {
+namespace cpu {
 
 // Elements of workspace that any of the products of these sizes needs with the present number of threads.
 template <class T>
@@ -23,4 +27,33 @@ void matmul_tn(int64_t m, int64_t n, int64_t k, const T* a, const T* b, T* c, T*
 template <class T>
 void column_sums(int64_t m, int64_t n, const T* a, T* sums);
 
-}  // namespace lookalike::cpu
+}  // namespace cpu
+
+// For activations of T = float and bf16; weights, biases and their gradients are float. tf32: products of float in tf32,
+// on tensor cores, where those of bf16 are in any case. Sums are float. Workspaces are counted in T.
+namespace cuda {
+
+template <class T>
+int64_t matmul_workspace(int64_t m, int64_t n, int64_t k);
+// c[m,n] = f(a[m,k] b[n,k]^T + bias[n]), overwritten; bias may be null.
+template <class T>
+void matmul_nt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, const float* bias,
+               const Activation& activation, bool tf32, T* c, T* workspace, gpu::Stream stream);
+// c[m,n] = a[m,k] b[k,n], overwritten.
+template <class T>
+void matmul_nn(int64_t m, int64_t n, int64_t k, const T* a, const float* b, bool tf32, T* c, T* workspace,
+               gpu::Stream stream);
+// c[m,n] = a[k,m]^T b[k,n], overwritten.
+template <class T>
+void matmul_tn(int64_t m, int64_t n, int64_t k, const T* a, const T* b, bool tf32, float* c, T* workspace,
+               gpu::Stream stream);
+// c[m,n] = a[k,m]^T b[n,k]^T, overwritten.
+template <class T>
+void matmul_tt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, bool tf32, T* c, T* workspace,
+               gpu::Stream stream);
+// sums[n] of the columns of a[m,n], overwritten. Takes the workspace of any product with this n.
+template <class T>
+void column_sums(int64_t m, int64_t n, const T* a, float* sums, T* workspace, gpu::Stream stream);
+
+}  // namespace cuda
+}  // namespace lookalike

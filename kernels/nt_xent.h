@@ -7,7 +7,10 @@
 
 #include <cstdint>
 
-namespace lookalike::cpu {
+#include "kernels/contrastive.h"
+
+namespace lookalike {
+namespace cpu {
 
 struct NtXentSums {
   double loss = 0;     // of both directions, before the division by 2n
@@ -22,4 +25,16 @@ int64_t nt_xent_workspace(int64_t n, int64_t d);
 template <class T>
 NtXentSums nt_xent(const T* a, const T* b, int64_t n, int64_t d, double temperature, T* workspace, T* da, T* db);
 
-}  // namespace lookalike::cpu
+}  // namespace cpu
+
+namespace cuda {
+
+// Elements of the workspace: O(n d).
+int64_t nt_xent_workspace(int64_t n, int64_t d);
+// e[2n, d]: a, then b. Everything in one call: de[2n, d], the gradient of the loss; *loss; sums: loss and active as above,
+// and the distances of all partners and of each (i, n + (i + 1) mod n). All of them in device memory, overwritten.
+void nt_xent(const float* e, int64_t n, int64_t d, double temperature, float* workspace, float* de, float* loss,
+             DistanceSums* sums, gpu::Stream stream);
+
+}  // namespace cuda
+}  // namespace lookalike

@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <span>
 
-namespace lookalike::cpu {
+#include "kernels/gpu/device.h"
+
+namespace lookalike {
 
 template <class T>
 struct StepTensor {
@@ -24,15 +26,28 @@ struct StepTensor {
 struct SgdParams {
   double rate, momentum;
 };
-template <class T>
-void sgd_step(const SgdParams& p, std::span<const StepTensor<T>> tensors);
-
 struct AdamParams {
   double rate, beta1, beta2, epsilon;
   int64_t step;    // t
   bool decoupled;  // AdamW
 };
+namespace cpu {
+
+template <class T>
+void sgd_step(const SgdParams& p, std::span<const StepTensor<T>> tensors);
 template <class T>
 void adam_step(const AdamParams& p, std::span<const StepTensor<T>> tensors);
 
-}  // namespace lookalike::cpu
+}  // namespace cpu
+
+// One launch for all tensors. Every gradient counts times *gradient_factor, a number in device memory, where that is not
+// null.
+namespace cuda {
+
+void sgd_step(const SgdParams& p, std::span<const StepTensor<float>> tensors, const float* gradient_factor,
+              gpu::Stream stream);
+void adam_step(const AdamParams& p, std::span<const StepTensor<float>> tensors, const float* gradient_factor,
+               gpu::Stream stream);
+
+}  // namespace cuda
+}  // namespace lookalike

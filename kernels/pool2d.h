@@ -5,6 +5,9 @@
 
 #include <cstdint>
 
+#include "kernels/bf16.h"
+#include "kernels/gpu/device.h"
+
 namespace lookalike {
 
 struct Pool2dParams {
@@ -43,4 +46,29 @@ template <class T>
 void global_avg_pool_backward(int64_t images, int64_t positions, int64_t channels, const T* dy, T* dx);
 
 }  // namespace cpu
+
+// The same for T = float and bf16.
+namespace cuda {
+
+template <class T>
+void max_pool2d_forward(const Pool2dParams& p, const T* x, T* y, uint8_t* argmax, gpu::Stream stream);
+template <class T>
+void max_pool2d_backward(const Pool2dParams& p, const T* dy, const uint8_t* argmax, T* dx, gpu::Stream stream);
+template <class T>
+void avg_pool2d_forward(const Pool2dParams& p, const T* x, T* y, gpu::Stream stream);
+template <class T>
+void avg_pool2d_backward(const Pool2dParams& p, const T* dy, T* dx, gpu::Stream stream);
+template <class T>
+void global_max_pool_forward(int64_t images, int64_t positions, int64_t channels, const T* x, T* y, int32_t* argmax,
+                             gpu::Stream stream);
+template <class T>
+void global_max_pool_backward(int64_t images, int64_t positions, int64_t channels, const T* dy, const int32_t* argmax,
+                              T* dx, gpu::Stream stream);
+template <class T>
+void global_avg_pool_forward(int64_t images, int64_t positions, int64_t channels, const T* x, T* y, gpu::Stream stream);
+template <class T>
+void global_avg_pool_backward(int64_t images, int64_t positions, int64_t channels, const T* dy, T* dx,
+                              gpu::Stream stream);
+
+}  // namespace cuda
 }  // namespace lookalike

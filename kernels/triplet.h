@@ -70,4 +70,20 @@ DistanceSums all_triplets(const TripletParams& params, const T* e, int64_t m, in
                           int64_t begin, int64_t end, double scale, RowPair* pairs, T* distances, T* weights);
 
 }  // namespace cpu
+
+// Which triplets: a given list; the list with its negatives, or for batch hard its positives and negatives, mined; or all.
+enum class Mining : uint8_t { listed, semi_hard, batch_hard, all };
+
+namespace cuda {
+
+// Elements of the workspace: O(m d).
+int64_t triplet_workspace(Mining mining, int64_t m, int64_t d, int64_t count);
+// Everything in one call, from the embeddings e[m, d] to the gradient de[m, d] of scale * loss and to *loss, that product.
+// triplets[count] is ordered by anchor and, where it is to be mined, comes as the miners above take it and is completed;
+// `all` takes none. The arrays of `classes`, the list and all outputs, which are overwritten, lie in device memory.
+void triplet(Mining mining, const TripletParams& params, const float* e, int64_t m, int64_t d,
+             const RowClasses& classes, Triplet* triplets, int64_t count, double scale, float* workspace, float* de,
+             float* loss, DistanceSums* sums, gpu::Stream stream);
+
+}  // namespace cuda
 }  // namespace lookalike

@@ -56,6 +56,24 @@ OpRun run_op(const OpCase& c, const OpFunction& op, const std::vector<Tensor>& i
   return result;
 }
 
+OpRun run_op(const OpCase& c, const std::vector<Tensor>& inputs, const Compute& compute) {
+  allow_tf32(compute.precision == Precision::tf32);
+  std::vector<Variable> variables;
+  for (size_t i = 0; i < inputs.size(); i++) {
+    const Tensor there = i < c.activations ? place_input(inputs[i], compute) : inputs[i].to(compute.device);
+    variables.emplace_back(there, is_differentiable(c, i));
+  }
+  Variable out = c.op(variables);
+  const auto fetch = [](const Tensor& t) { return t.defined() ? t.to(Device::cpu).to(DType::f32) : t; };
+  OpRun result{fetch(out.value()), {}};
+  out.backward(make_cotangent(out.shape(), DType::f32).to(compute.device).to(out.dtype()));
+  for (size_t i = 0; i < variables.size(); i++) {
+    if (is_differentiable(c, i)) result.grads.push_back(fetch(variables[i].grad()));
+  }
+  allow_tf32(false);
+  return result;
+}
+
 double largest_error(const OpRun& got, const OpRun& want) {
   double largest = relative_error(got.output, want.output);
   for (size_t k = 0; k < want.grads.size(); k++) {

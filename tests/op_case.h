@@ -1,6 +1,7 @@
 // One OpCase describes an op once, and yields its tests and its benchmark:
 //   gradient check in double, with a random cotangent, against central differences;
 //   float against double, values and gradients: the fast kernels against the plain loops;
+//   where there is a GPU, the GPU in every precision against double on the CPU;
 //   where `same_as` is given, the op against another composition of ops;
 //   with `bench`, the time of forward and backward in float, beside the bytes and flops that it must move and do.
 #pragma once
@@ -28,6 +29,11 @@ struct OpCase {
   // Float against double, ||a - b|| / ||b|| of values and of each gradient.
   double tolerance = 2e-6;
   OpFunction same_as;
+  // So many first inputs are activations, which mixed precision stores as bf16; the others are weights. None: the op takes
+  // float alone, and mixed precision does not touch it.
+  size_t activations = 1;
+  // Rounding may cross a kink or a tie within the op, so gradients are not compared in low precision.
+  bool kinks = false;
   bool bench = false;           // time it; such a case may be too large for the gradient check, which it then skips
   double bytes = 0, flops = 0;  // of forward and backward together
 };
@@ -55,6 +61,8 @@ struct OpRun {
 };
 // Forward and backward of `op`, on the inputs converted to `dtype`.
 OpRun run_op(const OpCase& op_case, const OpFunction& op, const std::vector<Tensor>& inputs, DType dtype);
+// The same as `compute` says, from inputs in float; results in float on the CPU.
+OpRun run_op(const OpCase& op_case, const std::vector<Tensor>& inputs, const Compute& compute);
 // The largest relative_error among the output and the gradients; infinite where a gradient is missing.
 double largest_error(const OpRun& got, const OpRun& want);
 // largest_error of the float run against the double one, both on inputs that a float can hold.

@@ -1,22 +1,31 @@
 #!/usr/bin/env bash
-# Installs what the project needs (Debian or Ubuntu, as root), builds it and runs every test. Ends with one line: N passed, N failed.
+# Installs what the project needs (Debian or Ubuntu, as root), builds it and runs every test: with the GPU kernels on the emulator, the same with
+# sanitizers, and where nvcc is found the CUDA build, too. Ends with one line: N passed, N failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/install_dependencies.sh
 
-cmake --preset release
-cmake --build --preset release
-cmake --preset sanitize
-cmake --build --preset sanitize
-
-summary() { sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of ([0-9]+)$/\1 \2/p' "$1"; }
+presets=(simt sanitize)
+if command -v nvcc >/dev/null; then presets+=(cuda); else echo "No nvcc: the CUDA build is left out"; fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0 failed=0
-for preset in release sanitize; do
+for preset in "${presets[@]}"; do
+  options=()
+  [[ $preset != cuda ]] || options=(-DCMAKE_CUDA_FLAGS=--no-compress)  # for tests/ptx.sh
+  cmake --preset "$preset" "${options[@]}"
+  cmake --build --preset "$preset"
   ctest --preset "$preset" --no-tests=error | tee "$log" || true
-  read -r bad all < <(summary "$log")
+  read -r bad all < <(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of ([0-9]+)$/\1 \2/p' "$log")
   passed=$((passed + all - bad)) failed=$((failed + bad))
 done
+if [[ ${presets[*]} == *cuda* ]]; then
+  tests/ptx.sh | tee "$log" || true
+  if read -r good bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log"); then
+    passed=$((passed + good)) failed=$((failed + bad))
+  elif ! grep -q '^skipped: ' "$log"; then
+    failed=$((failed + 1))
+  fi
+fi
 echo "$passed passed, $failed failed"
 ((failed == 0 && passed > 0))

@@ -2,7 +2,11 @@
 // engine, result out.
 #pragma once
 
+#include <string>
+
 #include <CLI/CLI.hpp>
+
+#include "engine/core/device.h"
 
 namespace lookalike {
 
@@ -11,5 +15,16 @@ void add_train_command(CLI::App& app);
 void add_evaluate_command(CLI::App& app);
 void add_embed_command(CLI::App& app);
 void add_weights_command(CLI::App& app);
+
+// --device and --precision of the commands that run a network.
+struct ComputeArguments {
+  std::string device = "cpu", precision = "fp32";
+
+  void add_to(CLI::App& command) {
+    command.add_option("--device", device, "cpu or cuda")->capture_default_str();
+    command.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();
+  }
+  Compute parse() const { return parse_compute(device, precision); }
+};
 
 }  // namespace lookalike

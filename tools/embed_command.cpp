@@ -17,10 +17,13 @@ namespace fs = std::filesystem;
 struct EmbedArguments {
   std::string model, out;
   std::vector<std::string> inputs;
+  ComputeArguments compute;
 };
 
 void run_embed(const EmbedArguments& arguments) {
+  const Compute compute = arguments.compute.parse();
   const Model model = load_model(arguments.model);
+  prepare_network(*model.network, compute);
   std::vector<std::string> files;
   for (const std::string& input : arguments.inputs) {
     if (!fs::is_directory(input)) {
@@ -38,7 +41,7 @@ void run_embed(const EmbedArguments& arguments) {
     const size_t end = std::min(begin + kPiece, files.size());
     const std::span<const std::string> piece_files(files.data() + begin, end - begin);
     const ImageStore store(piece_files, model.preprocess);
-    const Tensor piece = embed(*model.network, store, store.all());
+    const Tensor piece = embed(*model.network, store, store.all(), compute);
     if (!result.defined()) result = Tensor(piece.shape().with_rows(std::ssize(files)));
     result.rows(static_cast<int64_t>(begin), static_cast<int64_t>(end)).copy_from(piece);
   }
@@ -58,6 +61,7 @@ void add_embed_command(CLI::App& app) {
   command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
   command->add_option("input", arguments->inputs, "Images, and folders of images")->required();
   command->add_option("--out", arguments->out, "FILE.npy to write; FILE.npy.txt gets the names")->required();
+  arguments->compute.add_to(*command);
   command->callback([arguments] { run_embed(*arguments); });
 }
 

@@ -17,6 +17,7 @@ struct EvaluateArguments {
   std::string model, data, pairs, candidates, truth, json, scores;
   int64_t count = 20, lists = 5;
   uint64_t seed = 0;
+  ComputeArguments compute;
 };
 
 // The images of one side of a protocol, in its order.
@@ -37,7 +38,9 @@ void run_evaluate(const EvaluateArguments& arguments) {
   const bool labelled = arguments.candidates.empty() || !arguments.truth.empty();
   check(labelled || (!arguments.scores.empty() && arguments.json.empty()),
         "--candidates without --truth has no accuracy, only --scores");
+  const Compute compute = arguments.compute.parse();
   const Model model = load_model(arguments.model);
+  prepare_network(*model.network, compute);
   const fs::path data = arguments.data;
   Protocol protocol;
   std::string where = arguments.candidates;
@@ -50,8 +53,9 @@ void run_evaluate(const EvaluateArguments& arguments) {
   }
   const ImageStore left = load_side(data / "left", protocol.left, where, model.preprocess);
   const ImageStore right = load_side(data / "right", protocol.right, where, model.preprocess);
-  const Tensor scores = score_candidates(embed(*model.network, left, left.all()),
-                                         embed(*model.network, right, right.all()), protocol.lists, Similarity::cosine);
+  const Tensor scores =
+      score_candidates(embed(*model.network, left, left.all(), compute),
+                       embed(*model.network, right, right.all(), compute), protocol.lists, Similarity::cosine);
   if (!arguments.scores.empty()) write_scores(arguments.scores, protocol, scores);
   if (!labelled) {
     fmt::print("{}: scores of {} lists of {} candidates\n", arguments.scores, protocol.lists.lists(),
@@ -94,6 +98,7 @@ void add_evaluate_command(CLI::App& app) {
   of_random_lists("--lists", arguments->lists, "Random lists a query");
   of_random_lists("--seed", arguments->seed, "Of the random candidates");
   command->add_option("--json", arguments->json, "Also write the results here");
+  arguments->compute.add_to(*command);
   command->callback([arguments] { run_evaluate(*arguments); });
 }
 

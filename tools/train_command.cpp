@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "engine/core/device.h"
 #include "engine/train/trainer.h"
 #include "models/model.h"
 #include "tools/commands.h"
@@ -13,14 +12,15 @@ namespace lookalike {
 namespace {
 
 struct TrainArguments {
-  std::string recipe, device = "cpu";
+  std::string recipe;
+  ComputeArguments compute;
   TrainJob job;
   std::vector<std::string> overrides;
   std::optional<int64_t> epochs, seed;
 };
 
 void run_train(TrainArguments& arguments) {
-  parse_device(arguments.device);
+  arguments.job.compute = arguments.compute.parse();
   if (arguments.epochs) arguments.overrides.push_back(fmt::format("train.epochs={}", *arguments.epochs));
   if (arguments.seed) arguments.overrides.push_back(fmt::format("train.seed={}", *arguments.seed));
   Recipe recipe = read_recipe(arguments.recipe, arguments.overrides);
@@ -42,7 +42,7 @@ void add_train_command(CLI::App& app) {
   command->add_option("--epochs", arguments->epochs, "Instead of the recipe's train.epochs");
   command->add_option("--seed", arguments->seed, "Instead of the recipe's train.seed");
   command->add_option("--set", arguments->overrides, "section.key=value, overrides the recipe; may be repeated");
-  command->add_option("--device", arguments->device, "cpu");
+  arguments->compute.add_to(*command);
   command->add_flag("--resume", arguments->job.resume, "Go on where the run in --out stopped");
   command->add_flag("--skip-corrupt", arguments->job.skip_corrupt,
                     "Leave out pairs whose images cannot be read, and say which");

@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "engine/core/dispatch.h"
 #include "kernels/accumulate.h"
 
 namespace lookalike {
@@ -38,7 +39,7 @@ Variable Variable::from_op(Tensor value, std::vector<Variable> inputs, BackwardF
 }
 
 void Variable::set_requires_grad(bool on) {
-  check(!on || dtype() == DType::f32 || dtype() == DType::f64, "a tensor of {} cannot require a gradient",
+  check(!on || dtype() == DType::f32 || dtype() == DType::f64 || dtype() == DType::bf16, "a tensor of {} cannot require a gradient",
         name_of(dtype()));
   node_->requires_grad = on;
 }
@@ -60,7 +61,7 @@ void Variable::backward(Tensor seed) {
   check(requires_grad(), "backward() of a variable that depends on no parameter");
   if (!seed.defined()) {
     check(value().size() == 1, "backward() of shape {} needs a seed gradient", shape().to_string());
-    seed = Tensor(shape(), dtype());
+    seed = Tensor(shape(), dtype(), value().device());
     seed.fill(1);
   }
   check(seed.shape() == shape() && seed.dtype() == dtype(), "seed gradient is {} {}, expected {} {}",
@@ -93,10 +94,7 @@ void Variable::backward(Tensor seed) {
       return;
     }
     if (!to.owned) to = {to.grad.clone(), true};
-    with_float(grad.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      cpu::accumulate(grad.data<T>(), to.grad.data<T>(), grad.size());
-    });
+    LOOKALIKE_ON_DEVICE(grad, { on::accumulate(grad.data<T>(), to.grad.data<T>(), grad.size(), stream...); });
   };
   add(pending[node_.get()], seed, false);
 

@@ -17,6 +17,12 @@ class Variable;
 // needs none. It must not write to `dy` (others may share it), and what it returns must be new memory or `dy` itself.
 using BackwardFunction = std::function<std::vector<Tensor>(const Tensor& dy)>;
 
+// Mean and variance [views, C] of a variable's channels over each of its stacked views; no views: not known.
+struct ChannelStatistics {
+  int64_t views = 0;
+  Tensor mean, variance;
+};
+
 class Variable {
  public:
   Variable() = default;
@@ -31,9 +37,13 @@ class Variable {
   const Tensor& value() const { return node_->value; }
   const Shape& shape() const { return node_->value.shape(); }
   DType dtype() const { return node_->value.dtype(); }
+  Device device() const { return node_->value.device(); }
   // Undefined until backward() has reached this leaf.
   Tensor& grad() { return node_->grad; }
   const Tensor& grad() const { return node_->grad; }
+  // What an op that made this variable found out on the way, for the op that needs it next.
+  ChannelStatistics& statistics() { return node_->statistics; }
+  const ChannelStatistics& statistics() const { return node_->statistics; }
   bool requires_grad() const { return node_ && node_->requires_grad; }
   void set_requires_grad(bool on);
 
@@ -44,6 +54,7 @@ class Variable {
  private:
   struct Node {
     Tensor value, grad;
+    ChannelStatistics statistics;
     bool requires_grad = false;
     std::vector<Variable> inputs;
     BackwardFunction backward;

@@ -1,4 +1,4 @@
-// Where a tensor lives and its ops run. The GPU's place is here: Device::cuda joins with its kernels.
+// Where a tensor lives and its ops run: the CPU, or the GPU through CUDA (in a build with the emulator, through that).
 #pragma once
 
 #include <cstdint>
@@ -6,13 +6,31 @@
 
 namespace lookalike {
 
-enum class Device : uint8_t { cpu };
+enum class Device : uint8_t { cpu, cuda };
 
-inline const char* name_of(Device) {
-  return "cpu";
+inline const char* name_of(Device device) {
+  return device == Device::cpu ? "cpu" : "cuda";
 }
 
-// "cpu"; anything else, or a device this build lacks, is an Error that says so.
+// "cpu" or "cuda"; anything else, or a device that this build or this machine lacks, is an Error that says so.
 Device parse_device(const std::string& name);
+
+// How the GPU multiplies: fp32; tf32: float operands rounded to 10 bits of mantissa, on tensor cores; bf16: activations
+// stored as bfloat16, on tensor cores. Weights, statistics, losses and sums are float in any case.
+enum class Precision : uint8_t { fp32, tf32, bf16 };
+
+// Where and how a network runs.
+struct Compute {
+  Device device = Device::cpu;
+  Precision precision = Precision::fp32;
+};
+
+// From the names of a device (as parse_device takes it) and a precision: "fp32", "tf32", "bf16"; the latter two are an
+// Error on the CPU.
+Compute parse_compute(const std::string& device, const std::string& precision);
+
+// Whether ops may take tf32 for float from now on, on this thread; not at first.
+void allow_tf32(bool allow);
+bool tf32_allowed();
 
 }  // namespace lookalike

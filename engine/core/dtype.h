@@ -5,10 +5,12 @@
 #include <type_traits>
 
 #include "engine/core/error.h"
+#include "kernels/bf16.h"
 
 namespace lookalike {
 
-enum class DType : uint8_t { f32, f64, i64, i32, u8 };
+// bf16 is how the GPU stores activations under mixed precision.
+enum class DType : uint8_t { f32, f64, bf16, i64, i32, u8 };
 
 constexpr int64_t size_of(DType type) {
   switch (type) {
@@ -18,6 +20,8 @@ constexpr int64_t size_of(DType type) {
     case DType::f32:
     case DType::i32:
       return 4;
+    case DType::bf16:
+      return 2;
     case DType::u8:
       return 1;
   }
@@ -30,6 +34,8 @@ constexpr const char* name_of(DType type) {
       return "f32";
     case DType::f64:
       return "f64";
+    case DType::bf16:
+      return "bf16";
     case DType::i64:
       return "i64";
     case DType::i32:
@@ -46,6 +52,8 @@ constexpr DType dtype_of() {
     return DType::f32;
   else if constexpr (std::is_same_v<T, double>)
     return DType::f64;
+  else if constexpr (std::is_same_v<T, bf16>)
+    return DType::bf16;
   else if constexpr (std::is_same_v<T, int64_t>)
     return DType::i64;
   else if constexpr (std::is_same_v<T, int32_t>)
@@ -54,6 +62,11 @@ constexpr DType dtype_of() {
     static_assert(std::is_same_v<T, uint8_t>, "no DType for this element type");
     return DType::u8;
   }
+}
+
+// The type of the weights that go with activations of `type`.
+constexpr DType weight_type(DType type) {
+  return type == DType::bf16 ? DType::f32 : type;
 }
 
 // Calls body(T{}) with T = float or double; anything else is an Error. Use: with_float(t.dtype(), [&](auto zero) {

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "engine/core/error.h"
+#include "kernels/gpu/device.h"
 
 namespace lookalike {
 namespace {
@@ -69,9 +70,21 @@ Arena& arena() {
   return *instance;
 }
 
+std::shared_ptr<std::byte> allocate_on_gpu([[maybe_unused]] size_t bytes) {
+  if constexpr (gpu::kBuilt) {
+    const gpu::Stream stream = gpu::compute_stream();
+    auto* block = static_cast<std::byte*>(gpu::allocate(bytes, stream));
+    if (guard_blocks) gpu::fill_bytes(block, static_cast<uint8_t>(kGuard), bytes, stream);
+    return {block, [stream](std::byte* b) { gpu::release(b, stream); }};
+  } else {
+    fail("this build has no GPU kernels");
+  }
+}
+
 }  // namespace
 
-std::shared_ptr<std::byte> arena_allocate(size_t bytes) {
+std::shared_ptr<std::byte> arena_allocate(size_t bytes, Device device) {
+  if (device == Device::cuda) return allocate_on_gpu(bytes);
   const size_t guard = guard_blocks ? kGuardBytes : 0, rounded = size_class(bytes + guard);
   auto* block = static_cast<std::byte*>(arena().take(rounded));
   if (guard) std::fill_n(block, bytes + guard, kGuard);

@@ -1,4 +1,5 @@
 // A dense row-major array: shared memory, a shape and an element type. Copies share the memory; clone() does not.
+// data() of a tensor on the GPU is an address there; copy_from() and to() bring tensors across.
 // Always contiguous: activations are NHWC, convolution weights KRSC (out, height, width, in), matrices row-major.
 #pragma once
 
@@ -19,7 +20,7 @@ class Tensor {
   // Uninitialised elements.
   explicit Tensor(Shape shape, DType dtype = DType::f32, Device device = Device::cpu);
 
-  static Tensor zeros(Shape shape, DType dtype = DType::f32);
+  static Tensor zeros(Shape shape, DType dtype = DType::f32, Device device = Device::cpu);
   template <class T>
   static Tensor from(Shape shape, std::span<const T> values);
   template <class T>
@@ -47,15 +48,18 @@ class Tensor {
   }
   std::byte* raw() { return memory_.get() + offset_; }
   const std::byte* raw() const { return memory_.get() + offset_; }
+  // Of a tensor on the CPU.
   template <class T>
   std::span<T> span() {
+    check_on_cpu();
     return {data<T>(), static_cast<size_t>(size())};
   }
   template <class T>
   std::span<const T> span() const {
+    check_on_cpu();
     return {data<T>(), static_cast<size_t>(size())};
   }
-  // The only element of a one-element tensor of f32 or f64.
+  // The only element of a one-element tensor of f32 or f64; waits for the GPU.
   double item() const;
 
   // The same elements in another shape of the same size.
@@ -63,14 +67,17 @@ class Tensor {
   // Rows [begin, end) of the first axis, sharing memory.
   Tensor rows(int64_t begin, int64_t end) const;
   Tensor clone() const;
-  // f32 <-> f64; a copy also when the type stays.
+  // Another floating-point type; a copy also when the type stays. No f64 on the GPU.
   Tensor to(DType dtype) const;
-  // Copies the elements of a tensor of the same shape and type into this one.
+  // On that device: this tensor itself where it is there already.
+  Tensor to(Device device) const;
+  // Copies the elements of a tensor of the same shape and type, on any device, into this one.
   void copy_from(const Tensor& source);
   void fill(double value);
 
  private:
   void check_type(DType asked) const;
+  void check_on_cpu() const;
 
   std::shared_ptr<std::byte> memory_;
   int64_t offset_ = 0;  // bytes
@@ -78,6 +85,9 @@ class Tensor {
   DType dtype_ = DType::f32;
   Device device_ = Device::cpu;
 };
+
+// A network's input, float on the CPU, as `compute` wants it: on its device, as bf16 under mixed precision.
+Tensor place_input(const Tensor& input, const Compute& compute);
 
 template <class T>
 Tensor Tensor::from(Shape shape, std::span<const T> values) {

@@ -5,7 +5,7 @@
 
 namespace lookalike {
 
-Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images) {
+Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute) {
   constexpr int64_t kBatch = 64;
   check(!images.empty(), "no images to embed");
   NoGrad no_grad;
@@ -13,7 +13,8 @@ Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> 
   Tensor result;
   for (int64_t begin = 0; begin < count; begin += kBatch) {
     const int64_t end = std::min(begin + kBatch, count);
-    const Tensor out = network.forward(Variable(store.batch(images.subspan(begin, end - begin))), {}).value();
+    const Tensor batch = place_input(store.batch(images.subspan(begin, end - begin)), compute);
+    const Tensor out = network.forward(Variable(batch), {}).value();
     if (!result.defined()) result = Tensor(out.shape().with_rows(count), out.dtype());
     result.rows(begin, end).copy_from(out);
   }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/core/dispatch.h"
 #include "engine/core/random.h"
 #include "engine/losses/detail.h"
 
@@ -20,20 +21,30 @@ LossResult contrastive_loss(const Variable& e, std::span<const LabelledPair> pai
 
   const ContrastiveParams params{options.margin, options.half, options.hinge};
   const double scale = count > 0 ? 1.0 / static_cast<double>(count) : 0;
-  Tensor de = Tensor::zeros(e.shape(), e.dtype()), weights({count}, e.dtype());
-  const DistanceSums sums = with_float(e.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    cpu::pair_distances(e.value().data<T>(), d, indices.data(), count, weights.data<T>());
-    const auto result = cpu::contrastive(params, weights.data<T>(), labels.data(), count, scale, weights.data<T>());
-    cpu::pair_gradients(e.value().data<T>(), d, indices.data(), weights.data<T>(), count, de.data<T>());
-    return result;
-  });
+  detail::LossOutput output(e);
+  if (e.device() == Device::cpu) {
+    Tensor weights({count}, e.dtype());
+    LOOKALIKE_ON_CPU(e, {
+      const T* rows_of_e = e.value().data<T>();
+      on::pair_distances(rows_of_e, d, indices.data(), count, weights.data<T>());
+      const auto sums = on::contrastive(params, weights.data<T>(), labels.data(), count, scale, weights.data<T>());
+      on::pair_gradients(rows_of_e, d, indices.data(), weights.data<T>(), count, output.de.data<T>());
+      output.set(scale * sums.loss, sums);
+    });
+  } else {
+    if constexpr (gpu::kBuilt) {
+      Tensor pairs_there = detail::copy_list(indices, e.device()), labels_there = detail::copy_list(labels, e.device());
+      Tensor workspace({cuda::contrastive_workspace(rows, d, count)}, DType::f32, e.device());
+      cuda::contrastive(params, e.value().data<float>(), rows, d, detail::list_data<RowPair>(pairs_there),
+                        detail::list_data<PairLabel>(labels_there), count, scale, workspace.data<float>(),
+                        output.de.data<float>(), output.loss.data<float>(), output.sums_data(), gpu::compute_stream());
+    }
+  }
   const auto similar = static_cast<double>(std::count(labels.begin(), labels.end(), PairLabel::similar));
-  return detail::finish(
-      e, scale * sums.loss, de,
-      {.active_share = scale * static_cast<double>(sums.active),
-       .mean_positive_distance = sums.positive_distance / std::max(1.0, similar),
-       .mean_negative_distance = sums.negative_distance / std::max(1.0, static_cast<double>(count) - similar)});
+  return detail::finish(e, output,
+                        {.active_share = scale,
+                         .mean_positive_distance = 1 / std::max(1.0, similar),
+                         .mean_negative_distance = 1 / std::max(1.0, static_cast<double>(count) - similar)});
 }
 
 std::vector<LabelledPair> twin_pairs(int64_t n, uint64_t seed) {

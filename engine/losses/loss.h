@@ -17,8 +17,12 @@ struct LossStats {
 };
 
 struct LossResult {
-  Variable loss;  // scalar []
-  LossStats stats;
+  Variable loss;  // scalar [], float or double
+  Tensor sums;    // one DistanceSums, as bytes, where the embeddings are
+  LossStats per;  // what the statistics gain by 1 in each of the sums
+
+  // Waits for the GPU.
+  LossStats stats() const;
 };
 
 // Rows i and j of the embeddings and whether they look alike.

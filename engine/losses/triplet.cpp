@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/core/dispatch.h"
 #include "engine/core/random.h"
 #include "engine/losses/detail.h"
 
@@ -52,6 +53,21 @@ int64_t triplet_count(const Grouping& grouping, Negatives negatives, int64_t anc
   return 0;
 }
 
+// Appends the triplets of an anchor, for every choice but `all`. Where the negative, and for batch hard the positive, are
+// still to be mined, the places are filled with any valid rows.
+void list_triplets(const Grouping& grouping, const TripletOptions& options, int64_t anchor,
+                   std::vector<Triplet>& triplets) {
+  if (triplet_count(grouping, options.negatives, anchor) == 0) return;
+  const auto a = static_cast<int32_t>(anchor);
+  const bool draw = options.negatives == Negatives::random;
+  Random random(options.seed, RandomUse::negatives, anchor);
+  for (const int32_t positive : grouping.class_of(anchor)) {
+    if (positive == a) continue;
+    triplets.push_back({a, positive, grouping.negative(a, draw ? random.below(grouping.negatives(a)) : 0)});
+    if (options.negatives == Negatives::batch_hard) break;
+  }
+}
+
 // Every choice but `all`: lists of triplets, a part of the anchors at a time so that a list stays O(M) long however
 // large the classes are.
 template <class T>
@@ -68,15 +84,7 @@ DistanceSums listed_triplets(const Tensor& e, const Grouping& grouping, const Tr
   for (int64_t anchor = 0; anchor < rows;) {
     triplets.clear();
     for (; anchor < rows && static_cast<int64_t>(triplets.size()) < 2 * rows; anchor++) {
-      if (triplet_count(grouping, options.negatives, anchor) == 0) continue;
-      const auto a = static_cast<int32_t>(anchor);
-      Random random(options.seed, RandomUse::negatives, anchor);
-      for (const int32_t positive : grouping.class_of(anchor)) {
-        if (positive == a) continue;
-        const bool draw = options.negatives == Negatives::random;
-        triplets.push_back({a, positive, grouping.negative(a, draw ? random.below(grouping.negatives(a)) : 0)});
-        if (options.negatives == Negatives::batch_hard) break;
-      }
+      list_triplets(grouping, options, anchor, triplets);
     }
     const auto count = static_cast<int64_t>(triplets.size());
     Tensor weights({2 * count}, e.dtype());  // first the squared distances
@@ -115,6 +123,31 @@ DistanceSums all_triplets(const Tensor& e, const Grouping& grouping, const Tripl
   return sums;
 }
 
+void triplets_on_gpu(const Tensor& e, const Grouping& grouping, const TripletOptions& options, double scale,
+                     detail::LossOutput& output) {
+  if constexpr (gpu::kBuilt) {
+    const int64_t rows = e.shape()[0], d = e.shape()[1];
+    std::vector<Triplet> triplets;
+    if (options.negatives != Negatives::all) {
+      for (int64_t anchor = 0; anchor < rows; anchor++) list_triplets(grouping, options, anchor, triplets);
+    }
+    const auto count = static_cast<int64_t>(triplets.size());
+    Tensor of_row = detail::copy_list(grouping.of_row, e.device()),
+           sorted = detail::copy_list(grouping.rows, e.device()), begin = detail::copy_list(grouping.begin, e.device()),
+           list = detail::copy_list(triplets, e.device());
+    const RowClasses classes{detail::list_data<int32_t>(of_row), detail::list_data<int32_t>(sorted),
+                             detail::list_data<int32_t>(begin)};
+    const auto mining = options.negatives == Negatives::random       ? Mining::listed
+                        : options.negatives == Negatives::semi_hard  ? Mining::semi_hard
+                        : options.negatives == Negatives::batch_hard ? Mining::batch_hard
+                                                                     : Mining::all;
+    Tensor workspace({cuda::triplet_workspace(mining, rows, d, count)}, DType::f32, e.device());
+    cuda::triplet(mining, {options.margin, options.squared}, e.data<float>(), rows, d, classes,
+                  detail::list_data<Triplet>(list), count, scale, workspace.data<float>(), output.de.data<float>(),
+                  output.loss.data<float>(), output.sums_data(), gpu::compute_stream());
+  }
+}
+
 }  // namespace
 
 LossResult triplet_loss(const Variable& e, std::span<const int32_t> labels, const TripletOptions& options) {
@@ -125,18 +158,20 @@ LossResult triplet_loss(const Variable& e, std::span<const int32_t> labels, cons
   double total = 0;
   for (int64_t a = 0; a < rows; a++) total += static_cast<double>(triplet_count(grouping, options.negatives, a));
 
-  Tensor de = Tensor::zeros(e.shape(), e.dtype());
-  if (total == 0) return detail::finish(e, 0, de, {});
-  const double scale = 1 / total;
-  const DistanceSums sums = with_float(e.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const auto run = options.negatives == Negatives::all ? all_triplets<T> : listed_triplets<T>;
-    return run(e.value(), grouping, options, scale, de);
-  });
-  return detail::finish(e, scale * sums.loss, de,
-                        {.active_share = scale * static_cast<double>(sums.active),
-                         .mean_positive_distance = scale * sums.positive_distance,
-                         .mean_negative_distance = scale * sums.negative_distance});
+  detail::LossOutput output(e);
+  const double scale = total > 0 ? 1 / total : 0;
+  const LossStats per{.active_share = scale, .mean_positive_distance = scale, .mean_negative_distance = scale};
+  if (total == 0) return detail::finish(e, output, per);
+  if (e.device() == Device::cpu) {
+    LOOKALIKE_ON_CPU(e, {
+      const auto run = options.negatives == Negatives::all ? all_triplets<T> : listed_triplets<T>;
+      const DistanceSums sums = run(e.value(), grouping, options, scale, output.de);
+      output.set(scale * sums.loss, sums);
+    });
+  } else {
+    triplets_on_gpu(e.value(), grouping, options, scale, output);
+  }
+  return detail::finish(e, output, per);
 }
 
 }  // namespace lookalike

@@ -26,8 +26,10 @@ Conv2d::Conv2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const
   if (bias) bias_ = init.uniform({out}, bound);
 }
 
-Variable Conv2d::forward(const Variable& x, const Mode&) {
-  return conv2d(x, weight_, bias_, options_);
+Variable Conv2d::forward(const Variable& x, const Mode& mode) {
+  Conv2dOptions options = options_;
+  if (!bias_.defined() && mode.training) options.statistics_views = mode.views;
+  return conv2d(x, weight_, bias_, options);
 }
 
 void Conv2d::collect(const std::string& prefix, NetworkState& state) const {

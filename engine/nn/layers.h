@@ -27,7 +27,8 @@ class Initializer {
   uint64_t next_ = 0;
 };
 
-// [N,H,W,in] -> [N,H',W',out], with fused activation and 2x2 max pooling as in Conv2dOptions.
+// [N,H,W,in] -> [N,H',W',out], with fused activation and 2x2 max pooling as in Conv2dOptions. Without bias a BatchNorm
+// follows.
 class Conv2d : public Module {
  public:
   Conv2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options, bool bias = true);

@@ -4,6 +4,17 @@ namespace lookalike {
 
 void Module::collect(const std::string&, NetworkState&) const {}
 
+void prepare_network(const Module& network, const Compute& compute) {
+  allow_tf32(compute.precision == Precision::tf32);
+  const auto move = [device = compute.device](Variable variable) {
+    variable.value() = variable.value().to(device);
+    variable.grad() = Tensor();
+  };
+  const NetworkState state = state_of(network);
+  for (const Parameter& parameter : state.parameters) move(parameter.variable);
+  for (const Buffer& buffer : state.buffers) move(buffer.variable);
+}
+
 NetworkState state_of(const Module& network) {
   NetworkState state;
   network.collect("", state);

@@ -27,6 +27,9 @@ class Module {
 
 // All parameters and buffers of a network.
 NetworkState state_of(const Module& network);
+// Moves them to the device of `compute`, where the network then takes its input, and allows this thread tf32 as
+// `compute` says. Gradients are dropped.
+void prepare_network(const Module& network, const Compute& compute);
 
 // Layers in a row, each with the name that its parameters carry.
 class Sequential : public Module {

@@ -1,10 +1,11 @@
 #pragma once
 
 #include "engine/autograd/variable.h"
+#include "kernels/activation.h"
 
 namespace lookalike {
 
-// Elementwise a + b of two variables of the same shape.
-Variable add(const Variable& a, const Variable& b);
+// Elementwise f(a + b) of two variables of the same shape.
+Variable add(const Variable& a, const Variable& b, const Activation& f = {});
 
 }  // namespace lookalike

@@ -1,5 +1,6 @@
 #include "engine/ops/batch_norm.h"
 
+#include "engine/core/dispatch.h"
 #include "kernels/batch_norm.h"
 
 namespace lookalike {
@@ -24,9 +25,9 @@ BatchNormParams make_params(const Variable& x, const BatchNormOptions& options) 
 }
 
 void check_channels(const char* name, const Tensor& tensor, const Variable& x) {
-  check(tensor.shape() == Shape{x.shape()[-1]} && tensor.dtype() == x.dtype(),
-        "batch_norm: {} is {} {}, expected {} [{}]", name, name_of(tensor.dtype()), tensor.shape().to_string(),
-        name_of(x.dtype()), x.shape()[-1]);
+  const DType dtype = weight_type(x.dtype());
+  check(tensor.shape() == Shape{x.shape()[-1]} && tensor.dtype() == dtype, "batch_norm: {} is {} {}, expected {} [{}]",
+        name, name_of(tensor.dtype()), tensor.shape().to_string(), name_of(dtype), x.shape()[-1]);
 }
 
 }  // namespace
@@ -40,39 +41,46 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
   check_channels("running_variance", running_variance, x);
 
   const Shape out_shape = p.pool ? Shape{p.images, p.pooled_height(), p.pooled_width(), p.channels} : x.shape();
-  Tensor y(out_shape, x.dtype()), x_max, mean, variance;
-  if (p.pool && will_record({x, gamma, beta})) x_max = Tensor(out_shape, x.dtype());
-  with_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    if (options.training) {
-      mean = Tensor({p.views, p.channels}, x.dtype());
-      variance = Tensor({p.views, p.channels}, x.dtype());
-      Tensor workspace({cpu::batch_norm_workspace(p)}, DType::f64);
-      cpu::batch_norm_statistics(p, x.value().data<T>(), workspace.data<double>(), mean.data<T>(), variance.data<T>());
-      cpu::batch_norm_update_running(p, mean.data<T>(), variance.data<T>(), options.momentum, running_mean.data<T>(),
-                                     running_variance.data<T>());
+  Tensor y(out_shape, x.dtype(), x.device()), x_max, mean, variance;
+  if (p.pool && will_record({x, gamma, beta})) x_max = Tensor(out_shape, x.dtype(), x.device());
+  LOOKALIKE_ON_DEVICE(x, {
+    if (options.training && x.statistics().views == p.views) {
+      mean = x.statistics().mean;
+      variance = x.statistics().variance;
+    } else if (options.training) {
+      mean = Tensor({p.views, p.channels}, weight_type(x.dtype()), x.device());
+      variance = Tensor(mean.shape(), mean.dtype(), x.device());
+      Tensor workspace({on::batch_norm_workspace(p)}, DType::f64, x.device());
+      on::batch_norm_statistics(p, x.value().data<T>(), workspace.data<double>(), mean.data<W>(), variance.data<W>(),
+                                stream...);
     } else {
-      mean = running_mean.clone(), variance = running_variance.clone();
+      mean = running_mean.clone();
+      variance = running_variance.clone();
     }
-    cpu::batch_norm_forward(p, x.value().data<T>(), mean.data<T>(), variance.data<T>(), gamma.value().data<T>(),
-                            beta.value().data<T>(), y.data<T>(), x_max.defined() ? x_max.data<T>() : nullptr);
+    if (options.training) {
+      on::batch_norm_update_running(p, mean.data<W>(), variance.data<W>(), options.momentum, running_mean.data<W>(),
+                                    running_variance.data<W>(), stream...);
+    }
+    on::batch_norm_forward(p, x.value().data<T>(), mean.data<W>(), variance.data<W>(), gamma.value().data<W>(),
+                           beta.value().data<W>(), y.data<T>(), x_max.defined() ? x_max.data<T>() : nullptr, stream...);
   });
 
   const auto backward = [p, mean, variance, x_max, x = x.value(), gamma = gamma.value(), beta = beta.value(),
                          training = options.training,
                          needs_dx = x.requires_grad()](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx, dgamma(gamma.shape(), x.dtype()), dbeta(beta.shape(), x.dtype());
-    with_float(x.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      Tensor workspace({cpu::batch_norm_workspace(p)}, DType::f64), sums({p.views, 2, p.channels}, DType::f64);
+    Tensor dx, dgamma(gamma.shape(), gamma.dtype(), x.device()), dbeta(beta.shape(), beta.dtype(), x.device());
+    LOOKALIKE_ON_DEVICE(x, {
+      Tensor workspace({on::batch_norm_workspace(p)}, DType::f64, x.device());
+      Tensor sums({p.views, 2, p.channels}, DType::f64, x.device());
       const T* winners = p.pool ? x_max.data<T>() : nullptr;
-      cpu::batch_norm_reduce(p, p.pool ? winners : x.data<T>(), mean.data<T>(), variance.data<T>(), gamma.data<T>(),
-                             beta.data<T>(), dy.data<T>(), workspace.data<double>(), sums.data<double>(),
-                             dgamma.data<T>(), dbeta.data<T>());
+      on::batch_norm_reduce(p, p.pool ? winners : x.data<T>(), mean.data<W>(), variance.data<W>(), gamma.data<W>(),
+                            beta.data<W>(), dy.data<T>(), workspace.data<double>(), sums.data<double>(),
+                            dgamma.data<W>(), dbeta.data<W>(), stream...);
       if (!needs_dx) return;
-      dx = Tensor(x.shape(), x.dtype());
-      cpu::batch_norm_backward(p, x.data<T>(), winners, mean.data<T>(), variance.data<T>(), gamma.data<T>(),
-                               beta.data<T>(), dy.data<T>(), training ? sums.data<double>() : nullptr, dx.data<T>());
+      dx = Tensor(x.shape(), x.dtype(), x.device());
+      on::batch_norm_backward(p, x.data<T>(), winners, mean.data<W>(), variance.data<W>(), gamma.data<W>(),
+                              beta.data<W>(), dy.data<T>(), training ? sums.data<double>() : nullptr, dx.data<T>(),
+                              stream...);
     });
     return {dx, dgamma, dbeta};
   };

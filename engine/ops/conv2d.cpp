@@ -1,5 +1,8 @@
 #include "engine/ops/conv2d.h"
 
+#include <algorithm>
+
+#include "engine/core/dispatch.h"
 #include "kernels/conv2d.h"
 
 namespace lookalike {
@@ -14,6 +17,11 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
         "conv2d: stride {}, padding {}, max_pool {}", options.stride, options.padding, options.max_pool);
   check(options.max_pool == 1 || options.activation.kind != ActivationKind::sigmoid,
         "conv2d: sigmoid does not go with max_pool");
+  check(options.statistics_views == 0 ||
+            (options.statistics_views > 0 && options.activation.kind == ActivationKind::none && options.max_pool == 1 &&
+             x.shape()[0] % options.statistics_views == 0),
+        "conv2d: statistics of {} views of a batch of {}, without activation and max_pool", options.statistics_views,
+        x.shape()[0]);
   Conv2dParams p{.batch = x.shape()[0],
                  .in_h = x.shape()[1],
                  .in_w = x.shape()[2],
@@ -29,40 +37,84 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
         "conv2d: image {} is smaller than kernel {} with padding {} and max_pool {}", x.shape().to_string(),
         w.shape().to_string(), options.padding, options.max_pool);
 
-  Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c}, x.dtype());
+  p.tf32 = tf32_allowed();
+
+  Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c}, x.dtype(), x.device());
   Tensor argmax;
-  if (p.pool == 2) argmax = Tensor(y.shape(), DType::u8);
+  if (p.pool == 2) argmax = Tensor(y.shape(), DType::u8, x.device());
+  ChannelStatistics statistics;
   const auto argmax_of = [](Tensor& t) { return t.defined() ? t.data<uint8_t>() : nullptr; };
-  with_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    Tensor workspace({cpu::conv2d_workspace<T>(p).forward}, x.dtype());
-    cpu::conv2d_forward<T>(p, x.value().data<T>(), w.value().data<T>(),
-                           bias.defined() ? bias.value().data<T>() : nullptr, y.data<T>(), argmax_of(argmax),
-                           workspace.data<T>());
-  });
+  if (x.device() == Device::cpu) {
+    LOOKALIKE_ON_CPU(x, {
+      Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
+      on::conv2d_forward<T>(p, x.value().data<T>(), w.value().data<T>(),
+                            bias.defined() ? bias.value().data<T>() : nullptr, y.data<T>(), argmax_of(argmax),
+                            workspace.data<T>());
+    });
+  } else {
+    LOOKALIKE_ON_GPU(x, {
+      Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype(), x.device());
+      on::OutputStatistics to_take;
+      if (options.statistics_views > 0) {
+        statistics = {options.statistics_views, Tensor({options.statistics_views, p.out_c}, DType::f32, x.device()),
+                      Tensor({options.statistics_views, p.out_c}, DType::f32, x.device())};
+        to_take = {statistics.views, statistics.mean.data<float>(), statistics.variance.data<float>()};
+      }
+      on::conv2d_forward<T>(p, x.value().data<T>(), w.value().data<W>(),
+                            bias.defined() ? bias.value().data<W>() : nullptr, y.data<T>(), argmax_of(argmax), to_take,
+                            workspace.data<T>(), stream...);
+    });
+  }
   std::vector<Variable> inputs{x, w};
   if (bias.defined()) inputs.push_back(bias);
-  return Variable::from_op(y, inputs, [=](const Tensor& dy) mutable {
+  const auto backward = [=](const Tensor& dy) mutable {
     std::vector<Tensor> grads(bias.defined() ? 3 : 2);
-    with_float(dy.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      if (x.requires_grad()) {
-        grads[0] = Tensor(x.shape(), dy.dtype());
-        Tensor workspace({cpu::conv2d_workspace<T>(p).backward_data}, dy.dtype());
-        cpu::conv2d_backward_data<T>(p, dy.data<T>(), y.data<T>(), argmax_of(argmax), w.value().data<T>(),
-                                     grads[0].data<T>(), workspace.data<T>());
-      }
-      if (w.requires_grad() || bias.requires_grad()) {
-        grads[1] = Tensor(w.shape(), dy.dtype());
-        if (bias.defined()) grads[2] = Tensor(bias.shape(), dy.dtype());
-        Tensor workspace({cpu::conv2d_workspace<T>(p).backward_weights}, dy.dtype());
-        cpu::conv2d_backward_weights<T>(p, x.value().data<T>(), dy.data<T>(), y.data<T>(), argmax_of(argmax),
-                                        grads[1].data<T>(), bias.defined() ? grads[2].data<T>() : nullptr,
-                                        workspace.data<T>());
-      }
-    });
+    const bool weights = w.requires_grad() || bias.requires_grad();
+    if (x.requires_grad()) grads[0] = Tensor(x.shape(), x.dtype(), dy.device());
+    if (weights) grads[1] = Tensor(w.shape(), w.dtype(), dy.device());
+    if (weights && bias.defined()) grads[2] = Tensor(bias.shape(), bias.dtype(), dy.device());
+    if (dy.device() == Device::cpu) {
+      LOOKALIKE_ON_CPU(dy, {
+        const auto sizes = on::conv2d_workspace<T>(p);
+        if (x.requires_grad()) {
+          Tensor workspace({sizes.backward_data}, dy.dtype());
+          on::conv2d_backward_data<T>(p, dy.data<T>(), y.data<T>(), argmax_of(argmax), w.value().data<T>(),
+                                      grads[0].data<T>(), workspace.data<T>());
+        }
+        if (weights) {
+          Tensor workspace({sizes.backward_weights}, dy.dtype());
+          on::conv2d_backward_weights<T>(p, x.value().data<T>(), dy.data<T>(), y.data<T>(), argmax_of(argmax),
+                                         grads[1].data<T>(), bias.defined() ? grads[2].data<T>() : nullptr,
+                                         workspace.data<T>());
+        }
+      });
+    } else {
+      // The gradient before activation and pooling is made once for both passes; where there is neither, it is dy.
+      LOOKALIKE_ON_GPU(dy, {
+        const auto sizes = on::conv2d_workspace<T>(p);
+        Tensor workspace({std::max(sizes.backward_data, sizes.backward_weights)}, dy.dtype(), dy.device());
+        const bool plain = p.activation.kind == ActivationKind::none && p.pool == 1;
+        Tensor dz = plain ? dy : Tensor({p.batch, p.out_h(), p.out_w(), p.out_c}, dy.dtype(), dy.device());
+        const bool with_bias = weights && bias.defined();
+        if (!plain || with_bias) {
+          on::conv2d_output_gradient<T>(p, dy.data<T>(), y.data<T>(), argmax_of(argmax), plain ? nullptr : dz.data<T>(),
+                                        with_bias ? grads[2].data<W>() : nullptr, workspace.data<T>(), stream...);
+        }
+        if (x.requires_grad()) {
+          on::conv2d_backward_data<T>(p, dz.data<T>(), w.value().data<W>(), grads[0].data<T>(), workspace.data<T>(),
+                                      stream...);
+        }
+        if (weights) {
+          on::conv2d_backward_weights<T>(p, x.value().data<T>(), dz.data<T>(), grads[1].data<W>(), workspace.data<T>(),
+                                         stream...);
+        }
+      });
+    }
     return grads;
-  });
+  };
+  Variable result = Variable::from_op(y, inputs, backward);
+  result.statistics() = statistics;
+  return result;
 }
 
 }  // namespace lookalike

@@ -9,6 +9,9 @@ struct Conv2dOptions {
   int64_t stride = 1, padding = 0;
   Activation activation;
   int64_t max_pool = 1;  // 2: 2x2 max pooling, stride 2, of the activated output
+  // Above 0, without activation and pooling: a batch norm over so many stacked views follows. On the GPU its statistics are
+  // then taken on the way out and go along with the result.
+  int64_t statistics_views = 0;
 };
 
 // x [N,H,W,C], w [K,R,S,C], bias [K] or undefined -> [N,H',W',K]. Definition: kernels/conv2d.h.

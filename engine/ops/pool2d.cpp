@@ -1,5 +1,6 @@
 #include "engine/ops/pool2d.h"
 
+#include "engine/core/dispatch.h"
 #include "kernels/pool2d.h"
 
 namespace lookalike {
@@ -33,35 +34,27 @@ void check_global(const char* op, const Variable& x) {
 
 Variable max_pool2d(const Variable& x, int64_t size, int64_t stride) {
   const Pool2dParams p = make_params("max_pool2d", x, size, stride);
-  Tensor y(out_shape(p), x.dtype()), argmax;
-  if (will_record({x})) argmax = Tensor(y.shape(), DType::u8);
-  with_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    cpu::max_pool2d_forward(p, x.value().data<T>(), y.data<T>(), argmax.defined() ? argmax.data<uint8_t>() : nullptr);
+  Tensor y(out_shape(p), x.dtype(), x.device()), argmax;
+  if (will_record({x})) argmax = Tensor(y.shape(), DType::u8, x.device());
+  LOOKALIKE_ON_DEVICE(x, {
+    on::max_pool2d_forward(p, x.value().data<T>(), y.data<T>(), argmax.defined() ? argmax.data<uint8_t>() : nullptr,
+                           stream...);
   });
   return Variable::from_op(y, {x}, [p, argmax, shape = x.shape()](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx(shape, dy.dtype());
-    with_float(dy.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      cpu::max_pool2d_backward(p, dy.data<T>(), argmax.data<uint8_t>(), dx.data<T>());
-    });
+    Tensor dx(shape, dy.dtype(), dy.device());
+    LOOKALIKE_ON_DEVICE(dy,
+                        { on::max_pool2d_backward(p, dy.data<T>(), argmax.data<uint8_t>(), dx.data<T>(), stream...); });
     return {dx};
   });
 }
 
 Variable avg_pool2d(const Variable& x, int64_t size, int64_t stride) {
   const Pool2dParams p = make_params("avg_pool2d", x, size, stride);
-  Tensor y(out_shape(p), x.dtype());
-  with_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    cpu::avg_pool2d_forward(p, x.value().data<T>(), y.data<T>());
-  });
+  Tensor y(out_shape(p), x.dtype(), x.device());
+  LOOKALIKE_ON_DEVICE(x, { on::avg_pool2d_forward(p, x.value().data<T>(), y.data<T>(), stream...); });
   return Variable::from_op(y, {x}, [p, shape = x.shape()](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx(shape, dy.dtype());
-    with_float(dy.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      cpu::avg_pool2d_backward(p, dy.data<T>(), dx.data<T>());
-    });
+    Tensor dx(shape, dy.dtype(), dy.device());
+    LOOKALIKE_ON_DEVICE(dy, { on::avg_pool2d_backward(p, dy.data<T>(), dx.data<T>(), stream...); });
     return {dx};
   });
 }
@@ -69,18 +62,16 @@ Variable avg_pool2d(const Variable& x, int64_t size, int64_t stride) {
 Variable global_max_pool(const Variable& x) {
   check_global("global_max_pool", x);
   const Shape& shape = x.shape();
-  Tensor y({shape[0], shape[3]}, x.dtype()), argmax(y.shape(), DType::i32);
-  with_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    cpu::global_max_pool_forward(shape[0], shape[1] * shape[2], shape[3], x.value().data<T>(), y.data<T>(),
-                                 argmax.data<int32_t>());
+  Tensor y({shape[0], shape[3]}, x.dtype(), x.device()), argmax(y.shape(), DType::i32, x.device());
+  LOOKALIKE_ON_DEVICE(x, {
+    on::global_max_pool_forward(shape[0], shape[1] * shape[2], shape[3], x.value().data<T>(), y.data<T>(),
+                                argmax.data<int32_t>(), stream...);
   });
   return Variable::from_op(y, {x}, [argmax, shape](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx(shape, dy.dtype());
-    with_float(dy.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      cpu::global_max_pool_backward(shape[0], shape[1] * shape[2], shape[3], dy.data<T>(), argmax.data<int32_t>(),
-                                    dx.data<T>());
+    Tensor dx(shape, dy.dtype(), dy.device());
+    LOOKALIKE_ON_DEVICE(dy, {
+      on::global_max_pool_backward(shape[0], shape[1] * shape[2], shape[3], dy.data<T>(), argmax.data<int32_t>(),
+                                   dx.data<T>(), stream...);
     });
     return {dx};
   });
@@ -89,16 +80,14 @@ Variable global_max_pool(const Variable& x) {
 Variable global_avg_pool(const Variable& x) {
   check_global("global_avg_pool", x);
   const Shape& shape = x.shape();
-  Tensor y({shape[0], shape[3]}, x.dtype());
-  with_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    cpu::global_avg_pool_forward(shape[0], shape[1] * shape[2], shape[3], x.value().data<T>(), y.data<T>());
+  Tensor y({shape[0], shape[3]}, x.dtype(), x.device());
+  LOOKALIKE_ON_DEVICE(x, {
+    on::global_avg_pool_forward(shape[0], shape[1] * shape[2], shape[3], x.value().data<T>(), y.data<T>(), stream...);
   });
   return Variable::from_op(y, {x}, [shape](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor dx(shape, dy.dtype());
-    with_float(dy.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      cpu::global_avg_pool_backward(shape[0], shape[1] * shape[2], shape[3], dy.data<T>(), dx.data<T>());
+    Tensor dx(shape, dy.dtype(), dy.device());
+    LOOKALIKE_ON_DEVICE(dy, {
+      on::global_avg_pool_backward(shape[0], shape[1] * shape[2], shape[3], dy.data<T>(), dx.data<T>(), stream...);
     });
     return {dx};
   });

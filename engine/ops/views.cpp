@@ -13,7 +13,7 @@ Variable stack_views(const std::vector<Variable>& views) {
   check(!views.empty(), "stack_views of no views");
   const Shape shape = views[0].shape();
   const int64_t n = shape[0];
-  Tensor y(shape.with_rows(static_cast<int64_t>(views.size()) * n), views[0].dtype());
+  Tensor y(shape.with_rows(static_cast<int64_t>(views.size()) * n), views[0].dtype(), views[0].device());
   for (size_t v = 0; v < views.size(); v++) {
     const int64_t begin = static_cast<int64_t>(v) * n;
     check(views[v].shape() == shape, "stack_views: view {} is {}, view 0 is {}", v, views[v].shape().to_string(),
@@ -37,7 +37,7 @@ std::vector<Variable> split_views(const Variable& x, int64_t views) {
     const int64_t begin = v * n;
     result.push_back(Variable::from_op(x.value().rows(begin, begin + n), {x},
                                        [begin, n, shape](const Tensor& dy) -> std::vector<Tensor> {
-                                         Tensor dx = Tensor::zeros(shape, dy.dtype());
+                                         Tensor dx = Tensor::zeros(shape, dy.dtype(), dy.device());
                                          dx.rows(begin, begin + n).copy_from(dy);
                                          return {dx};
                                        }));

@@ -12,13 +12,15 @@ class Adam : public Optimizer {
         epsilon_(options.epsilon),
         decoupled_(decoupled) {}
 
-  void step(double rate) override {
-    const cpu::AdamParams p{.rate = rate,
-                            .beta1 = beta1_,
-                            .beta2 = beta2_,
-                            .epsilon = epsilon_,
-                            .step = count_step(),
-                            .decoupled = decoupled_};
+  void update(double rate, int64_t step, const float* gradient_factor) override {
+    const AdamParams p{
+        .rate = rate, .beta1 = beta1_, .beta2 = beta2_, .epsilon = epsilon_, .step = step, .decoupled = decoupled_};
+    if (device() == Device::cuda) {
+      if constexpr (gpu::kBuilt) {
+        cuda::adam_step(p, step_tensors<float>(), gradient_factor, gpu::compute_stream());
+      }
+      return;
+    }
     with_float(dtype(), [&](auto zero) {
       using T = decltype(zero);
       cpu::adam_step<T>(p, step_tensors<T>());

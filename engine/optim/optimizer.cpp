@@ -12,6 +12,33 @@
 
 namespace lookalike {
 
+namespace {
+
+template <class T>
+std::vector<GradTensor<T>> grad_tensors(const std::vector<Parameter>& parameters) {
+  std::vector<GradTensor<T>> result;
+  for (Parameter p : parameters) {
+    Tensor& grad = p.variable.grad();
+    if (grad.defined()) result.push_back({grad.data<T>(), grad.size()});
+  }
+  return result;
+}
+
+// On the GPU: what clip_grad_norm would scale the gradients by.
+Tensor clip_factor(const std::vector<Parameter>& parameters, double max_norm) {
+  Tensor factor({1}, DType::f32, Device::cuda);
+  if constexpr (gpu::kBuilt) {
+    const auto grads = grad_tensors<float>(parameters);
+    Tensor workspace({cuda::grad_norm_workspace(grads)}, DType::f64, Device::cuda);
+    Tensor norm({1}, DType::f64, Device::cuda);
+    cuda::grad_norm(grads, max_norm, workspace.data<double>(), norm.data<double>(), factor.data<float>(),
+                    gpu::compute_stream());
+  }
+  return factor;
+}
+
+}  // namespace
+
 Optimizer::Optimizer(const std::string& name, std::vector<Parameter> parameters, double weight_decay,
                      const std::vector<std::string>& moments)
     : name_(name), parameters_(std::move(parameters)), weight_decay_(weight_decay), moment_names_(moments) {
@@ -22,7 +49,7 @@ Optimizer::Optimizer(const std::string& name, std::vector<Parameter> parameters,
     check(p.variable.dtype() == dtype(), "{}: parameter '{}' is {}, '{}' is {}", name, p.name,
           name_of(p.variable.dtype()), parameters_[0].name, name_of(dtype()));
     auto& tensors = moments_.emplace_back();
-    while (tensors.size() < moments.size()) tensors.push_back(Tensor::zeros(p.variable.shape(), dtype()));
+    while (tensors.size() < moments.size()) tensors.push_back(Tensor::zeros(p.variable.shape(), dtype(), device()));
   }
   steps_ = Tensor::zeros({1}, DType::i64);
 }
@@ -31,9 +58,20 @@ void Optimizer::zero_grad() {
   for (Parameter& p : parameters_) p.variable.grad() = Tensor();
 }
 
+void Optimizer::step(double rate, double max_norm) {
+  Tensor factor;
+  if (max_norm > 0) {
+    if (device() == Device::cpu)
+      clip_grad_norm(parameters_, max_norm);
+    else
+      factor = clip_factor(parameters_, max_norm);
+  }
+  update(rate, ++*steps_.data<int64_t>(), factor.defined() ? factor.data<float>() : nullptr);
+}
+
 template <class T>
-std::vector<cpu::StepTensor<T>> Optimizer::step_tensors() {
-  std::vector<cpu::StepTensor<T>> result;
+std::vector<StepTensor<T>> Optimizer::step_tensors() {
+  std::vector<StepTensor<T>> result;
   for (size_t i = 0; i < parameters_.size(); i++) {
     Variable& variable = parameters_[i].variable;
     if (!variable.grad().defined()) continue;
@@ -48,8 +86,8 @@ std::vector<cpu::StepTensor<T>> Optimizer::step_tensors() {
   return result;
 }
 
-template std::vector<cpu::StepTensor<float>> Optimizer::step_tensors();
-template std::vector<cpu::StepTensor<double>> Optimizer::step_tensors();
+template std::vector<StepTensor<float>> Optimizer::step_tensors();
+template std::vector<StepTensor<double>> Optimizer::step_tensors();
 
 std::vector<std::pair<std::string, Tensor>> Optimizer::state() const {
   std::vector<std::pair<std::string, Tensor>> result{{name_ + ".step", steps_}};
@@ -113,12 +151,8 @@ double clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm)
   check(!parameters.empty(), "clip_grad_norm: there are no parameters");
   return with_float(parameters[0].variable.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    std::vector<cpu::GradTensor<T>> grads;
-    for (Parameter p : parameters) {
-      if (p.variable.grad().defined())
-        grads.push_back({p.variable.grad().template data<T>(), p.variable.grad().size()});
-    }
-    const std::span<const cpu::GradTensor<T>> all = grads;
+    const auto grads = grad_tensors<T>(parameters);
+    const std::span<const GradTensor<T>> all = grads;
     Tensor workspace({cpu::squared_norm_workspace(all)}, DType::f64);
     const double norm = std::sqrt(cpu::squared_norm(all, workspace.data<double>()));
     if (std::isfinite(norm) && norm > max_norm) cpu::scale(all, max_norm / (norm + 1e-6));

@@ -26,8 +26,9 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // Updates every parameter that has a gradient; `rate` is the learning rate of this step.
-  virtual void step(double rate) = 0;
+  // Updates every parameter that has a gradient; `rate` is the learning rate of this step. With a max_norm above 0 the
+  // gradients are clipped first, as clip_grad_norm() does, on the GPU without waiting for it.
+  void step(double rate, double max_norm = 0);
   // Drops the gradients; backward makes new ones from reused memory.
   void zero_grad();
 
@@ -39,17 +40,18 @@ class Optimizer {
   void load_state(const std::map<std::string, Tensor>& tensors);
 
  protected:
+  // Step number `step`, from 1; on the GPU every gradient counts times *gradient_factor, where that is not null.
+  virtual void update(double rate, int64_t step, const float* gradient_factor) = 0;
   // `moments`: the names of the tensors that it keeps for each parameter, at most two. Error on no parameters, on
   // two of one name and on mixed element types.
   Optimizer(const std::string& name, std::vector<Parameter> parameters, double weight_decay,
             const std::vector<std::string>& moments);
 
   DType dtype() const { return parameters_[0].variable.dtype(); }
-  // The number of this step, from 1.
-  int64_t count_step() { return ++*steps_.data<int64_t>(); }
+  Device device() const { return parameters_[0].variable.device(); }
   // Parameters, gradients and moments as the kernels take them.
   template <class T>
-  std::vector<cpu::StepTensor<T>> step_tensors();
+  std::vector<StepTensor<T>> step_tensors();
 
  private:
   std::string name_;
@@ -57,7 +59,7 @@ class Optimizer {
   double weight_decay_;
   std::vector<std::string> moment_names_;
   std::vector<std::vector<Tensor>> moments_;  // of each parameter
-  Tensor steps_;
+  Tensor steps_;                              // on the CPU
 };
 
 // Error on an unknown name.
@@ -67,6 +69,7 @@ OptimizerOptions read_optimizer(Options& options);
 
 // Scales all gradients by max_norm / (norm + 1e-6) where their common Euclidean norm is larger than max_norm (Pascanu,
 // Mikolov, Bengio 2013; PyTorch's clip_grad_norm_). Returns the norm before; one that is not finite changes nothing.
+// On the CPU.
 double clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm);
 
 }  // namespace lookalike

@@ -10,11 +10,17 @@ class Sgd : public Optimizer {
                   options.momentum > 0 ? std::vector<std::string>{"m"} : std::vector<std::string>{}),
         momentum_(options.momentum) {}
 
-  void step(double rate) override {
-    count_step();
+  void update(double rate, int64_t, const float* gradient_factor) override {
+    const SgdParams p{.rate = rate, .momentum = momentum_};
+    if (device() == Device::cuda) {
+      if constexpr (gpu::kBuilt) {
+        cuda::sgd_step(p, step_tensors<float>(), gradient_factor, gpu::compute_stream());
+      }
+      return;
+    }
     with_float(dtype(), [&](auto zero) {
       using T = decltype(zero);
-      cpu::sgd_step<T>({.rate = rate, .momentum = momentum_}, step_tensors<T>());
+      cpu::sgd_step<T>(p, step_tensors<T>());
     });
   }
 

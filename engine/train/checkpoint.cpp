@@ -13,7 +13,8 @@ constexpr const char* kFormat = "lookalike-1";
 }
 
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
-  TensorFile file{checkpoint.tensors, {}};
+  TensorFile file;
+  for (const auto& [name, tensor] : checkpoint.tensors) file.tensors[name] = tensor.to(Device::cpu);
   file.metadata = {
       {"format", kFormat}, {"model", checkpoint.model.dump()}, {"preprocess", to_json(checkpoint.preprocess).dump()}};
   if (!checkpoint.recipe.is_null()) file.metadata["recipe"] = checkpoint.recipe.dump();

@@ -20,12 +20,12 @@ struct Checkpoint {
   std::map<std::string, Tensor> tensors;  // of the network by name; of the optimiser with "optimizer/" before it
 };
 
-// Atomic: the file is either whole or not there.
+// Tensors on the GPU are brought over. Atomic: the file is either whole or not there.
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 // Error naming the file when it is damaged or no checkpoint of this program.
 Checkpoint read_checkpoint(const std::string& path);
 
-// The network's tensors for a checkpoint; they share memory with the network.
+// The network's tensors for a checkpoint; on whatever device the network is.
 std::map<std::string, Tensor> tensors_of(const NetworkState& state);
 // Copies a checkpoint's tensors into the network. One Error lists everything that is missing, left over or of another
 // shape.

@@ -102,6 +102,7 @@ uint64_t step_seed(uint64_t seed, int64_t step) {
   return uint64_t{random.next_u32()} << 32 | random.next_u32();
 }
 
+constexpr size_t kStepsBetweenReads = 16;
 constexpr const char* kOptimizerPrefix = "optimizer/";
 
 class Run {
@@ -112,6 +113,7 @@ class Run {
  private:
   void resume();
   void train_step();
+  void read_losses();
   void end_epoch();
   json validate();
   void write(const char* name, bool resumable) const;
@@ -130,6 +132,7 @@ class Run {
   int64_t steps_per_epoch_ = 0;
   std::unique_ptr<Schedule> schedule_;
   Position at_;
+  std::vector<LossResult> unread_;  // of the last steps
   Progress progress_;
   std::chrono::steady_clock::time_point began_;
   int64_t steps_done_ = 0;  // since began_
@@ -139,6 +142,7 @@ Run::Run(const Recipe& recipe, Module& network, const TrainJob& job)
     : recipe_(recipe), network_(network), job_(job), state_(state_of(network)) {
   check(job.resume || !fs::exists(path("last.safetensors")),
         "{}: holds a run already; continue it with --resume or name another folder", job.out);
+  prepare_network(network, job.compute);
   optimizer_ = make_optimizer(recipe.optimizer, state_.parameters);
 
   const OnCorrupt on_corrupt = job.skip_corrupt ? OnCorrupt::skip : OnCorrupt::stop;
@@ -188,6 +192,7 @@ void Run::resume() {
   at_ = position_from_json(checkpoint.progress, file);
 }
 
+// The losses of all steps must have been read.
 void Run::write(const char* name, bool resumable) const {
   Checkpoint checkpoint{recipe_.resolved["model"], recipe_.resolved, {}, recipe_.preprocess, tensors_of(state_)};
   if (resumable) {
@@ -200,22 +205,31 @@ void Run::write(const char* name, bool resumable) const {
 void Run::train_step() {
   const Batch batch = loader_->next();
   const int64_t step = at_.epoch * steps_per_epoch_ + at_.step;
-  const Variable embeddings = network_.forward(Variable(batch.images), {.training = true, .views = 2});
+  const Variable images(place_input(batch.images, job_.compute));
+  const Variable embeddings = network_.forward(images, {.training = true, .views = 2});
   LossResult result = recipe_.objective(embeddings, step_seed(recipe_.seed, step));
-  const double loss = result.loss.value().item();
-  check(std::isfinite(loss), "epoch {}, step {}: the loss is {}; a smaller learning rate or clip_norm may help",
-        at_.epoch + 1, at_.step + 1, loss);
   result.loss.backward();
-  if (recipe_.clip_norm > 0) clip_grad_norm(state_.parameters, recipe_.clip_norm);
-  optimizer_->step(schedule_->at(step));
+  optimizer_->step(schedule_->at(step), recipe_.clip_norm);
   optimizer_->zero_grad();
-  at_.meter.add(loss, result.stats.active_share);
   at_.step++;
+  unread_.push_back(std::move(result));
+  // To read a loss is to wait for the GPU, which should have work lined up instead.
+  if (job_.compute.device == Device::cpu || unread_.size() == kStepsBetweenReads) read_losses();
+}
+
+void Run::read_losses() {
+  for (size_t i = 0; i < unread_.size(); i++) {
+    const double loss = unread_[i].loss.value().item();
+    check(std::isfinite(loss), "epoch {}, step {}: the loss is {}; a smaller learning rate or clip_norm may help",
+          at_.epoch + 1, at_.step - std::ssize(unread_) + i + 1, loss);
+    at_.meter.add(loss, unread_[i].stats().active_share);
+  }
+  unread_.clear();
 }
 
 // Loss, ranks and embedding rank over the validation pairs, in evaluation mode.
 json Run::validate() {
-  const Tensor embeddings = embed(network_, validation_.images, validation_images_);
+  const Tensor embeddings = embed(network_, validation_.images, validation_images_, job_.compute);
   const int64_t count = std::ssize(validation_images_) / 2;
   const Tensor scores = score_candidates(embeddings.rows(0, count), embeddings.rows(count, 2 * count), protocol_.lists,
                                          Similarity::cosine);
@@ -277,9 +291,12 @@ TrainResult Run::go() {
       train_step();
       steps_done_++;
       show_step();
-      if (recipe_.checkpoint_steps > 0 && at_.step % recipe_.checkpoint_steps == 0 && at_.step < steps_per_epoch_)
+      if (recipe_.checkpoint_steps > 0 && at_.step % recipe_.checkpoint_steps == 0 && at_.step < steps_per_epoch_) {
+        read_losses();
         write("last.safetensors", true);
+      }
     }
+    read_losses();
     end_epoch();
   }
   return {at_.epoch, at_.best_epoch, at_.best};

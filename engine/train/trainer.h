@@ -18,6 +18,7 @@ struct TrainJob {
   std::string out;   // the run folder
   bool resume = false;
   bool skip_corrupt = false;
+  Compute compute;
 };
 
 struct TrainResult {
@@ -26,6 +27,7 @@ struct TrainResult {
 };
 
 // `recipe.resolved` must hold the resolved [model] of `network`; it goes into every file that the run writes.
+// Leaves the network on the device of the job.
 TrainResult train(const Recipe& recipe, Module& network, const TrainJob& job);
 
 }  // namespace lookalike

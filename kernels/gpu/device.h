@@ -16,6 +16,14 @@ struct CUevent_st;
 
 namespace lookalike::gpu {
 
+// Whether this build has GPU kernels. Where it is false nothing in namespaces gpu and cuda is defined; code that calls
+// them stands behind `if constexpr (gpu::kBuilt)`.
+#ifdef LOOKALIKE_HAS_GPU
+constexpr bool kBuilt = true;
+#else
+constexpr bool kBuilt = false;
+#endif
+
 using Stream = CUstream_st*;
 using Event = CUevent_st*;
 

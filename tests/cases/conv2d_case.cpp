@@ -24,6 +24,8 @@ OpCase make_case(const Layer& l) {
                                l.options.max_pool == 2 ? " pool" : "", l.bias ? "" : " no bias"),
            .inputs = {{l.batch, l.height, l.width, l.in_c}, {l.out_c, l.kernel_h, l.kernel_w, l.in_c}}};
   if (l.bias) c.inputs.push_back({l.out_c});
+  c.kinks = l.options.max_pool == 2 || l.options.activation.kind == ActivationKind::relu ||
+            l.options.activation.kind == ActivationKind::leaky_relu;
   c.op = [options = l.options](auto& in) { return conv2d(in[0], in[1], bias_of(in), options); };
   c.same_as = [options = l.options](auto& in) {
     Conv2dOptions plain = options;

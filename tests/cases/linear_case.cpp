@@ -11,6 +11,7 @@ OpCase make_case(int64_t batch, int64_t in, int64_t out, bool bias, const Activa
                                bias ? "" : " no bias"),
            .inputs = {{batch, in}, {out, in}}};
   if (bias) c.inputs.push_back({out});
+  c.kinks = f.kind == ActivationKind::relu || f.kind == ActivationKind::leaky_relu;
   const auto bias_of = [](auto& in) { return in.size() > 2 ? in[2] : Variable(); };
   c.op = [=](auto& in) { return linear(in[0], in[1], bias_of(in), f); };
   c.same_as = [=](auto& in) { return activation(linear(in[0], in[1], bias_of(in)), f); };

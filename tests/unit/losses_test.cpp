@@ -29,7 +29,7 @@ Result run(const Tensor& e, const Loss& loss) {
   Variable x(e.clone(), true);
   LossResult result = loss(x);
   result.loss.backward();
-  return {result.loss.value().item(), x.grad(), result.stats};
+  return {result.loss.value().item(), x.grad(), result.stats()};
 }
 
 struct Oracle {

@@ -1,0 +1,52 @@
+// From a tensor to the kernels of its device and element type:
+//
+//   LOOKALIKE_ON_DEVICE(x, { on::relu_forward(x.data<T>(), y.data<T>(), x.size(), stream...); });
+//
+// compiles the block for each combination and runs the one that fits x. In it
+//   on         is the namespace of the kernels, cpu or cuda
+//   T          is x's element type: float or double on the CPU, float or bf16 on the GPU
+//   W          is the type of weights and statistics: T on the CPU, float on the GPU
+//   stream...  is the compute stream, or nothing on the CPU
+#pragma once
+
+#include "engine/core/device.h"
+#include "engine/core/dtype.h"
+#include "kernels/gpu/device.h"
+
+#define LOOKALIKE_ON_CPU(tensor, ...)                                                                   \
+  ::lookalike::with_float((tensor).dtype(), [&]<class T, class... S>(T, [[maybe_unused]] S... stream) { \
+    using W [[maybe_unused]] = T;                                                                       \
+    namespace on = ::lookalike::cpu;                                                                    \
+    __VA_ARGS__                                                                                         \
+  })
+
+#define LOOKALIKE_ON_GPU(tensor, ...)                                                                       \
+  if constexpr (::lookalike::gpu::kBuilt)                                                                   \
+  ::lookalike::with_gpu_float((tensor).dtype(), [&]<class T, class... S>(T, [[maybe_unused]] S... stream) { \
+    using W [[maybe_unused]] = float;                                                                       \
+    namespace on = ::lookalike::cuda;                                                                       \
+    __VA_ARGS__                                                                                             \
+  })
+
+#define LOOKALIKE_ON_DEVICE(tensor, ...)               \
+  do {                                                 \
+    if ((tensor).device() == ::lookalike::Device::cpu) \
+      LOOKALIKE_ON_CPU(tensor, __VA_ARGS__);           \
+    else                                               \
+      LOOKALIKE_ON_GPU(tensor, __VA_ARGS__);           \
+  } while (false)
+
+namespace lookalike {
+
+namespace cpu {}
+namespace cuda {}
+
+// Calls body(T{}, stream) with T = float or bf16; anything else is an Error.
+template <class Body>
+void with_gpu_float(DType type, const Body& body) {
+  if (type == DType::bf16) return body(bf16{}, gpu::compute_stream());
+  check(type == DType::f32, "element type is {}, expected f32 or bf16 on the GPU", name_of(type));
+  body(float{}, gpu::compute_stream());
+}
+
+}  // namespace lookalike

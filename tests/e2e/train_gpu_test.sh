@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# train_gpu_test.sh LOOKALIKE MAKE_PAIRS: a few steps of a tiny network on the GPU, or on what stands in for it: training repeats bit for bit, goes on
+# from a checkpoint as if it had not stopped, gives what the CPU gives, and its model serves on either device. Without a GPU one line, and no failure.
+set -euo pipefail
+lookalike=$(realpath "$1") make_pairs=$(realpath "$2")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+"$make_pairs" data 16 12
+cat >tiny.toml <<'TOML'
+[model]
+name = "convnet_bn"
+channels = [4, 8]
+pool_after = [1]
+embedding = 8
+[input]
+height = 12
+width = 12
+[loss]
+name = "triplet"
+[optimizer]
+clip_norm = 1.0
+[augmentation]
+flip = 0.5
+rotation = 10
+[train]
+batch_pairs = 4
+epochs = 2
+[split]
+ratios = [50, 25, 25]
+[evaluate]
+candidates = 4
+TOML
+
+train() { "$lookalike" train tiny.toml --data data "$@"; }
+if ! train --device cuda --out gpu >out.txt 2>err.txt; then
+  [[ $(wc -l <err.txt) == 1 && ! -e gpu ]] || fail "not one line: $(cat err.txt)"
+  echo "skipped: $(cat err.txt)"
+  exit 0
+fi
+cat out.txt
+train --device cuda --out again >/dev/null
+for file in last model; do cmp gpu/$file.safetensors again/$file.safetensors; done
+
+# Killed after its first epoch.
+train --device cuda --out resumed >/dev/null 2>&1 &
+child=$!
+until [[ -s resumed/last.safetensors ]] || ! kill -0 $child 2>/dev/null; do sleep 0.02; done
+kill -KILL $child 2>/dev/null && echo killed
+wait $child 2>/dev/null || true
+train --device cuda --out resumed --resume >/dev/null
+cmp gpu/last.safetensors resumed/last.safetensors
+
+train --out cpu >/dev/null
+loss_of() { sed -nE '$ s/.*,"loss":([^,]*),"validation".*/\1/p' "$1"; }
+for precision in tf32 bf16; do train --device cuda --precision $precision --out $precision >/dev/null; done
+for run in gpu tf32 bf16; do
+  awk -v a="$(loss_of $run/metrics.jsonl)" -v b="$(loss_of cpu/metrics.jsonl)" -v run=$run \
+    'BEGIN { d = a - b; limit = run == "gpu" ? 1e-3 : 0.05; if (a == "" || b == "" || d * d > limit * limit * b * b) exit 1 }' ||
+    fail "the loss of $run differs from the CPU's: $(tail -n 1 $run/metrics.jsonl; tail -n 1 cpu/metrics.jsonl)"
+done
+
+for device in cpu cuda; do "$lookalike" embed gpu/model.safetensors data/left --device $device --out $device.npy >/dev/null; done
+"$lookalike" evaluate gpu/model.safetensors --data data --pairs gpu/splits/test.csv --count 4 --device cuda
+"$lookalike" train tiny.toml --data data --out x --precision bf16 2>err.txt && fail "bf16 on the CPU was accepted"
+grep -q 'needs --device cuda' err.txt || fail "$(cat err.txt)"
+echo "all good"

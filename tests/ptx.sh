@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# ptx.sh [PTXRUN]: runs what nvcc compiled without a GPU: the GPU tests and a few training steps of the cuda build, on an interpreter of PTX that takes
+# the place of the CUDA runtime library, in both orders of blocks and warps. PTXRUN is the folder of that tool, which this project does not contain;
+# without it, or without nvcc, one line says so. Ends like a test runner: N passed, N failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tool=${1:-../shared/tools/ptxrun}
+[[ -x $tool/build.sh ]] || { echo "skipped: there is no PTX interpreter in $tool"; exit 0; }
+command -v nvcc >/dev/null || { echo "skipped: there is no nvcc"; exit 0; }
+
+build=build-cuda
+mkdir -p $build/ptxrun
+"$tool/build.sh" "$PWD/$build/ptxrun"
+# The PTX in the binary must not be compressed.
+cmake --preset cuda -DCMAKE_CUDA_FLAGS=--no-compress >/dev/null
+cmake --build $build --target gpu_test_shared lookalike_shared make_pairs
+export LD_LIBRARY_PATH=$PWD/$build/ptxrun
+passed=0 failed=0
+run() { if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi; }
+for order in forward reversed; do
+  echo "blocks and warps $order"
+  export PTXRUN_ORDER=$order
+  run $build/tests/gpu_test_shared
+  run tests/e2e/train_gpu_test.sh $build/tests/lookalike_shared $build/tests/make_pairs
+done
+echo "$passed passed, $failed failed"
+((failed == 0))
