@@ -17,7 +17,9 @@ namespace cpu {
 template <class T>
 inline T squared_distance(const T* a, const T* b, int64_t d) {
   T sum = 0;
+#ifndef __CUDACC__
 #pragma omp simd reduction(+ : sum)
+#endif
   for (int64_t k = 0; k < d; k++) sum += (a[k] - b[k]) * (a[k] - b[k]);
   return sum;
 }

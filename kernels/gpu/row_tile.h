@@ -1,0 +1,136 @@
+// A 64 x 64 tile of squared distances or products between the rows of two matrices, in the registers of 128 threads:
+// what every loss over all pairs of embeddings is made of. Thread (ty, tx) = (t / 16, t % 16) holds rows 8 ty ... + 7 and
+// columns 4 tx ... + 3. Rows pass through shared memory 16 elements at a time, transposed, so that a step of a thread is
+// three 16-byte loads for 32 fused multiply-adds (and for distances 32 subtractions).
+//
+// Every element is one sum over k = 0, 1, 2, ... in this order: equal rows have equal distances to the bit, wherever they
+// stand. sequential_distance() has the same bits.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/gpu/kernel.h"
+
+namespace lookalike::gpu {
+
+constexpr int kTile = 64, kTileThreads = 128, kTileDepth = 16;
+constexpr int kPanelStride = kTile + 4;
+// Two buffers for each of the two matrices.
+constexpr int kPanelFloats = 2 * 2 * kTileDepth * kPanelStride;
+
+struct DistanceStep {
+  __device__ float operator()(float a, float b, float sum) const { return fmaf(a - b, a - b, sum); }
+};
+struct ProductStep {
+  __device__ float operator()(float a, float b, float sum) const { return fmaf(a, b, sum); }
+};
+
+// Rows [first, count) of x[count, d].
+struct TileRows {
+  const float* x;
+  int64_t first, count;
+};
+
+// Elements k ... k + 3 of a row; zeros behind its end, which change no distance and no product.
+__device__ inline float4 load_quad(const float* row, int64_t k, int64_t d, bool aligned) {
+  if (aligned && k < d) return *reinterpret_cast<const float4*>(row + k);
+  return make_float4(k < d ? row[k] : 0, k + 1 < d ? row[k + 1] : 0, k + 2 < d ? row[k + 2] : 0,
+                     k + 3 < d ? row[k + 3] : 0);
+}
+
+__device__ inline bool rows_are_aligned(const float* x, int64_t d) {
+  return d % 4 == 0 && reinterpret_cast<uintptr_t>(x) % 16 == 0;
+}
+
+// What a thread brings from one matrix: two quads of row t % 64.
+struct PanelPart {
+  float4 quads[2];
+
+  __device__ void load(const TileRows& rows, int64_t k, int64_t d, bool aligned) {
+    const int64_t row = rows.first + threadIdx.x % kTile;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      const int64_t at = k + 4 * (threadIdx.x / kTile + 2 * i);
+      quads[i] = row < rows.count ? load_quad(rows.x + row * d, at, d, aligned) : make_float4(0, 0, 0, 0);
+    }
+  }
+  __device__ void store(float* panel) const {
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      float* to = panel + 4 * (threadIdx.x / kTile + 2 * i) * kPanelStride + threadIdx.x % kTile;
+      to[0] = quads[i].x, to[kPanelStride] = quads[i].y, to[2 * kPanelStride] = quads[i].z,
+      to[3 * kPanelStride] = quads[i].w;
+    }
+  }
+};
+
+// sums overwritten. panels[kPanelFloats] is shared memory. All threads call it; a barrier must stand between what
+// others read of `panels` before and this, and none is needed after it as long as only this writes there.
+template <class Step>
+__device__ inline void row_tile(const TileRows& a, const TileRows& b, int64_t d, float* panels, float (&sums)[8][4]) {
+  const bool aligned = rows_are_aligned(a.x, d) && rows_are_aligned(b.x, d);
+  const int ty = threadIdx.x / 16, tx = threadIdx.x % 16;
+  constexpr int kPanel = kTileDepth * kPanelStride;
+#pragma unroll
+  for (int r = 0; r < 8; r++) {
+#pragma unroll
+    for (int c = 0; c < 4; c++) sums[r][c] = 0;
+  }
+  PanelPart from_a, from_b;
+  from_a.load(a, 0, d, aligned), from_b.load(b, 0, d, aligned);
+  __syncthreads();  // the last tile's last panels may still be read
+  for (int64_t k = 0, step = 0; k < d; k += kTileDepth, step++) {
+    float* panel = panels + step % 2 * 2 * kPanel;
+    from_a.store(panel), from_b.store(panel + kPanel);
+    // One barrier a step: who stores here again has passed the next step's, which comes after these reads.
+    __syncthreads();
+    if (k + kTileDepth < d) from_a.load(a, k + kTileDepth, d, aligned), from_b.load(b, k + kTileDepth, d, aligned);
+#pragma unroll
+    for (int i = 0; i < kTileDepth; i++) {
+      const float* left = panel + i * kPanelStride + 8 * ty;
+      const float4 low = *reinterpret_cast<const float4*>(left), high = *reinterpret_cast<const float4*>(left + 4);
+      const float4 right = *reinterpret_cast<const float4*>(panel + kPanel + i * kPanelStride + 4 * tx);
+      const float rows[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+      const float columns[4] = {right.x, right.y, right.z, right.w};
+#pragma unroll
+      for (int r = 0; r < 8; r++) {
+#pragma unroll
+        for (int c = 0; c < 4; c++) sums[r][c] = Step{}(rows[r], columns[c], sums[r][c]);
+      }
+    }
+  }
+}
+
+// One thread's squared distance, with the bits of row_tile.
+__device__ inline float sequential_distance(const float* a, const float* b, int64_t d) {
+  float sum = 0;
+  for (int64_t k = 0; k < d; k++) sum = DistanceStep{}(a[k], b[k], sum);
+  return sum;
+}
+
+// A tile in shared memory for threads that go along its rows: odd stride.
+constexpr int kTileStride = kTile + 1;
+__device__ inline void store_tile(const float (&sums)[8][4], float* tile) {
+  const int ty = threadIdx.x / 16, tx = threadIdx.x % 16;
+#pragma unroll
+  for (int r = 0; r < 8; r++) {
+#pragma unroll
+    for (int c = 0; c < 4; c++) tile[(8 * ty + r) * kTileStride + 4 * tx + c] = sums[r][c];
+  }
+}
+
+// How a pass over all tiles is cut: `splits` blocks share a row of tiles, each takes `tiles` columns of tiles (the last
+// ones perhaps fewer, or none), so that a small problem fills the device too.
+struct TileSplits {
+  int64_t row_tiles, splits, tiles;
+
+  TileSplits(int64_t rows, int64_t columns) {
+    row_tiles = ceil_divide<int64_t>(rows, kTile);
+    const int64_t column_tiles = std::max<int64_t>(1, ceil_divide<int64_t>(columns, kTile));
+    const int64_t wanted = ceil_divide<int64_t>(int64_t{limits().multiprocessors} * 4, std::max<int64_t>(1, row_tiles));
+    tiles = ceil_divide(column_tiles, std::clamp<int64_t>(wanted, 1, column_tiles));
+    splits = ceil_divide(column_tiles, tiles);
+  }
+};
+
+}  // namespace lookalike::gpu
