@@ -29,12 +29,16 @@ void column_sums(int64_t m, int64_t n, const T* a, T* sums);
 
 }  // namespace cpu
 
-// For activations of T = float and bf16; weights, biases and their gradients are float. tf32: products of float in tf32,
-// on tensor cores, where those of bf16 are in any case. Sums are float. Workspaces are counted in T.
+// T = float or bf16: of the activations and their gradients; weights, biases and their gradients are float. Sums are
+// float. bf16 is multiplied on tensor cores (float weights are rounded to bf16 first); float with `tf32` on tensor cores,
+// the factors rounded to 10 bits of mantissa, and without on the ordinary cores. Sizes are below 2^31. Workspaces, like
+// all arrays, are aligned to 16 bytes.
 namespace cuda {
 
+// Elements of workspace that any of the products of these sizes needs, and column_sums(m, k) too.
 template <class T>
 int64_t matmul_workspace(int64_t m, int64_t n, int64_t k);
+
 // c[m,n] = f(a[m,k] b[n,k]^T + bias[n]), overwritten; bias may be null.
 template <class T>
 void matmul_nt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, const float* bias,
@@ -51,7 +55,7 @@ void matmul_tn(int64_t m, int64_t n, int64_t k, const T* a, const T* b, bool tf3
 template <class T>
 void matmul_tt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, bool tf32, T* c, T* workspace,
                gpu::Stream stream);
-// sums[n] of the columns of a[m,n], overwritten. Takes the workspace of any product with this n.
+// sums[n] of the columns of a[m,n], overwritten.
 template <class T>
 void column_sums(int64_t m, int64_t n, const T* a, float* sums, T* workspace, gpu::Stream stream);
 

@@ -1,0 +1,272 @@
+// The matrix product that linear layers and convolutions share: c[m, n] = epilogue(sum over k of a(m, k) b(n, k)).
+//
+//   gemm<Math::tf32>("matmul_nt", plan_gemm<Math::tf32>(m, n, k), a, b, epilogue, workspace, stream);
+//
+// a and b are Sources (gemm_load.h): m = a.outer_size, n = b.outer_size, k = the depth_size of both. Elements are float for fp32 and
+// tf32, bf16 for bf16; sums are float.
+//
+// A block computes one tile of c in steps of 64 bytes of depth. cp.async brings the tiles of a and b into a ring of kStages
+// buffers while the warps multiply the oldest (gemm_multiply.h): a tile of 128x128 and depth 16 is 2 * 128 * 16 floats loaded for
+// 2 * 128 * 128 * 16 operations, 32 per byte. One barrier a step.
+//
+// Epilogue: what happens to the sums; a functor passed by value.
+//   static constexpr bool kStaged = false;
+//   template <int kRun> __device__ void operator()(int m, int n, const float (&sums)[kRun], int valid) const;
+//     gets runs of kRun (2 or 4) neighbouring columns of one row: n is a multiple of kRun, m is inside, and the first `valid` (1 ... kRun)
+//     columns are.
+//   static constexpr bool kStaged = true;
+//   template <class Staged> __device__ void operator()(const Staged& tile, int m, int n) const;
+//     gets the whole tile in shared memory, after a barrier: tile.at(i, j) is the sum of row m + i and column n + j, zero where that lies
+//     outside (as long as the operands are finite), i < Staged::kM, j < Staged::kN, rows Staged::kStride floats apart and 16-byte aligned. All
+//     Staged::kThreads threads call it. The depth cannot be split then.
+//
+// Split depth: where c has too few tiles for the device, blockIdx.y takes a share of the depth each; shares go to the workspace as
+// [splits][m][n] floats, and a second kernel adds them in order and calls the epilogue. Same bits each run.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "kernels/gpu/gemm_multiply.h"
+
+namespace lookalike::gpu {
+
+// Tiles: the block's, and the warps' in it.
+enum class GemmTile { large, tall, small };
+template <GemmTile kTile>
+struct GemmShape;
+template <>
+struct GemmShape<GemmTile::large> {
+  static constexpr int kM = 128, kN = 128, kWarpM = 64, kWarpN = 32, kBlocks = 2;  // blocks on a multiprocessor
+};
+template <>
+struct GemmShape<GemmTile::tall> {
+  static constexpr int kM = 128, kN = 64, kWarpM = 64, kWarpN = 32, kBlocks = 3;
+};
+template <>
+struct GemmShape<GemmTile::small> {
+  static constexpr int kM = 64, kN = 64, kWarpM = 32, kWarpN = 32, kBlocks = 4;
+};
+template <class Shape>
+constexpr int kGemmThreads = Shape::kM / Shape::kWarpM*(Shape::kN / Shape::kWarpN) * kWarp;
+
+constexpr int kGemmStages = 3;
+
+struct GemmPlan {
+  GemmTile tile;
+  int splits;
+};
+
+// Floats of workspace.
+inline int64_t gemm_workspace(const GemmPlan& plan, int64_t m, int64_t n) {
+  return plan.splits > 1 ? plan.splits * m * n : 0;
+}
+
+namespace detail {
+
+struct GemmSize {
+  int m, n;
+};
+inline GemmSize tile_size(GemmTile tile) {
+  return {tile == GemmTile::small ? 64 : 128, tile == GemmTile::large ? 128 : 64};
+}
+
+}  // namespace detail
+
+// The tile and split with the shortest estimated time. `vector`: both Sources load more than one element at a time; if
+// not, only the small tile exists.
+template <Math kMath>
+GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool vector = true, bool may_split = true) {
+  const int64_t steps = std::max<int64_t>(1, ceil_divide<int64_t>(k, kTileDepth<kMath>));
+  GemmPlan best{GemmTile::small, 1};
+  double best_time = INFINITY;
+  for (const GemmTile tile : {GemmTile::large, GemmTile::tall, GemmTile::small}) {
+    if (!vector && tile != GemmTile::small) continue;
+    const detail::GemmSize size = detail::tile_size(tile);
+    const int64_t tiles = ceil_divide<int64_t>(m, size.m) * ceil_divide<int64_t>(n, size.n);
+    // Relative to the large tile: small ones load more for each product.
+    const double step = size.m * size.n * (tile == GemmTile::large ? 1 : tile == GemmTile::tall ? 1.15 : 1.4);
+    for (int splits = 1; splits <= 64; splits *= 2) {
+      if (splits > 1 && (!may_split || steps / splits < 8)) break;
+      // A multiprocessor works off its blocks; the start of each costs as much as some steps.
+      const int64_t waves = ceil_divide<int64_t>(tiles * splits, limits().multiprocessors);
+      double time = static_cast<double>(waves) * step * static_cast<double>(ceil_divide<int64_t>(steps, splits) + 6);
+      // The second kernel reads all shares once and costs a launch.
+      if (splits > 1) time += 64.0 * 64 * 100 + 8.0 * static_cast<double>(m * n) * splits / limits().multiprocessors;
+      if (time < best_time) best_time = time, best = {tile, splits};
+    }
+  }
+  return best;
+}
+
+// See the head of the file, kStaged.
+template <int kM_, int kN_, int kThreads_>
+struct StagedTile {
+  static constexpr int kM = kM_, kN = kN_, kThreads = kThreads_;
+  static constexpr int kStride = kN + 8;  // two rows of the same place in 4 lanes' runs of two fall on different banks
+  float* data;
+  __device__ float& at(int i, int j) const { return data[i * kStride + j]; }
+};
+
+template <Math kMath, class Shape, class A, class B, class Epilogue>
+struct GemmKernel {
+  using Element = std::conditional_t<kMath == Math::bf16, bf16, float>;
+  static_assert(std::is_same_v<typename A::Element, Element> && std::is_same_v<typename B::Element, Element>);
+  using Product = WarpProduct<kMath, Shape::kWarpM, Shape::kWarpN>;
+  static constexpr int kThreads = kGemmThreads<Shape>;
+  static constexpr int kDepth = kTileDepth<kMath>;
+  using TileA = SharedTile<A, Shape::kM, kDepth, Product::kLanesM>;
+  using TileB = SharedTile<B, Shape::kN, kDepth, Product::kLanesN>;
+  using Staged = StagedTile<Shape::kM, Shape::kN, kThreads>;
+  static constexpr int kStageSize = TileA::kSize + TileB::kSize;
+  static constexpr int kRingBytes = kGemmStages * kStageSize * static_cast<int>(sizeof(Element));
+  static constexpr int kStagedBytes =
+      Epilogue::kStaged ? Staged::kM * Staged::kStride * static_cast<int>(sizeof(float)) : 0;
+  static constexpr int kSharedBytes = std::max(kRingBytes, kStagedBytes);
+
+  // Blocks that run at the same time share columns of b's tiles and rows of a's: the tiles are numbered in bands of kBand
+  // tiles along n, in each band row by row.
+  static constexpr int kBand = 8;
+  static __device__ int2 place(int m, int n) {
+    const int tiles_m = ceil_divide(m, Shape::kM), tiles_n = ceil_divide(n, Shape::kN);
+    const int tile = static_cast<int>(blockIdx.x), band = tile / (kBand * tiles_m),
+              in_band = tile - band * kBand * tiles_m;
+    const int width = min(kBand, tiles_n - band * kBand);
+    return make_int2(in_band / width * Shape::kM, (band * kBand + in_band % width) * Shape::kN);
+  }
+};
+
+template <Math kMath, class Shape, class A, class B, class Epilogue>
+__global__ __launch_bounds__(kGemmThreads<Shape>, Shape::kBlocks) void gemm_kernel(A a, B b, Epilogue epilogue,
+                                                                                   int depth_per_split,
+                                                                                   float* partials) {
+  using Kernel = GemmKernel<kMath, Shape, A, B, Epilogue>;
+  using Element = typename Kernel::Element;
+  using TileA = typename Kernel::TileA;
+  using TileB = typename Kernel::TileB;
+  LOOKALIKE_DYNAMIC_SHARED(Element, ring);
+
+  const int2 place = Kernel::place(a.outer_size, b.outer_size);
+  const int begin = static_cast<int>(blockIdx.y) * depth_per_split, end = min(begin + depth_per_split, a.depth_size);
+  const int steps = end > begin ? ceil_divide(end - begin, Kernel::kDepth) : 0;
+
+  TileLoader<A, TileA, Kernel::kThreads> load_a(a, place.x);
+  TileLoader<B, TileB, Kernel::kThreads> load_b(b, place.y);
+  const auto start = [&](int step) {  // always one group, even if there is nothing left to load
+    Element* const stage = ring + step % kGemmStages * Kernel::kStageSize;
+    if (step < steps) {
+      load_a.start(a, begin + step * Kernel::kDepth, end, stage);
+      load_b.start(b, begin + step * Kernel::kDepth, end, stage + TileA::kSize);
+    }
+    cp_async_commit();
+  };
+  const auto finish = [&](int step) {
+    Element* const stage = ring + step % kGemmStages * Kernel::kStageSize;
+    if (step < steps) {
+      load_a.finish(stage);
+      load_b.finish(stage + TileA::kSize);
+    }
+  };
+
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  constexpr int kWarpsM = Shape::kM / Shape::kWarpM;
+  const int warp_m = warp % kWarpsM * Shape::kWarpM, warp_n = warp / kWarpsM * Shape::kWarpN;
+  typename Kernel::Product product;
+
+#pragma unroll
+  for (int step = 0; step < kGemmStages - 1; step++) start(step), finish(step);
+  for (int step = 0; step < steps; step++) {
+    cp_async_wait<kGemmStages - 2>();
+    __syncthreads();  // this step's tiles are there for all, and all are done with the buffer that is loaded next
+    start(step + kGemmStages - 1);
+    const Element* const stage = ring + step % kGemmStages * Kernel::kStageSize;
+    product.template add<TileA, TileB>(stage, warp_m, stage + TileA::kSize, warp_n);
+    finish(step + kGemmStages - 1);
+  }
+
+  const int m = a.outer_size, n = b.outer_size;
+  if constexpr (Epilogue::kStaged) {
+    __syncthreads();  // the ring becomes the staged tile
+    const typename Kernel::Staged tile{reinterpret_cast<float*>(ring)};
+    product.for_each_run([&](int row, int column, const auto& values) {
+#pragma unroll
+      for (int i = 0; i < Kernel::Product::kRun; i++) tile.at(warp_m + row, warp_n + column + i) = values[i];
+    });
+    __syncthreads();
+    epilogue(tile, place.x, place.y);
+  } else {
+    product.for_each_run([&](int row, int column, const auto& values) {
+      const int i = place.x + warp_m + row, j = place.y + warp_n + column;
+      if (i >= m || j >= n) return;
+      if (gridDim.y == 1) {
+        epilogue(i, j, values, min(n - j, Kernel::Product::kRun));
+      } else {
+        float* const to = partials + (int64_t{blockIdx.y} * m + i) * n + j;
+#pragma unroll
+        for (int x = 0; x < Kernel::Product::kRun; x++) {
+          if (j + x < n) to[x] = values[x];
+        }
+      }
+    });
+  }
+}
+
+// Adds the shares of the depth; a thread has a run of four columns.
+template <class Epilogue>
+__global__ void gemm_sum_kernel(int m, int n, int splits, const float* partials, Epilogue epilogue) {
+  constexpr int kRun = 4;
+  const int runs = ceil_divide(n, kRun);
+  const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (index >= int64_t{m} * runs) return;
+  const int i = static_cast<int>(index / runs), j = static_cast<int>(index % runs) * kRun, valid = min(kRun, n - j);
+  float sums[kRun] = {};
+  for (int split = 0; split < splits; split++) {
+    const float* const from = partials + (int64_t{split} * m + i) * n + j;
+#pragma unroll
+    for (int x = 0; x < kRun; x++) {
+      if (x < valid) sums[x] += from[x];
+    }
+  }
+  epilogue(i, j, sums, valid);
+}
+
+namespace detail {
+
+template <Math kMath, GemmTile kTile, class A, class B, class Epilogue>
+void launch_gemm(const char* name, int splits, const A& a, const B& b, const Epilogue& epilogue, float* workspace,
+                 Stream stream) {
+  using Shape = GemmShape<kTile>;
+  using Kernel = GemmKernel<kMath, Shape, A, B, Epilogue>;
+  const int64_t tiles = ceil_divide<int64_t>(a.outer_size, Shape::kM) * ceil_divide<int64_t>(b.outer_size, Shape::kN);
+  const int depth = ceil_divide(ceil_divide(a.depth_size, splits), Kernel::kDepth) * Kernel::kDepth;
+  launch({name, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(splits)), dim3(Kernel::kThreads), stream,
+          Kernel::kSharedBytes},
+         gemm_kernel<kMath, Shape, A, B, Epilogue>, a, b, epilogue, depth, workspace);
+}
+
+}  // namespace detail
+
+// `workspace`: gemm_workspace(plan, m, n) floats.
+template <Math kMath, class A, class B, class Epilogue>
+void gemm(const char* name, const GemmPlan& plan, const A& a, const B& b, const Epilogue& epilogue, float* workspace,
+          Stream stream) {
+  constexpr bool kVector = A::kVector > 1 && B::kVector > 1;
+  if constexpr (kVector) {
+    if (plan.tile == GemmTile::large)
+      detail::launch_gemm<kMath, GemmTile::large>(name, plan.splits, a, b, epilogue, workspace, stream);
+    else if (plan.tile == GemmTile::tall)
+      detail::launch_gemm<kMath, GemmTile::tall>(name, plan.splits, a, b, epilogue, workspace, stream);
+  }
+  if (!kVector || plan.tile == GemmTile::small)
+    detail::launch_gemm<kMath, GemmTile::small>(name, plan.splits, a, b, epilogue, workspace, stream);
+  if constexpr (!Epilogue::kStaged) {
+    if (plan.splits > 1) {
+      const int64_t threads = int64_t{a.outer_size} * ceil_divide(b.outer_size, 4);
+      constexpr int kThreads = 256;
+      launch({name, dim3(static_cast<unsigned>(ceil_divide<int64_t>(threads, kThreads))), dim3(kThreads), stream},
+             gemm_sum_kernel<Epilogue>, a.outer_size, b.outer_size, plan.splits, workspace, epilogue);
+    }
+  }
+}
+
+}  // namespace lookalike::gpu

@@ -1,0 +1,213 @@
+// What one warp multiplies: a kM x kN piece of the result in its registers, += a piece of two tiles in shared memory. Three
+// ways (Math), with the same interface:
+//
+//   fp32   ordinary cores: 8 x 4 lanes, each with a block of kM/8 x kN/4 results, rows in runs of 4, columns in runs of 4
+//   tf32   tensor cores, mma m16n8k8, the operands rounded on the way into registers
+//   bf16   tensor cores, mma m16n8k16
+//
+// Shared memory without bank conflicts, for rows of `stride` elements (SharedTile):
+//   [outer][depth], stride = depth + 16 bytes: 5 or 9 times 16 bytes, an odd number, so that eight neighbouring rows start in
+//     different groups of four banks: what ldmatrix (bf16 and tf32) and 16-byte loads along k (fp32) need
+//   [depth][outer], stride = outer + 8: for bf16 16 bytes more than a multiple of 128, as above, for ldmatrix with transposition; for
+//     tf32 8 modulo 32 banks, so that 4 depths x 8 neighbours fall on 32 banks; fp32 reads 16 bytes along one row.
+#pragma once
+
+#include "kernels/gpu/gemm_load.h"
+#include "kernels/gpu/mma.h"
+
+namespace lookalike::gpu {
+
+enum class Math { fp32, tf32, bf16 };
+
+// Of the tile's depth: 64 bytes.
+template <Math kMath>
+constexpr int kTileDepth = kMath == Math::bf16 ? 32 : 16;
+
+template <Math kMath, int kM, int kN>
+class WarpProduct;
+
+template <int kM, int kN>
+class WarpProduct<Math::fp32, kM, kN> {
+ public:
+  static constexpr int kLanesM = 8, kLanesN = 4;  // also the interleaving of [outer][depth] tiles
+  static constexpr int kRun = 4;
+  static_assert(kM % (4 * kLanesM) == 0 && kN % (4 * kLanesN) == 0);
+
+  __device__ WarpProduct() {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    m_ = lane / kLanesN * 4, n_ = lane % kLanesN * 4;
+  }
+
+  // The warp's piece begins at (m, n) of the block's tiles.
+  template <class TileA, class TileB>
+  __device__ void add(const float* a, int m, const float* b, int n) {
+#pragma unroll
+    for (int k = 0; k < TileA::kDepth; k += 4) {
+      float va[4][kRows];
+#pragma unroll
+      for (int i = 0; i < kRows; i += 4) load<TileA, kRows>(a, m + m_ + i * kLanesM, k, i, va);
+#pragma unroll
+      for (int j = 0; j < kColumns; j += 4) {
+        float vb[4][4];
+        load<TileB, 4>(b, n + n_ + j * kLanesN, k, 0, vb);
+#pragma unroll
+        for (int kk = 0; kk < 4; kk++) {
+#pragma unroll
+          for (int i = 0; i < kRows; i++) {
+#pragma unroll
+            for (int jj = 0; jj < 4; jj++) sum_[i][j + jj] = fmaf(va[kk][i], vb[kk][jj], sum_[i][j + jj]);
+          }
+        }
+      }
+    }
+  }
+
+  // body(row, column, values): runs of kRun neighbouring columns, relative to the warp's piece.
+  template <class Body>
+  __device__ void for_each_run(const Body& body) const {
+#pragma unroll
+    for (int i = 0; i < kRows; i++) {
+#pragma unroll
+      for (int j = 0; j < kColumns; j += 4) {
+        const float values[4] = {sum_[i][j], sum_[i][j + 1], sum_[i][j + 2], sum_[i][j + 3]};
+        body(i / 4 * 4 * kLanesM + m_ + i % 4, j * kLanesN + n_, values);
+      }
+    }
+  }
+
+ private:
+  static constexpr int kRows = kM / kLanesM, kColumns = kN / kLanesN;
+
+  // v[kk][i ... i + 3] = the tile at outer ... outer + 3 and k + kk.
+  template <class Tile, int kCount>
+  static __device__ void load(const float* tile, int outer, int k, int i, float (&v)[4][kCount]) {
+#pragma unroll
+    for (int line = 0; line < 4; line++) {
+      if constexpr (Tile::kDepthContiguous) {
+        const float4 x = *reinterpret_cast<const float4*>(tile + Tile::offset(outer + line, k));
+        v[0][i + line] = x.x, v[1][i + line] = x.y, v[2][i + line] = x.z, v[3][i + line] = x.w;
+      } else {
+        const float4 x = *reinterpret_cast<const float4*>(tile + Tile::offset(outer, k + line));
+        v[line][i] = x.x, v[line][i + 1] = x.y, v[line][i + 2] = x.z, v[line][i + 3] = x.w;
+      }
+    }
+  }
+
+  int m_, n_;
+  float sum_[kRows][kColumns] = {};
+};
+
+// Both kinds of tensor-core products: a grid of m16n8 results.
+template <int kM, int kN>
+class MmaSums {
+ public:
+  static constexpr int kLanesM = 0, kLanesN = 0;  // no interleaving
+  static constexpr int kRun = 2;
+  static_assert(kM % 16 == 0 && kN % 16 == 0);
+
+  template <class Body>
+  __device__ void for_each_run(const Body& body) const {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+#pragma unroll
+    for (int i = 0; i < kM / 16; i++) {
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+#pragma unroll
+        for (int j = 0; j < kN / 8; j++) {
+          const float values[2] = {sum_[i][j][2 * half], sum_[i][j][2 * half + 1]};
+          body(16 * i + 8 * half + lane / 4, 8 * j + lane % 4 * 2, values);
+        }
+      }
+    }
+  }
+
+ protected:
+  float sum_[kM / 16][kN / 8][4] = {};
+};
+
+template <int kM, int kN>
+class WarpProduct<Math::bf16, kM, kN> : public MmaSums<kM, kN> {
+ public:
+  template <class TileA, class TileB>
+  __device__ void add(const bf16* a, int m, const bf16* b, int n) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    // Where in its 16x16 block the lane's row of an 8x8 matrix lies: the matrices of a step first along m, those of b first along k.
+    // ldmatrix reads rows of the tile as it is stored, so within a matrix the lane counts outer indices or depths.
+    const int fast = lane / 8 % 2 * 8, slow = lane / 16 * 8, row = lane % 8;
+#pragma unroll
+    for (int k = 0; k < TileA::kDepth; k += 16) {
+      uint32_t va[kM / 16][4], vb[kN / 8][2];
+#pragma unroll
+      for (int i = 0; i < kM / 16; i++) {
+        ldmatrix_x4<!TileA::kDepthContiguous>(va[i], a + place<TileA>(m + 16 * i + fast, k + slow, row));
+      }
+#pragma unroll
+      for (int j = 0; j < kN / 8; j += 2) {
+        uint32_t v[4];
+        ldmatrix_x4<!TileB::kDepthContiguous>(v, b + place<TileB>(n + 8 * j + slow, k + fast, row));
+        vb[j][0] = v[0], vb[j][1] = v[1], vb[j + 1][0] = v[2], vb[j + 1][1] = v[3];
+      }
+#pragma unroll
+      for (int i = 0; i < kM / 16; i++) {
+#pragma unroll
+        for (int j = 0; j < kN / 8; j++) mma_bf16(this->sum_[i][j], va[i], vb[j]);
+      }
+    }
+  }
+
+ private:
+  template <class Tile>
+  static __device__ int place(int outer, int k, int row) {
+    return Tile::kDepthContiguous ? Tile::offset(outer + row, k) : Tile::offset(outer, k + row);
+  }
+};
+
+template <int kM, int kN>
+class WarpProduct<Math::tf32, kM, kN> : public MmaSums<kM, kN> {
+ public:
+  template <class TileA, class TileB>
+  __device__ void add(const float* a, int m, const float* b, int n) {
+#pragma unroll
+    for (int k = 0; k < TileA::kDepth; k += 8) {
+      uint32_t va[kM / 16][4], vb[kN / 8][2];
+#pragma unroll
+      for (int i = 0; i < kM / 16; i++) load_blocks<TileA, true>(a, m + 16 * i, k, va[i]);
+#pragma unroll
+      for (int j = 0; j < kN / 8; j += 2) {
+        uint32_t v[4];
+        load_blocks<TileB, false>(b, n + 8 * j, k, v);
+        vb[j][0] = v[0], vb[j][1] = v[1], vb[j + 1][0] = v[2], vb[j + 1][1] = v[3];
+      }
+#pragma unroll
+      for (int i = 0; i < kM / 16; i++) {
+#pragma unroll
+        for (int j = 0; j < kN / 8; j++) mma_tf32(this->sum_[i][j], va[i], vb[j]);
+      }
+    }
+  }
+
+ private:
+  // v = the lane's elements (outer + lane / 4, k + lane % 4) of the four 8x4 blocks of 16 x 8, rounded; the blocks in the order
+  // of mma's operand a (first along the outer index) or of two operands b (first along k).
+  template <class Tile, bool kOuterFirst>
+  static __device__ void load_blocks(const float* tile, int outer, int k, uint32_t (&v)[4]) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    if constexpr (Tile::kDepthContiguous) {
+      // To ldmatrix four floats are a row of an 8x8 matrix of 16-bit values, and lanes receive 32 bits.
+      const int fast = lane / 8 % 2, slow = lane / 16;
+      ldmatrix_x4(v, tile + Tile::offset(outer + (kOuterFirst ? fast : slow) * 8 + lane % 8,
+                                         k + (kOuterFirst ? slow : fast) * 4));
+    } else {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const int block_outer = kOuterFirst ? i % 2 : i / 2, block_k = kOuterFirst ? i / 2 : i % 2;
+        v[i] =
+            std::bit_cast<uint32_t>(tile[Tile::offset(outer + block_outer * 8 + lane / 4, k + block_k * 4 + lane % 4)]);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) v[i] = to_tf32(std::bit_cast<float>(v[i]));
+  }
+};
+
+}  // namespace lookalike::gpu
