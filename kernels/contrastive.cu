@@ -1,6 +1,7 @@
 // Two launches: a warp for each pair takes distance, loss and weight; then gradients are gathered (gpu/pair_loss.h).
 // Reads two rows for each pair and once more for each end of it.
 #include "kernels/contrastive.h"
+
 #include "kernels/gpu/pair_loss.h"
 
 namespace lookalike::cuda {

@@ -6,12 +6,13 @@
 // row of tiles. Memory: splits * 2n (d + 2) floats, and there are several splits only where n is small.
 //
 // Exponentials are always taken of differences from the largest value.
+#include "kernels/nt_xent.h"
+
 #include <limits>
 #include <utility>
 
 #include "kernels/gpu/pair_loss.h"
 #include "kernels/gpu/row_tile.h"
-#include "kernels/nt_xent.h"
 
 namespace lookalike::cuda {
 namespace {
@@ -209,18 +210,23 @@ __global__ void nt_xent_finish_kernel(Views x, const ExpSum* parts, const float*
   if (threadIdx.x == 0) *loss = x.n > 0 ? static_cast<float>(sums->loss / (2 * static_cast<double>(x.n))) : 0;
 }
 
+// What the registers of nt_xent_gradients let run at once.
+constexpr int kBlocksPerMultiprocessor = 3;
+
 struct Workspace {
+  int64_t row_tiles;  // of each view
   gpu::TileSplits splits;
   ExpSum* parts;
   float *partner, *distances, *gradients;
   int64_t size = 0;
 
-  Workspace(float* memory, int64_t n, int64_t d) : splits(2 * n, n) {
+  Workspace(float* memory, int64_t n, int64_t d)
+      : row_tiles(gpu::ceil_divide<int64_t>(n, kTile)),
+        splits(2 * row_tiles, row_tiles, int64_t{gpu::limits().multiprocessors} * kBlocksPerMultiprocessor) {
     const auto take = [&](int64_t floats) {
       const int64_t at = std::exchange(size, size + floats);
       return memory == nullptr ? nullptr : memory + at;
     };
-    splits.row_tiles = gpu::ceil_divide<int64_t>(n, kTile);  // of each view
     parts = reinterpret_cast<ExpSum*>(take(splits.splits * 2 * n * 2));
     partner = take(2 * n), distances = take(2 * n);
     gradients = take(splits.splits * 2 * n * d);
@@ -237,7 +243,7 @@ void nt_xent(const float* e, int64_t n, int64_t d, double temperature, float* wo
              DistanceSums* sums, gpu::Stream stream) {
   const Workspace x(workspace, n, d);
   const Views views{e, n, d, static_cast<float>(1 / temperature), x.splits.tiles};
-  const auto rows = static_cast<unsigned>(x.splits.row_tiles), splits = static_cast<unsigned>(x.splits.splits);
+  const auto rows = static_cast<unsigned>(x.row_tiles), splits = static_cast<unsigned>(x.splits.splits);
   gpu::launch({"nt_xent_sums", dim3(rows, splits, 2), dim3(kTileThreads), stream}, nt_xent_sums_kernel, views, x.parts,
               x.partner, x.distances);
   const auto gradients = [&](int64_t columns, auto* kernel) {

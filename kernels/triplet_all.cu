@@ -1,11 +1,12 @@
 // All triplets, kRound anchors at a time, so that memory stays at O(m): their squared distances to all rows; a block for each
 // anchor turns these into weights of the pairs (anchor, row), every positive against every negative; a weighted sum of
 // differences adds what the pairs pull on both ends. Three launches a round: up to 512 rows are one round.
+#include "kernels/triplet_all.h"
+
 #include <algorithm>
 
 #include "kernels/gpu/pair_loss.h"
 #include "kernels/gpu/row_tile.h"
-#include "kernels/triplet_all.h"
 
 namespace lookalike::cuda {
 namespace {

@@ -120,16 +120,20 @@ __device__ inline void store_tile(const float (&sums)[8][4], float* tile) {
 }
 
 // How a pass over all tiles is cut: `splits` blocks share a row of tiles, each takes `tiles` columns of tiles (the last
-// ones perhaps fewer, or none), so that a small problem fills the device too.
+// one perhaps fewer): so many that they take the least time on `slots` blocks at once, no more than that needs.
 struct TileSplits {
-  int64_t row_tiles, splits, tiles;
+  int64_t splits = 1, tiles = 1;
 
-  TileSplits(int64_t rows, int64_t columns) {
-    row_tiles = ceil_divide<int64_t>(rows, kTile);
-    const int64_t column_tiles = std::max<int64_t>(1, ceil_divide<int64_t>(columns, kTile));
-    const int64_t wanted = ceil_divide<int64_t>(int64_t{limits().multiprocessors} * 4, std::max<int64_t>(1, row_tiles));
-    tiles = ceil_divide(column_tiles, std::clamp<int64_t>(wanted, 1, column_tiles));
-    splits = ceil_divide(column_tiles, tiles);
+  TileSplits(int64_t row_tiles, int64_t column_tiles, int64_t slots) {
+    double least = 0;
+    const int64_t most = std::min(column_tiles, std::max<int64_t>(8, slots / std::max<int64_t>(1, row_tiles)));
+    for (int64_t wanted = 1; wanted <= most; wanted++) {
+      const int64_t length = ceil_divide(column_tiles, wanted), count = ceil_divide(column_tiles, length);
+      // A block that starts and ends costs about as much as half a tile.
+      const double time =
+          static_cast<double>(ceil_divide(row_tiles * count, slots)) * (static_cast<double>(length) + 0.5);
+      if (wanted == 1 || time < 0.97 * least) least = time, splits = count, tiles = length;
+    }
   }
 };
 

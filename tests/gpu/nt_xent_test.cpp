@@ -50,6 +50,11 @@ TEST_CASE("nt_xent") {
   }
 }
 
+// Blocks that take more than one tile, and an uneven last one.
+TEST_CASE("nt_xent of many tiles") {
+  check_nt_xent(random_values<float>(2 * 1000 * 2, 1), 1000, 2, 1);
+}
+
 // Similarities far beyond the range of the exponential; all of them equal.
 TEST_CASE("nt_xent of extremes") {
   std::vector<float> e = random_values<float>(2 * 20 * 4, 1);

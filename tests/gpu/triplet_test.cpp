@@ -122,6 +122,12 @@ TEST_CASE("triplet") {
   }
 }
 
+// More rows than one round of all triplets takes.
+TEST_CASE("triplet rounds") {
+  check_triplet(Mining::all, {0.5, false}, random_values<float>(530 * 2, 1), 530, 2, {530, 60});
+  check_triplet(Mining::batch_hard, {0.5, false}, random_values<float>(530 * 2, 1), 530, 2, {530, 60});
+}
+
 // Small integers: every sum is exact, and most distances are tied.
 TEST_CASE("triplet ties") {
   for (const Mining mining : kMinings) {
