@@ -31,9 +31,10 @@ struct TileRows {
   int64_t first, count;
 };
 
-// Elements k ... k + 3 of a row; zeros behind its end, which change no distance and no product.
-__device__ inline float4 load_quad(const float* row, int64_t k, int64_t d, bool aligned) {
-  if (aligned && k < d) return *reinterpret_cast<const float4*>(row + k);
+// Elements k ... k + 3 of a row of d; zeros behind its end, which change no distance and no product.
+template <class Integer>
+__device__ inline float4 load_quad(const float* row, Integer k, Integer d, bool aligned) {
+  if (aligned) return k < d ? *reinterpret_cast<const float4*>(row + k) : make_float4(0, 0, 0, 0);
   return make_float4(k < d ? row[k] : 0, k + 1 < d ? row[k + 1] : 0, k + 2 < d ? row[k + 2] : 0,
                      k + 3 < d ? row[k + 3] : 0);
 }
@@ -42,17 +43,23 @@ __device__ inline bool rows_are_aligned(const float* x, int64_t d) {
   return d % 4 == 0 && reinterpret_cast<uintptr_t>(x) % 16 == 0;
 }
 
-// What a thread brings from one matrix: two quads of row t % 64.
+// What a thread brings from one matrix, step by step: two quads of row t % 64.
 struct PanelPart {
+  const float* next;
+  int left;  // elements from `next` to the end of the row; none in a row that does not exist
   float4 quads[2];
 
-  __device__ void load(const TileRows& rows, int64_t k, int64_t d, bool aligned) {
+  __device__ PanelPart(const TileRows& rows, int64_t d) {
     const int64_t row = rows.first + threadIdx.x % kTile;
+    const int begin = 4 * static_cast<int>(threadIdx.x / kTile);
+    const bool exists = row < rows.count;
+    next = rows.x + (exists ? row * d + begin : 0);
+    left = exists ? static_cast<int>(d) - begin : 0;
+  }
+  __device__ void load(bool aligned) {
 #pragma unroll
-    for (int i = 0; i < 2; i++) {
-      const int64_t at = k + 4 * (threadIdx.x / kTile + 2 * i);
-      quads[i] = row < rows.count ? load_quad(rows.x + row * d, at, d, aligned) : make_float4(0, 0, 0, 0);
-    }
+    for (int i = 0; i < 2; i++) quads[i] = load_quad(next, 8 * i, left, aligned);
+    next += kTileDepth, left -= kTileDepth;
   }
   __device__ void store(float* panel) const {
 #pragma unroll
@@ -76,15 +83,15 @@ __device__ inline void row_tile(const TileRows& a, const TileRows& b, int64_t d,
 #pragma unroll
     for (int c = 0; c < 4; c++) sums[r][c] = 0;
   }
-  PanelPart from_a, from_b;
-  from_a.load(a, 0, d, aligned), from_b.load(b, 0, d, aligned);
+  PanelPart from_a(a, d), from_b(b, d);
+  from_a.load(aligned), from_b.load(aligned);
   __syncthreads();  // the last tile's last panels may still be read
-  for (int64_t k = 0, step = 0; k < d; k += kTileDepth, step++) {
-    float* panel = panels + step % 2 * 2 * kPanel;
+  for (int k = 0; k < d; k += kTileDepth) {
+    float* panel = panels + k / kTileDepth % 2 * 2 * kPanel;
     from_a.store(panel), from_b.store(panel + kPanel);
     // One barrier a step: who stores here again has passed the next step's, which comes after these reads.
     __syncthreads();
-    if (k + kTileDepth < d) from_a.load(a, k + kTileDepth, d, aligned), from_b.load(b, k + kTileDepth, d, aligned);
+    from_a.load(aligned), from_b.load(aligned);  // for the next step; behind the end nothing is read
 #pragma unroll
     for (int i = 0; i < kTileDepth; i++) {
       const float* left = panel + i * kPanelStride + 8 * ty;
