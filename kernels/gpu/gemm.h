@@ -148,23 +148,23 @@ __global__ __launch_bounds__(kGemmThreads<Shape>, Shape::kBlocks) void gemm_kern
 
   const int2 place = Kernel::place(a.outer_size, b.outer_size);
   const int begin = static_cast<int>(blockIdx.y) * depth_per_split, end = min(begin + depth_per_split, a.depth_size);
-  const int steps = end > begin ? ceil_divide(end - begin, Kernel::kDepth) : 0;
 
   TileLoader<A, TileA, Kernel::kThreads> load_a(a, place.x);
   TileLoader<B, TileB, Kernel::kThreads> load_b(b, place.y);
-  const auto start = [&](int step) {  // always one group, even if there is nothing left to load
-    Element* const stage = ring + step % kGemmStages * Kernel::kStageSize;
-    if (step < steps) {
-      load_a.start(a, begin + step * Kernel::kDepth, end, stage);
-      load_b.start(b, begin + step * Kernel::kDepth, end, stage + TileA::kSize);
+  // The tiles at depth k go to buffer `slot`. Each start() is one cp.async group, even if there is nothing left to load.
+  const auto start = [&](int k, int slot) {
+    Element* const buffer = ring + slot * Kernel::kStageSize;
+    if (k < end) {
+      load_a.start(a, k, end, buffer);
+      load_b.start(b, k, end, buffer + TileA::kSize);
     }
     cp_async_commit();
   };
-  const auto finish = [&](int step) {
-    Element* const stage = ring + step % kGemmStages * Kernel::kStageSize;
-    if (step < steps) {
-      load_a.finish(stage);
-      load_b.finish(stage + TileA::kSize);
+  const auto finish = [&](int k, int slot) {
+    Element* const buffer = ring + slot * Kernel::kStageSize;
+    if (k < end) {
+      load_a.finish(buffer);
+      load_b.finish(buffer + TileA::kSize);
     }
   };
 
@@ -173,15 +173,22 @@ __global__ __launch_bounds__(kGemmThreads<Shape>, Shape::kBlocks) void gemm_kern
   const int warp_m = warp % kWarpsM * Shape::kWarpM, warp_n = warp / kWarpsM * Shape::kWarpN;
   typename Kernel::Product product;
 
+  constexpr int kAhead = kGemmStages - 1;
 #pragma unroll
-  for (int step = 0; step < kGemmStages - 1; step++) start(step), finish(step);
-  for (int step = 0; step < steps; step++) {
-    cp_async_wait<kGemmStages - 2>();
+  for (int i = 0; i < kAhead; i++) {
+    start(begin + i * Kernel::kDepth, i);
+    finish(begin + i * Kernel::kDepth, i);
+  }
+  int from = 0, to = kAhead;  // the buffers that are multiplied and loaded
+  for (int k = begin; k < end; k += Kernel::kDepth) {
+    cp_async_wait<kAhead - 1>();
     __syncthreads();  // this step's tiles are there for all, and all are done with the buffer that is loaded next
-    start(step + kGemmStages - 1);
-    const Element* const stage = ring + step % kGemmStages * Kernel::kStageSize;
-    product.template add<TileA, TileB>(stage, warp_m, stage + TileA::kSize, warp_n);
-    finish(step + kGemmStages - 1);
+    start(k + kAhead * Kernel::kDepth, to);
+    const Element* const buffer = ring + from * Kernel::kStageSize;
+    product.template add<TileA, TileB>(buffer, warp_m, buffer + TileA::kSize, warp_n);
+    finish(k + kAhead * Kernel::kDepth, to);
+    from = from == kAhead ? 0 : from + 1;
+    to = to == kAhead ? 0 : to + 1;
   }
 
   const int m = a.outer_size, n = b.outer_size;

@@ -22,6 +22,8 @@
 // than its elements, so that the reads of gemm_multiply.h meet no bank conflicts (the strides are explained there).
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/gpu/copy.h"
 
 namespace lookalike::gpu {
@@ -36,17 +38,31 @@ struct MatrixSource {
   const T* data;
   int outer_size, depth_size;
 
-  struct Outer {
+  // Along the contiguous direction an index, across it a pointer to the row; with loads of single elements a thread has many
+  // outer indices, and the index takes half the registers.
+  static constexpr bool kOuterPointer = kDepthContiguous && kVector > 1;
+  struct Index {
     int index;
   };
-  struct Depth {
-    int index;
+  struct Row {
+    const T* row;
   };
-  __device__ Outer outer(int index) const { return {index}; }
+  using Outer = std::conditional_t<kOuterPointer, Row, Index>;
+  using Depth = Index;
+  __device__ Outer outer(int index) const {
+    if constexpr (kOuterPointer)
+      return {data + int64_t{index} * depth_size};
+    else
+      return {index};
+  }
   __device__ Depth depth(int k) const { return {k}; }
   __device__ const T* at(Outer outer, Depth depth) const {
-    return kDepthContiguous ? data + int64_t{outer.index} * depth_size + depth.index
-                            : data + int64_t{depth.index} * outer_size + outer.index;
+    if constexpr (kOuterPointer)
+      return outer.row + depth.index;
+    else if constexpr (kDepthContiguous)
+      return data + (int64_t{outer.index} * depth_size + depth.index);
+    else
+      return data + (int64_t{depth.index} * outer_size + outer.index);
   }
 };
 
@@ -62,6 +78,8 @@ constexpr bool lanes_along_outer() {
 
 // The layout of one operand's tile in shared memory. With kInterleave > 0 the rows of an [outer][depth] tile are permuted
 // in groups of 4 * kInterleave, so that lane i finds its four outer indices 4 i ... 4 i + 3 in rows i, i + kInterleave, ...
+// A sum of two outer indices lies at the sum of their offsets where the first is below a power of two from 4 on, and the
+// second a multiple of it; so both the copies and the reads step by constants.
 template <class Source, int kOuter_, int kDepth_, int kInterleave>
 struct SharedTile {
   using Element = typename Source::Element;
@@ -73,10 +91,11 @@ struct SharedTile {
   static constexpr int kBytes = kSize * static_cast<int>(sizeof(Element));
   static_assert(kBytes % 16 == 0);
 
-  static __device__ int offset(int outer, int depth) {
+  static constexpr __device__ int offset(int outer, int depth) {
     if constexpr (!kDepthContiguous) return depth * kStride + outer;
     if constexpr (kInterleave > 0) {
       constexpr int kGroup = 4 * kInterleave;
+      static_assert((kGroup & (kGroup - 1)) == 0);
       outer = outer / kGroup * kGroup + outer % 4 * kInterleave + outer % kGroup / 4;
     }
     return outer * kStride + depth;
@@ -98,7 +117,7 @@ class TileLoader {
   static constexpr int kRow = (kAlongOuter ? Tile::kOuter : Tile::kDepth) / kVector;
   static constexpr int kStep = kThreads / kRow;
   static constexpr int kPasses = (kAlongOuter ? Tile::kDepth : Tile::kOuter) / kStep;
-  static_assert(kThreads % kRow == 0 && kStep > 0 && kPasses > 0);
+  static_assert(kThreads % kRow == 0 && kStep >= (kAlongOuter ? 1 : 4) && (kStep & (kStep - 1)) == 0 && kPasses > 0);
 
  public:
   __device__ TileLoader(const Source& source, int outer_begin) {
@@ -106,12 +125,18 @@ class TileLoader {
     const int row = static_cast<int>(threadIdx.x) / kRow;
     depth_ = kAlongOuter ? row : lane;
     outer_ = kAlongOuter ? lane : row;
+    offset_ = Tile::offset(outer_, depth_);
 #pragma unroll
     for (int i = 0; i < kOuters; i++) {
       const int index = outer_begin + outer_ + i * kStep;
       inside_[i] = index < source.outer_size;
       if (inside_[i]) state_[i] = source.outer(index);
     }
+  }
+
+  // From one pass to the next.
+  static constexpr __device__ int pass_offset(int i) {
+    return kAlongOuter ? Tile::offset(0, i * kStep) : Tile::offset(i * kStep, 0);
   }
 
   // Starts to copy the tile that begins at depth k; what lies at `end` and beyond is zero. The copies belong to the
@@ -122,7 +147,7 @@ class TileLoader {
       for (int i = 0; i < kPasses; i++) {
         const int depth = depth_ + i * kStep;
         const bool valid = inside_[0] && k + depth < end;
-        copy(i, valid ? source.at(state_[0], source.depth(k + depth)) : nullptr, tile + Tile::offset(outer_, depth));
+        copy(i, valid ? source.at(state_[0], source.depth(k + depth)) : nullptr, tile + offset_ + pass_offset(i));
       }
     } else {
       const bool valid = k + depth_ < end;
@@ -130,8 +155,7 @@ class TileLoader {
       if (valid) depth = source.depth(k + depth_);
 #pragma unroll
       for (int i = 0; i < kPasses; i++) {
-        copy(i, valid && inside_[i] ? source.at(state_[i], depth) : nullptr,
-             tile + Tile::offset(outer_ + i * kStep, depth_));
+        copy(i, valid && inside_[i] ? source.at(state_[i], depth) : nullptr, tile + offset_ + pass_offset(i));
       }
     }
   }
@@ -140,10 +164,7 @@ class TileLoader {
   __device__ void finish(Element* tile) {
     if constexpr (!kAsync) {
 #pragma unroll
-      for (int i = 0; i < kPasses; i++) {
-        tile[kAlongOuter ? Tile::offset(outer_, depth_ + i * kStep) : Tile::offset(outer_ + i * kStep, depth_)] =
-            held_[i];
-      }
+      for (int i = 0; i < kPasses; i++) tile[offset_ + pass_offset(i)] = held_[i];
     }
   }
 
@@ -156,7 +177,7 @@ class TileLoader {
   }
 
   static constexpr int kOuters = kAlongOuter ? 1 : kPasses;
-  int depth_, outer_;  // of the thread's first group in a tile
+  int depth_, outer_, offset_;  // of the thread's first group in a tile
   bool inside_[kOuters];
   typename Source::Outer state_[kOuters];
   Element held_[kAsync ? 1 : kPasses];

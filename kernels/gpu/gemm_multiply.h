@@ -41,15 +41,17 @@ class WarpProduct<Math::fp32, kM, kN> {
   // The warp's piece begins at (m, n) of the block's tiles.
   template <class TileA, class TileB>
   __device__ void add(const float* a, int m, const float* b, int n) {
-#pragma unroll
+    const float* const first_a = a + TileA::offset(m + m_, 0);
+    const float* const first_b = b + TileB::offset(n + n_, 0);
+#pragma unroll 1  // more would keep more operands in registers than there are
     for (int k = 0; k < TileA::kDepth; k += 4) {
       float va[4][kRows];
 #pragma unroll
-      for (int i = 0; i < kRows; i += 4) load<TileA, kRows>(a, m + m_ + i * kLanesM, k, i, va);
+      for (int i = 0; i < kRows; i += 4) load<TileA, kLanesM, kRows>(first_a + TileA::offset(i * kLanesM, k), i, va);
 #pragma unroll
       for (int j = 0; j < kColumns; j += 4) {
         float vb[4][4];
-        load<TileB, 4>(b, n + n_ + j * kLanesN, k, 0, vb);
+        load<TileB, kLanesN, 4>(first_b + TileB::offset(j * kLanesN, k), 0, vb);
 #pragma unroll
         for (int kk = 0; kk < 4; kk++) {
 #pragma unroll
@@ -78,16 +80,16 @@ class WarpProduct<Math::fp32, kM, kN> {
  private:
   static constexpr int kRows = kM / kLanesM, kColumns = kN / kLanesN;
 
-  // v[kk][i ... i + 3] = the tile at outer ... outer + 3 and k + kk.
-  template <class Tile, int kCount>
-  static __device__ void load(const float* tile, int outer, int k, int i, float (&v)[4][kCount]) {
+  // v[kk][i ... i + 3] = the tile at its outer indices 0 ... 3 and depth kk from `from` on.
+  template <class Tile, int kLanes, int kCount>
+  static __device__ void load(const float* from, int i, float (&v)[4][kCount]) {
 #pragma unroll
     for (int line = 0; line < 4; line++) {
       if constexpr (Tile::kDepthContiguous) {
-        const float4 x = *reinterpret_cast<const float4*>(tile + Tile::offset(outer + line, k));
+        const float4 x = *reinterpret_cast<const float4*>(from + line * kLanes * Tile::kStride);
         v[0][i + line] = x.x, v[1][i + line] = x.y, v[2][i + line] = x.z, v[3][i + line] = x.w;
       } else {
-        const float4 x = *reinterpret_cast<const float4*>(tile + Tile::offset(outer, k + line));
+        const float4 x = *reinterpret_cast<const float4*>(from + line * Tile::kStride);
         v[line][i] = x.x, v[line][i + 1] = x.y, v[line][i + 2] = x.z, v[line][i + 3] = x.w;
       }
     }
