@@ -1,6 +1,7 @@
 // All triplets, kRound anchors at a time, so that memory stays at O(m): their squared distances to all rows; a block for each
 // anchor turns these into weights of the pairs (anchor, row), every positive against every negative; a weighted sum of
-// differences adds what the pairs pull on both ends. Three launches a round: up to 512 rows are one round.
+// differences adds what the pairs pull on both ends. Three launches for up to 512 rows, which are one round, four a round
+// beyond.
 #include "kernels/triplet_all.h"
 
 #include <algorithm>
@@ -98,15 +99,49 @@ __global__ __launch_bounds__(kListThreads) void anchor_weights_kernel(TripletPar
   gpu::store_block_sums(loss, active, negatives * positive_distance, positives * negative_distance, parts + anchor);
 }
 
-// The sum over `count` others of w (e_r - e_other), direct differences: 256 threads hold 64 rows r by 128 columns, eight by four
-// each. weights[other * other_stride + r * row_stride]; only others below `count` and rows below `rows` are read.
-struct WeightedDifferences {
-  const float* e;
-  int64_t d, column;
+// A block's share of the gradient: 256 threads hold 64 rows by 128 columns of it, eight by four each.
+constexpr int kColumns = 128;
+struct GradientTile {
+  int64_t m, d, row, column;  // row, column: the first ones
   float own[8][4], sum[8][4];
 
-  __device__ void add(const float* weights, int64_t row_stride, int64_t other_stride, int64_t rows, const float* others,
-                      int64_t count, float (*shared_weights)[kTile], float (*shared_others)[128]) {
+  // Own rows of e; sums from `from`, a matrix whose first row is this tile's, or 0.
+  __device__ void start(const float* e, const float* from) {
+    each([&](int r, int c, int64_t at) {
+      own[r][c] = at >= 0 ? e[row * d + at] : 0;
+      sum[r][c] = at >= 0 && from != nullptr ? from[at] : 0;
+    });
+  }
+  __device__ void add(const float* from) {
+    each([&](int r, int c, int64_t at) { sum[r][c] += at >= 0 ? from[at] : 0; });
+  }
+  __device__ void store(float* to) const {
+    each([&](int r, int c, int64_t at) {
+      if (at >= 0) to[at] = sum[r][c];
+    });
+  }
+  // visit(r, c, where that element is from the tile's first row on, or -1 outside the matrix).
+  template <class Visit>
+  __device__ static void each_at(int64_t m, int64_t d, int64_t row, int64_t column, const Visit& visit) {
+#pragma unroll
+    for (int r = 0; r < 8; r++) {
+#pragma unroll
+      for (int c = 0; c < 4; c++) {
+        const int64_t i = 8 * (threadIdx.x / kWarp) + r, j = column + threadIdx.x % kWarp + kWarp * c;
+        visit(r, c, row + i < m && j < d ? i * d + j : -1);
+      }
+    }
+  }
+  template <class Visit>
+  __device__ void each(const Visit& visit) const {
+    each_at(m, d, row, column, visit);
+  }
+
+  // The sum over `count` others of w (e_r - e_other), direct differences. weights[other * other_stride + r * row_stride]; only
+  // others below `count` and rows below `rows` are read.
+  __device__ void add_pulls(const float* weights, int64_t row_stride, int64_t other_stride, int64_t rows,
+                            const float* others, int64_t count, float (*shared_weights)[kTile],
+                            float (*shared_others)[kColumns]) {
     const int ty = static_cast<int>(threadIdx.x) / kWarp, tx = static_cast<int>(threadIdx.x) % kWarp;
     constexpr int kDepth = 16;
     for (int64_t k = 0; k < count; k += kDepth) {
@@ -117,8 +152,8 @@ struct WeightedDifferences {
         shared_weights[other][r] =
             r < rows && k + other < count ? weights[(k + other) * other_stride + r * row_stride] : 0;
       }
-      for (int i = static_cast<int>(threadIdx.x); i < kDepth * 128; i += kListThreads) {
-        const int other = i / 128, c = i % 128;
+      for (int i = static_cast<int>(threadIdx.x); i < kDepth * kColumns; i += kListThreads) {
+        const int other = i / kColumns, c = i % kColumns;
         shared_others[other][c] = k + other < count && column + c < d ? others[(k + other) * d + column + c] : 0;
       }
       __syncthreads();
@@ -135,45 +170,51 @@ struct WeightedDifferences {
   }
 };
 
+// How the others of anchors are cut where they are many, for the few rows of a round to fill the device.
+struct Pieces {
+  int64_t count, length;
+  explicit Pieces(int64_t m)
+      : count(m <= kRound ? 1 : std::min<int64_t>(16, gpu::ceil_divide(m, kRound))),
+        length(gpu::ceil_divide(m, count)) {}
+};
+
+// pulls[piece, kRound, d]: what the pairs of the anchors from `begin` on with the rows of piece z give to the anchors.
+__global__ __launch_bounds__(kListThreads) void anchor_pulls_kernel(const float* e, int64_t m, int64_t d, int64_t begin,
+                                                                    const float* weights, int64_t length,
+                                                                    float* pulls) {
+  LOOKALIKE_SHARED(float, shared_weights, [16][kTile]);
+  LOOKALIKE_SHARED(float, shared_others, [16][kColumns]);
+  const int64_t local = int64_t{blockIdx.x} * kTile, row = begin + local, first = blockIdx.z * length;
+  const int64_t count = m - first < length ? m - first : length;
+  GradientTile x{m, d, row, int64_t{blockIdx.y} * kColumns};
+  x.start(e, nullptr);
+  x.add_pulls(weights + local * m + first, m, 1, m - row < kTile ? m - row : kTile, e + first * d, count,
+              shared_weights, shared_others);
+  x.store(pulls + (blockIdx.z * kRound + local) * d);
+}
+
 // Adds what the anchors [begin, begin + anchors) give to de; overwrites it where they are the first. After the last ones, the
 // last block of x adds up the sums.
-__global__ __launch_bounds__(kListThreads) void anchor_gradients_kernel(const float* e, int64_t m, int64_t d,
-                                                                        int64_t begin, int64_t anchors,
-                                                                        const float* weights, float* de,
-                                                                        const DistanceSums* parts, double scale,
-                                                                        float* loss, DistanceSums* sums) {
+__global__ __launch_bounds__(kListThreads) void anchor_gradients_kernel(
+    const float* e, int64_t m, int64_t d, int64_t begin, int64_t anchors, const float* weights, const float* pulls,
+    int64_t pieces, float* de, const DistanceSums* parts, double scale, float* loss, DistanceSums* sums) {
   LOOKALIKE_SHARED(float, shared_weights, [16][kTile]);
-  LOOKALIKE_SHARED(float, shared_others, [16][128]);
+  LOOKALIKE_SHARED(float, shared_others, [16][kColumns]);
   if (blockIdx.x == gridDim.x - 1) {
     if (begin + anchors >= m && blockIdx.y == 0) gpu::add_block_sums(parts, m, scale, loss, sums);
     return;
   }
-  const int ty = static_cast<int>(threadIdx.x) / kWarp, tx = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t row = int64_t{blockIdx.x} * kTile, rows = m - row < kTile ? m - row : kTile;
-  WeightedDifferences x{e, d, int64_t{blockIdx.y} * 128, {}, {}};
-#pragma unroll
-  for (int r = 0; r < 8; r++) {
-#pragma unroll
-    for (int c = 0; c < 4; c++) {
-      const int64_t at = row + 8 * ty + r, column = x.column + tx + kWarp * c;
-      x.own[r][c] = at < m && column < d ? e[at * d + column] : 0;
-      x.sum[r][c] = begin > 0 && at < m && column < d ? de[at * d + column] : 0;
-    }
-  }
+  GradientTile x{m, d, row, int64_t{blockIdx.y} * kColumns};
+  x.start(e, begin > 0 ? de + row * d : nullptr);
   // As positive or negative of the anchors; then, where the rows are anchors themselves, with all others. kRound is a multiple
   // of the tile: either all rows are or none.
-  x.add(weights + row, 1, m, rows, e + begin * d, anchors, shared_weights, shared_others);
+  x.add_pulls(weights + row, 1, m, rows, e + begin * d, anchors, shared_weights, shared_others);
   if (row >= begin && row < begin + anchors) {
-    x.add(weights + (row - begin) * m, m, 1, rows, e, m, shared_weights, shared_others);
+    if (pieces == 1) x.add_pulls(weights + row * m, m, 1, rows, e, m, shared_weights, shared_others);
+    for (int64_t piece = 0; pieces > 1 && piece < pieces; piece++) x.add(pulls + (piece * kRound + row - begin) * d);
   }
-#pragma unroll
-  for (int r = 0; r < 8; r++) {
-#pragma unroll
-    for (int c = 0; c < 4; c++) {
-      const int64_t at = row + 8 * ty + r, column = x.column + tx + kWarp * c;
-      if (at < m && column < d) de[at * d + column] = x.sum[r][c];
-    }
-  }
+  x.store(de + row * d);
 }
 static_assert(kRound % kTile == 0);
 
@@ -181,25 +222,33 @@ constexpr int64_t kSumsFloats = sizeof(DistanceSums) / sizeof(float);
 
 }  // namespace
 
-int64_t all_triplets_workspace(int64_t m, int64_t) {
-  return (kSumsFloats + 2 * std::min(m, kRound)) * m;
+int64_t all_triplets_workspace(int64_t m, int64_t d) {
+  const Pieces pieces(m);
+  return (kSumsFloats + 2 * std::min(m, kRound)) * m + (pieces.count > 1 ? pieces.count * kRound * d : 0);
 }
 
 void all_triplets(const TripletParams& params, const float* e, int64_t m, int64_t d, const RowClasses& classes,
                   double scale, float* workspace, float* de, float* loss, DistanceSums* sums, gpu::Stream stream) {
+  const Pieces pieces(m);
   auto* parts = reinterpret_cast<DistanceSums*>(workspace);
   float *weights = workspace + kSumsFloats * m, *distances = weights + std::min(m, kRound) * m;
+  float* pulls = distances + std::min(m, kRound) * m;
   const auto tiles = static_cast<unsigned>(gpu::ceil_divide<int64_t>(m, kTile));
+  const auto columns = static_cast<unsigned>(std::max<int64_t>(1, gpu::ceil_divide<int64_t>(d, kColumns)));
   for (int64_t begin = 0; begin == 0 || begin < m; begin += kRound) {
     const int64_t anchors = std::min(kRound, m - begin);
-    gpu::launch({"anchor_distances", dim3(tiles, static_cast<unsigned>(gpu::ceil_divide<int64_t>(anchors, kTile))),
-                 dim3(kTileThreads), stream},
-                anchor_distances_kernel, e, m, d, begin, weights);
+    const auto anchor_tiles = static_cast<unsigned>(gpu::ceil_divide<int64_t>(anchors, kTile));
+    gpu::launch({"anchor_distances", dim3(tiles, anchor_tiles), dim3(kTileThreads), stream}, anchor_distances_kernel, e,
+                m, d, begin, weights);
     gpu::launch({"anchor_weights", dim3(static_cast<unsigned>(anchors)), dim3(kListThreads), stream},
                 anchor_weights_kernel, params, m, classes, begin, scale, distances, weights, parts);
-    const auto columns = static_cast<unsigned>(std::max<int64_t>(1, gpu::ceil_divide<int64_t>(d, 128)));
+    if (pieces.count > 1) {
+      gpu::launch({"anchor_pulls", dim3(anchor_tiles, columns, static_cast<unsigned>(pieces.count)), dim3(kListThreads),
+                   stream},
+                  anchor_pulls_kernel, e, m, d, begin, weights, pieces.length, pulls);
+    }
     gpu::launch({"anchor_gradients", dim3(tiles + 1, columns), dim3(kListThreads), stream}, anchor_gradients_kernel, e,
-                m, d, begin, anchors, weights, de, parts, scale, loss, sums);
+                m, d, begin, anchors, weights, pulls, pieces.count, de, parts, scale, loss, sums);
   }
 }
 
