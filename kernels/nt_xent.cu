@@ -3,7 +3,8 @@
 // similarities, in shared memory, times the rows of the other view, again in parts; the sum of the parts, and the loss.
 // Both views take the same way, so every output row has one owner: 2 products of n n d in the first launch and 4 in the
 // second where d <= 128 (each further 128 columns of the gradient take two more). Rows are read from the cache once for each
-// row of tiles. Memory: splits * 2n (d + 2) floats, and there are several splits only where n is small.
+// row of tiles. Memory: splits * 2n (d + 2) + 4n floats; splits is at most 8 but where there are few rows of tiles, and 1 where
+// there are many.
 //
 // Exponentials are always taken of differences from the largest value.
 #include "kernels/nt_xent.h"

@@ -64,7 +64,7 @@ __global__ __launch_bounds__(kListThreads) void anchor_weights_kernel(TripletPar
   for (int64_t q = first; q < last; q += kPositives) {
     const int count = static_cast<int>(last - q < kPositives ? last - q : kPositives);
     __syncthreads();  // distances are there; reach has been read
-    if (threadIdx.x < count) {
+    if (static_cast<int>(threadIdx.x) < count) {
       rows[threadIdx.x] = classes.rows[q + threadIdx.x];
       reach[threadIdx.x] = distances[rows[threadIdx.x]] + margin;
     }

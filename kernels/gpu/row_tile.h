@@ -133,7 +133,10 @@ struct TileSplits {
 
   TileSplits(int64_t row_tiles, int64_t column_tiles, int64_t slots) {
     double least = 0;
-    const int64_t most = std::min(column_tiles, std::max<int64_t>(8, slots / std::max<int64_t>(1, row_tiles)));
+    // Many rows of tiles fill the device by themselves; for a few parts of the last wave memory is too dear.
+    const int64_t most = row_tiles >= 4 * slots
+                             ? 1
+                             : std::min(column_tiles, std::max<int64_t>(8, slots / std::max<int64_t>(1, row_tiles)));
     for (int64_t wanted = 1; wanted <= most; wanted++) {
       const int64_t length = ceil_divide(column_tiles, wanted), count = ceil_divide(column_tiles, length);
       // A block that starts and ends costs about as much as half a tile.
