@@ -40,4 +40,19 @@ __device__ inline void cp_async_wait() {
 #endif
 }
 
+// *global, or 0 where it is null; without a branch, so that many such loads are under way together.
+__device__ inline uint16_t load_or_zero(const uint16_t* global) {
+#ifdef LOOKALIKE_SIMT
+  return global != nullptr ? *global : 0;
+#else
+  uint16_t result;
+  asm volatile(
+      "{\n\t.reg .pred p;\n\tsetp.ne.u64 p, %1, 0;\n\tmov.u16 %0, 0;\n\t@p ld.global.u16 %0, [%1];\n\t}"
+      : "=h"(result)
+      : "l"(global)
+      : "memory");
+  return result;
+#endif
+}
+
 }  // namespace lookalike::gpu

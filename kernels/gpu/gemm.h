@@ -31,21 +31,16 @@
 
 namespace lookalike::gpu {
 
-// Tiles: the block's, and the warps' in it.
+// Tiles: the block's, and the warps' in it. A warp's piece of 64 x 64 on tensor cores reads a third less shared memory for each product
+// than one of 64 x 32, and shared memory is what mma.sync waits for first; it takes the registers of two blocks of 128 threads.
 enum class GemmTile { large, tall, small };
-template <GemmTile kTile>
-struct GemmShape;
-template <>
-struct GemmShape<GemmTile::large> {
-  static constexpr int kM = 128, kN = 128, kWarpM = 64, kWarpN = 32, kBlocks = 2;  // blocks on a multiprocessor
-};
-template <>
-struct GemmShape<GemmTile::tall> {
-  static constexpr int kM = 128, kN = 64, kWarpM = 64, kWarpN = 32, kBlocks = 3;
-};
-template <>
-struct GemmShape<GemmTile::small> {
-  static constexpr int kM = 64, kN = 64, kWarpM = 32, kWarpN = 32, kBlocks = 4;
+template <Math kMath, GemmTile kTile>
+struct GemmShape {
+  static constexpr int kM = kTile == GemmTile::small ? 64 : 128;
+  static constexpr int kN = kTile == GemmTile::large ? 128 : 64;
+  static constexpr int kWarpM = kTile == GemmTile::small ? 32 : 64;
+  static constexpr int kWarpN = kTile == GemmTile::large && kMath != Math::fp32 ? 64 : 32;
+  static constexpr int kBlocks = kTile == GemmTile::large ? 2 : kTile == GemmTile::tall ? 3 : 4;  // on a multiprocessor
 };
 template <class Shape>
 constexpr int kGemmThreads = Shape::kM / Shape::kWarpM*(Shape::kN / Shape::kWarpN) * kWarp;
@@ -62,17 +57,6 @@ inline int64_t gemm_workspace(const GemmPlan& plan, int64_t m, int64_t n) {
   return plan.splits > 1 ? plan.splits * m * n : 0;
 }
 
-namespace detail {
-
-struct GemmSize {
-  int m, n;
-};
-inline GemmSize tile_size(GemmTile tile) {
-  return {tile == GemmTile::small ? 64 : 128, tile == GemmTile::large ? 128 : 64};
-}
-
-}  // namespace detail
-
 // The tile and split with the shortest estimated time. `vector`: both Sources load more than one element at a time; if
 // not, only the small tile exists.
 template <Math kMath>
@@ -82,10 +66,10 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool vector = true, bool may
   double best_time = INFINITY;
   for (const GemmTile tile : {GemmTile::large, GemmTile::tall, GemmTile::small}) {
     if (!vector && tile != GemmTile::small) continue;
-    const detail::GemmSize size = detail::tile_size(tile);
-    const int64_t tiles = ceil_divide<int64_t>(m, size.m) * ceil_divide<int64_t>(n, size.n);
+    const int tile_m = tile == GemmTile::small ? 64 : 128, tile_n = tile == GemmTile::large ? 128 : 64;
+    const int64_t tiles = ceil_divide<int64_t>(m, tile_m) * ceil_divide<int64_t>(n, tile_n);
     // Relative to the large tile: small ones load more for each product.
-    const double step = size.m * size.n * (tile == GemmTile::large ? 1 : tile == GemmTile::tall ? 1.15 : 1.4);
+    const double step = tile_m * tile_n * (tile == GemmTile::large ? 1 : tile == GemmTile::tall ? 1.15 : 1.4);
     for (int splits = 1; splits <= 64; splits *= 2) {
       if (splits > 1 && (!may_split || steps / splits < 8)) break;
       // A multiprocessor works off its blocks; the start of each costs as much as some steps.
@@ -118,6 +102,9 @@ struct GemmKernel {
   using TileA = SharedTile<A, Shape::kM, kDepth, Product::kLanesM>;
   using TileB = SharedTile<B, Shape::kN, kDepth, Product::kLanesN>;
   using Staged = StagedTile<Shape::kM, Shape::kN, kThreads>;
+  // Single values of bf16 wait in registers, and so do their addresses: fewer, larger threads.
+  static constexpr bool kHolds = std::min(A::kVector, B::kVector) * sizeof(Element) < 4;
+  static constexpr int kBlocks = kHolds ? 2 : Shape::kBlocks;
   static constexpr int kStageSize = TileA::kSize + TileB::kSize;
   static constexpr int kRingBytes = kGemmStages * kStageSize * static_cast<int>(sizeof(Element));
   static constexpr int kStagedBytes =
@@ -137,9 +124,8 @@ struct GemmKernel {
 };
 
 template <Math kMath, class Shape, class A, class B, class Epilogue>
-__global__ __launch_bounds__(kGemmThreads<Shape>, Shape::kBlocks) void gemm_kernel(A a, B b, Epilogue epilogue,
-                                                                                   int depth_per_split,
-                                                                                   float* partials) {
+__global__ __launch_bounds__(kGemmThreads<Shape>, GemmKernel<kMath, Shape, A, B, Epilogue>::kBlocks) void gemm_kernel(
+    A a, B b, Epilogue epilogue, int depth_per_split, float* partials) {
   using Kernel = GemmKernel<kMath, Shape, A, B, Epilogue>;
   using Element = typename Kernel::Element;
   using TileA = typename Kernel::TileA;
@@ -242,7 +228,7 @@ namespace detail {
 template <Math kMath, GemmTile kTile, class A, class B, class Epilogue>
 void launch_gemm(const char* name, int splits, const A& a, const B& b, const Epilogue& epilogue, float* workspace,
                  Stream stream) {
-  using Shape = GemmShape<kTile>;
+  using Shape = GemmShape<kMath, kTile>;
   using Kernel = GemmKernel<kMath, Shape, A, B, Epilogue>;
   const int64_t tiles = ceil_divide<int64_t>(a.outer_size, Shape::kM) * ceil_divide<int64_t>(b.outer_size, Shape::kN);
   const int depth = ceil_divide(ceil_divide(a.depth_size, splits), Kernel::kDepth) * Kernel::kDepth;

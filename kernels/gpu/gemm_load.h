@@ -173,7 +173,7 @@ class TileLoader {
     if constexpr (kAsync)
       cp_async<kBytes>(to, from, from != nullptr);
     else
-      held_[i] = from != nullptr ? *from : Element{};
+      held_[i] = {load_or_zero(&from->bits)};
   }
 
   static constexpr int kOuters = kAlongOuter ? 1 : kPasses;

@@ -107,14 +107,6 @@ TEST_CASE("matmul: skinny products split the depth") {
   }
 }
 
-TEST_CASE("matmul: large tiles") {
-  const int64_t tiles = gpu::limits().multiprocessors;
-  for (const Case which : {Case::nt, Case::nn, Case::tn, Case::tt}) {
-    check_all(which, {128 * std::min<int64_t>(tiles, 132) - 8, 136, 24});  // 128 x 128
-    check_all(which, {128 * std::min<int64_t>(tiles, 132) + 24, 64, 40});  // 128 x 64
-  }
-}
-
 TEST_CASE("matmul: bias and activation") {
   for (const Activation& f : {Activation{}, Activation{ActivationKind::relu},
                               Activation{ActivationKind::leaky_relu, 0.2}, Activation{ActivationKind::sigmoid}}) {
