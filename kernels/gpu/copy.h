@@ -19,7 +19,8 @@ __device__ inline void cp_async(void* shared, const void* global, bool valid = t
   if constexpr (kBytes == 16)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
   else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(global), "n"(kBytes), "r"(bytes) : "memory");
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(global), "n"(kBytes), "r"(bytes)
+                 : "memory");
 #endif
 }
 
@@ -46,11 +47,10 @@ __device__ inline uint16_t load_or_zero(const uint16_t* global) {
   return global != nullptr ? *global : 0;
 #else
   uint16_t result;
-  asm volatile(
-      "{\n\t.reg .pred p;\n\tsetp.ne.u64 p, %1, 0;\n\tmov.u16 %0, 0;\n\t@p ld.global.u16 %0, [%1];\n\t}"
-      : "=h"(result)
-      : "l"(global)
-      : "memory");
+  asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.u64 p, %1, 0;\n\tmov.u16 %0, 0;\n\t@p ld.global.u16 %0, [%1];\n\t}"
+               : "=h"(result)
+               : "l"(global)
+               : "memory");
   return result;
 #endif
 }

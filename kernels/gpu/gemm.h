@@ -31,15 +31,15 @@
 
 namespace lookalike::gpu {
 
-// Tiles: the block's, and the warps' in it. A warp's piece of 64 x 64 on tensor cores reads a third less shared memory for each product
-// than one of 64 x 32, and shared memory is what mma.sync waits for first; it takes the registers of two blocks of 128 threads.
+// Tiles: the block's, and the warps' in it. A warp's piece of 64 x 64 reads a third less shared memory for each product than one of
+// 64 x 32, and shared memory is what mma.sync waits for first; it takes the registers of two blocks of 128 threads.
 enum class GemmTile { large, tall, small };
-template <Math kMath, GemmTile kTile>
+template <GemmTile kTile>
 struct GemmShape {
   static constexpr int kM = kTile == GemmTile::small ? 64 : 128;
   static constexpr int kN = kTile == GemmTile::large ? 128 : 64;
   static constexpr int kWarpM = kTile == GemmTile::small ? 32 : 64;
-  static constexpr int kWarpN = kTile == GemmTile::large && kMath != Math::fp32 ? 64 : 32;
+  static constexpr int kWarpN = kTile == GemmTile::large ? 64 : 32;
   static constexpr int kBlocks = kTile == GemmTile::large ? 2 : kTile == GemmTile::tall ? 3 : 4;  // on a multiprocessor
 };
 template <class Shape>
@@ -102,9 +102,8 @@ struct GemmKernel {
   using TileA = SharedTile<A, Shape::kM, kDepth, Product::kLanesM>;
   using TileB = SharedTile<B, Shape::kN, kDepth, Product::kLanesN>;
   using Staged = StagedTile<Shape::kM, Shape::kN, kThreads>;
-  // Single values of bf16 wait in registers, and so do their addresses: fewer, larger threads.
-  static constexpr bool kHolds = std::min(A::kVector, B::kVector) * sizeof(Element) < 4;
-  static constexpr int kBlocks = kHolds ? 2 : Shape::kBlocks;
+  // Loads of single elements take more registers for addresses, and those of bf16 some to wait in.
+  static constexpr int kBlocks = A::kVector == 1 || B::kVector == 1 ? 2 : Shape::kBlocks;
   static constexpr int kStageSize = TileA::kSize + TileB::kSize;
   static constexpr int kRingBytes = kGemmStages * kStageSize * static_cast<int>(sizeof(Element));
   static constexpr int kStagedBytes =
@@ -228,7 +227,7 @@ namespace detail {
 template <Math kMath, GemmTile kTile, class A, class B, class Epilogue>
 void launch_gemm(const char* name, int splits, const A& a, const B& b, const Epilogue& epilogue, float* workspace,
                  Stream stream) {
-  using Shape = GemmShape<kMath, kTile>;
+  using Shape = GemmShape<kTile>;
   using Kernel = GemmKernel<kMath, Shape, A, B, Epilogue>;
   const int64_t tiles = ceil_divide<int64_t>(a.outer_size, Shape::kM) * ceil_divide<int64_t>(b.outer_size, Shape::kN);
   const int depth = ceil_divide(ceil_divide(a.depth_size, splits), Kernel::kDepth) * Kernel::kDepth;

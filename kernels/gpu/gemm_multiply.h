@@ -38,26 +38,52 @@ class WarpProduct<Math::fp32, kM, kN> {
     m_ = lane / kLanesN * 4, n_ = lane % kLanesN * 4;
   }
 
-  // The warp's piece begins at (m, n) of the block's tiles.
+  // The warp's piece begins at (m, n) of the block's tiles. Of the two operands one stands in registers for four depths, and the
+  // other passes by: one whose tile is [outer][depth] in single rows, four depths with one load.
   template <class TileA, class TileB>
   __device__ void add(const float* a, int m, const float* b, int n) {
     const float* const first_a = a + TileA::offset(m + m_, 0);
     const float* const first_b = b + TileB::offset(n + n_, 0);
 #pragma unroll 1  // more would keep more operands in registers than there are
     for (int k = 0; k < TileA::kDepth; k += 4) {
-      float va[4][kRows];
+      const float* const from_a = first_a + TileA::offset(0, k);
+      const float* const from_b = first_b + TileB::offset(0, k);
+      if constexpr (TileB::kDepthContiguous) {
+        float va[4][kRows];
+        load_all<TileA, kLanesM>(from_a, va);
 #pragma unroll
-      for (int i = 0; i < kRows; i += 4) load<TileA, kLanesM, kRows>(first_a + TileA::offset(i * kLanesM, k), i, va);
+        for (int j = 0; j < kColumns; j++) {
+          const float4 x = load_row<TileB, kLanesN>(from_b, j);
+          const float vb[4] = {x.x, x.y, x.z, x.w};
 #pragma unroll
-      for (int j = 0; j < kColumns; j += 4) {
-        float vb[4][4];
-        load<TileB, kLanesN, 4>(first_b + TileB::offset(j * kLanesN, k), 0, vb);
+          for (int kk = 0; kk < 4; kk++) {
+#pragma unroll
+            for (int i = 0; i < kRows; i++) sum_[i][j] = fmaf(va[kk][i], vb[kk], sum_[i][j]);
+          }
+        }
+      } else if constexpr (TileA::kDepthContiguous) {
+        float vb[4][kColumns];
+        load_all<TileB, kLanesN>(from_b, vb);
+#pragma unroll
+        for (int i = 0; i < kRows; i++) {
+          const float4 x = load_row<TileA, kLanesM>(from_a, i);
+          const float va[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll
+          for (int kk = 0; kk < 4; kk++) {
+#pragma unroll
+            for (int j = 0; j < kColumns; j++) sum_[i][j] = fmaf(va[kk], vb[kk][j], sum_[i][j]);
+          }
+        }
+      } else {
+        float va[4][kRows], vb[4][kColumns];
+        load_all<TileA, kLanesM>(from_a, va);
+        load_all<TileB, kLanesN>(from_b, vb);
 #pragma unroll
         for (int kk = 0; kk < 4; kk++) {
 #pragma unroll
           for (int i = 0; i < kRows; i++) {
 #pragma unroll
-            for (int jj = 0; jj < 4; jj++) sum_[i][j + jj] = fmaf(va[kk][i], vb[kk][jj], sum_[i][j + jj]);
+            for (int j = 0; j < kColumns; j++) sum_[i][j] = fmaf(va[kk][i], vb[kk][j], sum_[i][j]);
           }
         }
       }
@@ -80,17 +106,27 @@ class WarpProduct<Math::fp32, kM, kN> {
  private:
   static constexpr int kRows = kM / kLanesM, kColumns = kN / kLanesN;
 
-  // v[kk][i ... i + 3] = the tile at its outer indices 0 ... 3 and depth kk from `from` on.
+  // Four depths of the lane's outer index number i.
+  template <class Tile, int kLanes>
+  static __device__ float4 load_row(const float* from, int i) {
+    return *reinterpret_cast<const float4*>(from + Tile::offset(i / 4 * 4 * kLanes, 0) +
+                                            i % 4 * kLanes * Tile::kStride);
+  }
+
+  // v[kk][i]: depth kk, the lane's outer index number i.
   template <class Tile, int kLanes, int kCount>
-  static __device__ void load(const float* from, int i, float (&v)[4][kCount]) {
+  static __device__ void load_all(const float* from, float (&v)[4][kCount]) {
 #pragma unroll
-    for (int line = 0; line < 4; line++) {
-      if constexpr (Tile::kDepthContiguous) {
-        const float4 x = *reinterpret_cast<const float4*>(from + line * kLanes * Tile::kStride);
-        v[0][i + line] = x.x, v[1][i + line] = x.y, v[2][i + line] = x.z, v[3][i + line] = x.w;
-      } else {
-        const float4 x = *reinterpret_cast<const float4*>(from + line * Tile::kStride);
-        v[line][i] = x.x, v[line][i + 1] = x.y, v[line][i + 2] = x.z, v[line][i + 3] = x.w;
+    for (int i = 0; i < kCount; i += 4) {
+#pragma unroll
+      for (int x = 0; x < 4; x++) {
+        if constexpr (Tile::kDepthContiguous) {
+          const float4 row = load_row<Tile, kLanes>(from, i + x);
+          v[0][i + x] = row.x, v[1][i + x] = row.y, v[2][i + x] = row.z, v[3][i + x] = row.w;
+        } else {
+          const float4 run = *reinterpret_cast<const float4*>(from + Tile::offset(i * kLanes, x));
+          v[x][i] = run.x, v[x][i + 1] = run.y, v[x][i + 2] = run.z, v[x][i + 3] = run.w;
+        }
       }
     }
   }
