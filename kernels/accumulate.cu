@@ -1,5 +1,5 @@
+// Bound by memory: x read, y read and written.
 #include "kernels/accumulate.h"
-
 #include "kernels/gpu/elementwise.h"
 
 namespace lookalike::cuda {
@@ -9,14 +9,21 @@ template <class T>
 struct Accumulate {
   const T* x;
   T* y;
-  __device__ void operator()(int64_t i) const { y[i] = from_float<T>(to_float(y[i]) + to_float(x[i])); }
+  template <int kWidth>
+  __device__ void run(int64_t i) const {
+    const auto add = gpu::load<kWidth>(x + i);
+    auto sum = gpu::load<kWidth>(y + i);
+#pragma unroll
+    for (int j = 0; j < kWidth; j++) sum.x[j] = from_float<T>(to_float(sum.x[j]) + to_float(add.x[j]));
+    gpu::store(y + i, sum);
+  }
 };
 
 }  // namespace
 
 template <class T>
 void accumulate(const T* x, T* y, int64_t n, gpu::Stream stream) {
-  gpu::for_each("accumulate", n, stream, Accumulate<T>{x, y});
+  gpu::for_runs<16 / sizeof(T)>("accumulate", n, gpu::aligned_to_16(x, y), stream, Accumulate<T>{x, y});
 }
 
 template void accumulate(const float*, float*, int64_t, gpu::Stream);

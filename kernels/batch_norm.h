@@ -18,9 +18,9 @@ struct BatchNormParams {
   Activation activation;
   bool pool = false;
 
-  int64_t view_rows() const { return images / views * height * width; }  // values per channel in a view
-  int64_t pooled_height() const { return pool ? height / 2 : height; }
-  int64_t pooled_width() const { return pool ? width / 2 : width; }
+  constexpr int64_t view_rows() const { return images / views * height * width; }  // values per channel in a view
+  constexpr int64_t pooled_height() const { return pool ? height / 2 : height; }
+  constexpr int64_t pooled_width() const { return pool ? width / 2 : width; }
 };
 
 namespace cpu {
@@ -65,6 +65,10 @@ int64_t batch_norm_workspace(const BatchNormParams& p);
 template <class T>
 void batch_norm_statistics(const BatchNormParams& p, const T* x, double* workspace, float* mean, float* variance,
                            gpu::Stream stream);
+// The second half of it: partials[views, blocks, 2, C], mean and sum of squared differences from it over `rows_in_block`
+// rows each, the last block of a view maybe fewer.
+void batch_norm_merge(const BatchNormParams& p, int64_t blocks, int64_t rows_in_block, const double* partials,
+                      float* mean, float* variance, gpu::Stream stream);
 void batch_norm_update_running(const BatchNormParams& p, const float* mean, const float* variance, double momentum,
                                float* running_mean, float* running_variance, gpu::Stream stream);
 template <class T>

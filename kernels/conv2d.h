@@ -22,11 +22,11 @@ struct Conv2dParams {
   bool tf32 = false;  // on the GPU: products of float in tf32, on tensor cores
 
   // Before pooling.
-  int64_t out_h() const { return (in_h + pad_top + pad_bottom - kernel_h) / stride + 1; }
-  int64_t out_w() const { return (in_w + pad_left + pad_right - kernel_w) / stride + 1; }
+  constexpr int64_t out_h() const { return (in_h + pad_top + pad_bottom - kernel_h) / stride + 1; }
+  constexpr int64_t out_w() const { return (in_w + pad_left + pad_right - kernel_w) / stride + 1; }
   // Of y.
-  int64_t y_h() const { return out_h() / pool; }
-  int64_t y_w() const { return out_w() / pool; }
+  constexpr int64_t y_h() const { return out_h() / pool; }
+  constexpr int64_t y_w() const { return out_w() / pool; }
 };
 
 // Elements of workspace that each pass needs; on the CPU with the present number of threads.

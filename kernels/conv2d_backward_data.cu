@@ -1,0 +1,153 @@
+// Backward data: one product for each phase of the stride (conv2d_gemm.h), over weights turned to [c][r][s][k] once.
+#include "kernels/conv2d_gemm.h"
+
+namespace lookalike::cuda {
+namespace {
+
+// A phase's pixels into dx.
+template <class T>
+struct StorePhase {
+  static constexpr bool kStaged = false;
+  T* dx;
+  int channels, height, width, stride, row, column;
+  gpu::FastDivide by_row, by_image;
+
+  template <int kRun>
+  __device__ void operator()(int pixel, int channel, const float (&sums)[kRun], int valid) const {
+    const int n = by_image.split(pixel), h = by_row.split(pixel) * stride + row, w = pixel * stride + column;
+    T* const to = dx + ((int64_t{n} * height + h) * width + w) * channels + channel;
+    gpu::Pack<T, kRun> run;
+#pragma unroll
+    for (int i = 0; i < kRun; i++) run.x[i] = from_float<T>(sums[i]);
+    if (channels % kRun == 0) return gpu::store(to, run);
+#pragma unroll
+    for (int i = 0; i < kRun; i++) {
+      if (i < valid) to[i] = run.x[i];
+    }
+  }
+};
+
+// The weights of a phase as an operand: outer index = in channel, depth = (tap row, tap column, out channel).
+template <class T, int kVector_>
+struct PhaseWeights {
+  using Element = T;
+  static constexpr bool kDepthContiguous = true;
+  static constexpr int kVector = kVector_;
+
+  const T* w;  // [c][r][s][k]
+  int outer_size, depth_size;
+  int filters, kernel_w, taps, stride, first;  // taps: of the whole kernel; first: the phase's first tap
+  gpu::FastDivide by_filters, by_tap_row;
+
+  struct Outer {
+    int offset;
+  };
+  struct Depth {
+    int offset;
+  };
+  __device__ Outer outer(int c) const { return {c * taps * filters}; }
+  __device__ Depth depth(int k) const {
+    const int r = by_tap_row.split(k), s = by_filters.split(k);
+    return {(first + (r * kernel_w + s) * stride) * filters + k};
+  }
+  __device__ const T* at(Outer o, Depth d) const { return w + (o.offset + d.offset); }
+};
+
+template <class T>
+struct TurnWeights {
+  const float* w;
+  T* to;
+  int64_t filters, taps, channels;
+  template <int kWidth>
+  __device__ void run(int64_t i) const {
+    const int64_t k = i % filters, tap = i / filters % taps, c = i / filters / taps;
+    to[i] = from_float<T>(w[(k * taps + tap) * channels + c]);
+  }
+};
+
+template <class T>
+bool is_vector(const Conv2dParams& p) {
+  return p.out_c % kConvVector<T> == 0;
+}
+
+template <class T>
+gpu::GemmPlan plan_phase(const Conv2dParams& p, const Phase& phase) {
+  return plan_product<T>(p, p.batch * phase.rows * phase.columns, p.in_c, phase.taps_r * phase.taps_s * p.out_c,
+                         is_vector<T>(p));
+}
+
+}  // namespace
+
+template <class T>
+ConvSpace<T> backward_data_space(const Conv2dParams& p) {
+  ConvSpace<T> space;
+  space.weights = p.out_c * p.kernel_h * p.kernel_w * p.in_c;
+  for_phases(p, [&](const Phase& phase) {
+    const int64_t pixels = p.batch * phase.rows * phase.columns;
+    space.floats = std::max(space.floats, gpu::gemm_workspace(plan_phase<T>(p, phase), pixels, p.in_c));
+  });
+  return space;
+}
+
+template <class T>
+void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T* dx, T* workspace, gpu::Stream stream) {
+  if (p.batch * p.in_c == 0) return;
+  const ConvSpace<T> space = backward_data_space<T>(p);
+  T* const turned = space.weights_in(workspace);
+  const int64_t taps = p.kernel_h * p.kernel_w;
+  gpu::for_runs<1>("conv2d_turn_weights", space.weights, false, stream,
+                   TurnWeights<T>{w, turned, p.out_c, taps, p.in_c});
+  const auto small = [](int64_t n) { return static_cast<int>(n); };
+  with_math<T>(p.tf32, is_vector<T>(p), [&](auto math, auto vector) {
+    for_phases(p, [&](const Phase& phase) {
+      const gpu::FastDivide by_filters(p.out_c), by_tap_row(std::max<int64_t>(phase.taps_s, 1) * p.out_c);
+      const gpu::FastDivide by_row(phase.columns), by_image(phase.rows * phase.columns);
+      const int depth = small(phase.taps_r * phase.taps_s * p.out_c);
+      // Pixel i of the phase meets tap j in row i + (first row + padding - first tap) / stride - j of dz.
+      const WindowSource<T, vector, -1> gradients{.image = dz,
+                                                  .outer_size = small(p.batch * phase.rows * phase.columns),
+                                                  .depth_size = depth,
+                                                  .height = small(p.out_h()),
+                                                  .width = small(p.out_w()),
+                                                  .channels = small(p.out_c),
+                                                  .stride = 1,
+                                                  .top = small((phase.row + p.pad_top - phase.tap_r) / p.stride),
+                                                  .left = small((phase.column + p.pad_left - phase.tap_s) / p.stride),
+                                                  .pooled = false,
+                                                  .by_row = by_row,
+                                                  .by_image = by_image,
+                                                  .by_channels = by_filters,
+                                                  .by_window_row = by_tap_row};
+      const PhaseWeights<T, vector> weights{.w = turned,
+                                            .outer_size = small(p.in_c),
+                                            .depth_size = depth,
+                                            .filters = small(p.out_c),
+                                            .kernel_w = small(p.kernel_w),
+                                            .taps = small(taps),
+                                            .stride = small(p.stride),
+                                            .first = small(phase.tap_r * p.kernel_w + phase.tap_s),
+                                            .by_filters = by_filters,
+                                            .by_tap_row = by_tap_row};
+      const StorePhase<T> store{.dx = dx,
+                                .channels = small(p.in_c),
+                                .height = small(p.in_h),
+                                .width = small(p.in_w),
+                                .stride = small(p.stride),
+                                .row = small(phase.row),
+                                .column = small(phase.column),
+                                .by_row = by_row,
+                                .by_image = by_image};
+      gpu::gemm<math>("conv2d_backward_data", plan_phase<T>(p, phase), gradients, weights, store,
+                      space.floats_in(workspace), stream);
+    });
+  });
+}
+
+#define INSTANTIATE(T)                                            \
+  template ConvSpace<T> backward_data_space(const Conv2dParams&); \
+  template void conv2d_backward_data(const Conv2dParams&, const T*, const float*, T*, T*, gpu::Stream);
+INSTANTIATE(float)
+INSTANTIATE(bf16)
+#undef INSTANTIATE
+
+}  // namespace lookalike::cuda

@@ -1,0 +1,39 @@
+// Every OpCase on the GPU, in every precision, against double on the CPU.
+#include <doctest/doctest.h>
+
+#include "tests/op_case.h"
+
+namespace lookalike::testing {
+namespace {
+
+void check_precision(Precision precision, double tolerance) {
+  for (OpCase c : op_cases()) {
+    if (c.bench || (precision != Precision::fp32 && c.activations == 0)) continue;
+    // What the op is given: numbers that the precision can hold.
+    std::vector<Tensor> rounded;
+    for (const Tensor& input : make_inputs(c)) {
+      const Tensor single = input.to(DType::f32);
+      const bool half = precision == Precision::bf16 && rounded.size() < c.activations;
+      rounded.push_back(half ? single.to(DType::bf16).to(DType::f32) : single);
+    }
+    std::vector<Tensor> exact;
+    for (const Tensor& input : rounded) exact.push_back(input.to(DType::f64));
+    OpRun got = run_op(c, rounded, {Device::cuda, precision}), want = run_op(c, c.op, exact, DType::f64);
+    if (precision != Precision::fp32 && c.kinks) got.grads.clear(), want.grads.clear();
+    CAPTURE(c.name);
+    CHECK(largest_error(got, want) <= tolerance);
+  }
+}
+
+TEST_CASE("ops on the GPU agree with double on the CPU: fp32") {
+  check_precision(Precision::fp32, 1e-6);
+}
+TEST_CASE("ops on the GPU agree with double on the CPU: tf32") {
+  check_precision(Precision::tf32, 1e-3);
+}
+TEST_CASE("ops on the GPU agree with double on the CPU: bf16") {
+  check_precision(Precision::bf16, 1e-2);
+}
+
+}  // namespace
+}  // namespace lookalike::testing
