@@ -58,8 +58,7 @@ struct TurnWeights {
   const float* w;
   T* to;
   int64_t filters, taps, channels;
-  template <int kWidth>
-  __device__ void run(int64_t i) const {
+  __device__ void operator()(int64_t i) const {
     const int64_t k = i % filters, tap = i / filters % taps, c = i / filters / taps;
     to[i] = from_float<T>(w[(k * taps + tap) * channels + c]);
   }
@@ -95,8 +94,7 @@ void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T*
   const ConvSpace<T> space = backward_data_space<T>(p);
   T* const turned = space.weights_in(workspace);
   const int64_t taps = p.kernel_h * p.kernel_w;
-  gpu::for_runs<1>("conv2d_turn_weights", space.weights, false, stream,
-                   TurnWeights<T>{w, turned, p.out_c, taps, p.in_c});
+  gpu::for_each("conv2d_turn_weights", space.weights, stream, TurnWeights<T>{w, turned, p.out_c, taps, p.in_c});
   const auto small = [](int64_t n) { return static_cast<int>(n); };
   with_math<T>(p.tf32, is_vector<T>(p), [&](auto math, auto vector) {
     for_phases(p, [&](const Phase& phase) {

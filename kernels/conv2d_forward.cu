@@ -118,8 +118,7 @@ struct PadWeights {
   T* to;
   gpu::FastDivide by_channels;
   int channels;
-  template <int kWidth>
-  __device__ void run(int64_t i) const {
+  __device__ void operator()(int64_t i) const {
     int c = static_cast<int>(i);
     const int tap = by_channels.split(c);
     to[i] = from_float<T>(c < channels ? w[int64_t{tap} * channels + c] : 0.0f);
@@ -131,8 +130,7 @@ struct PadImages {
   const T* x;
   T* to;
   int64_t channels, padded;
-  template <int kWidth>
-  __device__ void run(int64_t i) const {
+  __device__ void operator()(int64_t i) const {
     const int64_t c = i % padded;
     to[i] = c < channels ? x[i / padded * channels + c] : from_float<T>(0.0f);
   }
@@ -166,8 +164,8 @@ template <class T>
 const T* pad_images(const Conv2dParams& p, const T* x, T* to, gpu::Stream stream) {
   const int64_t channels = padded_channels<T>(p);
   if (channels == p.in_c) return x;
-  gpu::for_runs<1>("conv2d_pad_images", p.batch * p.in_h * p.in_w * channels, false, stream,
-                   PadImages<T>{x, to, p.in_c, channels});
+  gpu::for_each("conv2d_pad_images", p.batch * p.in_h * p.in_w * channels, stream,
+                PadImages<T>{x, to, p.in_c, channels});
   return to;
 }
 
@@ -196,16 +194,15 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const flo
   const int64_t channels = padded_channels<T>(p), depth = p.kernel_h * p.kernel_w * channels;
   x = pad_images(p, x, space.images_in(workspace), stream);
   if (weights_are_copied<T>(p)) {
-    gpu::for_runs<1>(
-        "conv2d_pad_weights", p.out_c * depth, false, stream,
-        PadWeights<T>{w, space.weights_in(workspace), gpu::FastDivide(channels), static_cast<int>(p.in_c)});
+    gpu::for_each("conv2d_pad_weights", p.out_c * depth, stream,
+                  PadWeights<T>{w, space.weights_in(workspace), gpu::FastDivide(channels), static_cast<int>(p.in_c)});
   }
   const T* weights = weights_are_copied<T>(p) ? space.weights_in(workspace) : reinterpret_cast<const T*>(w);
   const Output output{bias, p.activation.kind, static_cast<float>(p.activation.slope), static_cast<int>(p.out_c)};
 
   const bool with_statistics = statistics.views > 0;
   const gpu::GemmPlan whole = plan_forward<T>(p, false);
-  const int64_t tile_rows = gpu::detail::tile_size(whole.tile).m;
+  const int64_t tile_rows = whole.tile == gpu::GemmTile::small ? 64 : 128;
   const int64_t view_rows = with_statistics ? pixels / statistics.views : 0;
   const bool from_tiles = with_statistics && view_rows % tile_rows == 0;
   double* const partials = space.doubles_in(workspace);

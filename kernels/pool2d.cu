@@ -31,6 +31,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int j = 0; j < kRun; j++) best[j] = kMax ? -INFINITY : 0, winner.x[j] = 0;
     for (int h = 0; h < p.size; h++) {
+      float line[kRun] = {};  // sums of lines, then of the window: shorter chains round less
       for (int w = 0; w < p.size; w++) {
         const auto values = gpu::load<kRun>(from + (h * p.width + w) * p.channels);
 #pragma unroll
@@ -39,10 +40,12 @@ __global__ void __launch_bounds__(kThreads)
           if constexpr (kMax) {
             if (value > best[j]) best[j] = value, winner.x[j] = static_cast<uint8_t>(h * p.size + w);
           } else {
-            best[j] += value;
+            line[j] += value;
           }
         }
       }
+#pragma unroll
+      for (int j = 0; !kMax && j < kRun; j++) best[j] += line[j];
     }
     const int64_t to = ((at.image * out_h + at.row) * out_w + at.column) * p.channels + at.channel;
     gpu::Pack<T, kRun> out;

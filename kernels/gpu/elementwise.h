@@ -1,5 +1,5 @@
-// Elementwise kernels: a functor called for runs of neighbouring elements, as many as 16 bytes hold where all arrays are
-// aligned, so that memory moves in the widest loads and stores.
+// Elementwise kernels: a functor called for each index, or for runs of neighbouring elements, as many as 16 bytes hold where
+// all arrays are aligned, so that memory moves in the widest loads and stores.
 #pragma once
 
 #include <algorithm>
@@ -31,6 +31,21 @@ bool aligned_to_16(const T*... arrays) {
 inline unsigned elementwise_blocks(int64_t items, int threads) {
   return static_cast<unsigned>(
       std::min<int64_t>(ceil_divide<int64_t>(items, threads), int64_t{limits().multiprocessors} * 16));
+}
+
+template <class Body>
+__global__ void for_each_kernel(int64_t n, Body body) {
+  const int64_t step = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) body(i);
+}
+
+// body(i) for each i of [0, n), in any order.
+template <class Body>
+void for_each(const char* name, int64_t n, Stream stream, const Body& body,
+              std::source_location where = std::source_location::current()) {
+  constexpr int kThreads = 256;
+  launch({name, dim3(elementwise_blocks(n, kThreads)), dim3(kThreads), stream, 0, where}, for_each_kernel<Body>, n,
+         body);
 }
 
 template <int kWidth, class Body>

@@ -21,7 +21,9 @@ void check_precision(Precision precision, double tolerance) {
     OpRun got = run_op(c, rounded, {Device::cuda, precision}), want = run_op(c, c.op, exact, DType::f64);
     if (precision != Precision::fp32 && c.kinks) got.grads.clear(), want.grads.clear();
     CAPTURE(c.name);
-    CHECK(largest_error(got, want) <= tolerance);
+    // A case that float makes worse by nature says so.
+    const bool lenient = precision == Precision::fp32 && c.tolerance > OpCase{}.tolerance;
+    CHECK(largest_error(got, want) <= (lenient ? c.tolerance : tolerance));
   }
 }
 

@@ -1,0 +1,141 @@
+// Whole networks on the GPU: gradients against central differences in double on the CPU, training steps against the
+// CPU's, the same bits each time.
+#include <cmath>
+
+#include <doctest/doctest.h>
+
+#include "engine/optim/optimizer.h"
+#include "engine/train/objective.h"
+#include "models/model.h"
+#include "tests/op_case.h"
+
+namespace lookalike::testing {
+namespace {
+
+using nlohmann::json;
+
+const json kSiameseCnn{{"name", "siamese_cnn"}, {"filters", {4, 6}}, {"dense", {9}}, {"embedding", 7}};
+const json kConvnetBn{
+    {"name", "convnet_bn"}, {"channels", {4, 5, 6}}, {"pool_after", {1}}, {"grid", 2}, {"embedding", 7}};
+constexpr int64_t kSize = 12;
+const json kLosses[] = {{{"name", "contrastive"}},
+                        {{"name", "triplet"}, {"negatives", "random"}},
+                        {{"name", "triplet"}, {"negatives", "semi_hard"}},
+                        {{"name", "triplet"}, {"negatives", "batch_hard"}, {"squared", true}},
+                        {{"name", "triplet"}, {"negatives", "all"}},
+                        {{"name", "nt_xent"}}};
+
+Model build(const json& config) {
+  Preprocess preprocess;
+  preprocess.height = preprocess.width = kSize;
+  return build_model(config, preprocess, 3, "test");
+}
+
+Objective objective_of(const json& loss) {
+  Options options(loss, "loss");
+  return make_objective(options);
+}
+
+Tensor images(uint64_t seed) {
+  return random_tensor({8, kSize, kSize, 3}, DType::f32, seed);
+}
+
+Variable loss_of(const Model& model, const Tensor& batch, const json& loss) {
+  return objective_of(loss)(model.network->forward(Variable(batch), {.training = true, .views = 2}), 1).loss;
+}
+
+double dot(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.to(DType::f64), y = b.to(DType::f64);
+  double sum = 0;
+  for (int64_t i = 0; i < x.size(); i++) sum += x.data<double>()[i] * y.data<double>()[i];
+  return sum;
+}
+
+TEST_CASE("gradients through whole networks agree with central differences in double") {
+  for (const json& config : {kSiameseCnn, kConvnetBn}) {
+    for (const json& loss : kLosses) {
+      CAPTURE(config.dump());
+      CAPTURE(loss.dump());
+      const Model exact = build(config), model = build(config);
+      NetworkState wanted = state_of(*exact.network), state = state_of(*model.network);
+      for (Parameter p : wanted.parameters) p.variable.value() = p.variable.value().to(DType::f64);
+      for (Buffer b : wanted.buffers) b.variable.value() = b.variable.value().to(DType::f64);
+      const Tensor batch = images(5), exact_batch = batch.to(DType::f64);
+      const Compute compute{Device::cuda};
+      prepare_network(*model.network, compute);
+      Variable value = loss_of(model, place_input(batch, compute), loss);
+      CHECK(value.value().item() == doctest::Approx(loss_of(exact, exact_batch, loss).value().item()).epsilon(1e-5));
+      value.backward();
+
+      for (size_t i = 0; i < state.parameters.size(); i++) {
+        CAPTURE(state.parameters[i].name);
+        const Tensor grad = state.parameters[i].variable.grad().to(Device::cpu);
+        // Along a random direction, mixed with the gradient itself so that the slope is not small beside it.
+        Tensor direction = random_tensor(grad.shape(), DType::f64, 7);
+        const double length = std::sqrt(dot(grad, grad)), size = std::sqrt(dot(direction, direction));
+        if (length == 0) continue;
+        for (int64_t q = 0; q < grad.size(); q++) {
+          double& x = direction.data<double>()[q];
+          x = x / size + grad.data<float>()[q] / length;
+        }
+        Variable parameter = wanted.parameters[i].variable;
+        const Tensor before = parameter.value().clone();
+        const double step = 1e-5;
+        double at[2];
+        for (const int side : {0, 1}) {
+          for (int64_t q = 0; q < grad.size(); q++) {
+            parameter.value().data<double>()[q] =
+                before.data<double>()[q] + (side ? step : -step) * direction.data<double>()[q];
+          }
+          NoGrad no_grad;
+          at[side] = loss_of(exact, exact_batch, loss).value().item();
+        }
+        parameter.value().copy_from(before);
+        CHECK((at[1] - at[0]) / (2 * step) == doctest::Approx(dot(grad, direction)).epsilon(1e-3));
+      }
+    }
+  }
+}
+
+std::vector<Tensor> train(const json& config, const std::string& optimizer_name, const Compute& compute) {
+  const Model model = build(config);
+  prepare_network(*model.network, compute);
+  const NetworkState state = state_of(*model.network);
+  OptimizerOptions options;
+  options.name = optimizer_name;
+  options.weight_decay = 0.01;
+  const auto optimizer = make_optimizer(options, state.parameters);
+  for (uint64_t step = 0; step < 3; step++) {
+    Variable loss = loss_of(model, place_input(images(step), compute), kLosses[5]);
+    loss.backward();
+    optimizer->step(1e-3, 0.5);
+    optimizer->zero_grad();
+  }
+  allow_tf32(false);
+  std::vector<Tensor> result;
+  for (const Parameter& p : state.parameters) result.push_back(p.variable.value().to(Device::cpu));
+  for (const Buffer& b : state.buffers) result.push_back(b.variable.value().to(Device::cpu));
+  return result;
+}
+
+TEST_CASE("training on the GPU goes as on the CPU, with the same bits each time") {
+  for (const json& config : {kSiameseCnn, kConvnetBn}) {
+    for (const char* optimizer : {"sgd", "adamw"}) {
+      CAPTURE(config.dump());
+      CAPTURE(optimizer);
+      const auto want = train(config, optimizer, {});
+      for (const auto& [precision, tolerance] :
+           {std::pair(Precision::fp32, 1e-4), {Precision::tf32, 0.05}, {Precision::bf16, 0.2}}) {
+        const auto got = train(config, optimizer, {Device::cuda, precision}),
+                   again = train(config, optimizer, {Device::cuda, precision});
+        for (size_t i = 0; i < want.size(); i++) {
+          CHECK(relative_error(got[i], want[i]) <= tolerance);
+          CHECK(std::equal(got[i].raw(), got[i].raw() + got[i].bytes(), again[i].raw()));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lookalike::testing
