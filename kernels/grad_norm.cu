@@ -1,4 +1,6 @@
-// Every gradient read once: a sum of squares for each chunk, then one block adds them up in order.
+// Every gradient read once: a sum of squares for each chunk, then one block adds them up in order. In double throughout, as
+// squares of gradients pass the range of float; the memory is slower still.
+#include "kernels/gpu/elementwise.h"
 #include "kernels/gpu/reduce.h"
 #include "kernels/gpu/tensor_table.h"
 #include "kernels/grad_norm.h"
@@ -14,9 +16,17 @@ __global__ void __launch_bounds__(kThreads) squares_kernel(const __grid_constant
   const GradTensor<float>& tensor = table.tensors[which];
   const int64_t begin = (chunk - table.first_chunk[which]) * gpu::kTableChunk;
   const int64_t end = min(begin + gpu::kTableChunk, tensor.size);
-  float sum = 0;  // of 16 squares
-  for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) sum += tensor.g[i] * tensor.g[i];
-  const double total = gpu::block_sum<kThreads>(static_cast<double>(sum));
+  double sum = 0;
+  const auto add = [&](float g) { sum += static_cast<double>(g) * static_cast<double>(g); };
+  const int64_t wide = reinterpret_cast<uintptr_t>(tensor.g) % 16 == 0 ? begin + (end - begin) / 4 * 4 : begin;
+#pragma unroll 4
+  for (int64_t i = begin + 4 * threadIdx.x; i < wide; i += 4 * kThreads) {
+    const auto g = gpu::load<4>(tensor.g + i);
+#pragma unroll
+    for (int j = 0; j < 4; j++) add(g.x[j]);
+  }
+  for (int64_t i = wide + threadIdx.x; i < end; i += kThreads) add(tensor.g[i]);
+  const double total = gpu::block_sum<kThreads>(sum);
   if (threadIdx.x == 0) sums[table.chunks_before + chunk] = total;
 }
 

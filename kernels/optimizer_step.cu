@@ -24,7 +24,8 @@ struct Adam {
   static constexpr bool kSecondMoment = true;
   float rate;  // divided by 1 - beta1^t
   float beta1, beta2;
-  float root;  // sqrt(1 - beta2^t)
+  float take1, take2;  // 1 - beta, which float would round badly
+  float root;          // sqrt(1 - beta2^t)
   float epsilon;
   float decay_rate;  // of AdamW; 0: decay goes through the gradient
 
@@ -34,8 +35,8 @@ struct Adam {
       w *= 1 - decay_rate * decay;
     else
       g += decay * w;
-    m = beta1 * m + (1 - beta1) * g;
-    v = beta2 * v + (1 - beta2) * g * g;
+    m = beta1 * m + take1 * g;
+    v = beta2 * v + take2 * g * g;
     w -= rate * m / (sqrtf(v) / root + epsilon);
   }
 };
@@ -96,6 +97,8 @@ void adam_step(const AdamParams& p, std::span<const StepTensor<float>> tensors, 
       Adam{.rate = static_cast<float>(p.rate / (1 - std::pow(p.beta1, t))),
            .beta1 = static_cast<float>(p.beta1),
            .beta2 = static_cast<float>(p.beta2),
+           .take1 = static_cast<float>(1 - p.beta1),
+           .take2 = static_cast<float>(1 - p.beta2),
            .root = static_cast<float>(std::sqrt(1 - std::pow(p.beta2, t))),
            .epsilon = static_cast<float>(p.epsilon),
            .decay_rate = static_cast<float>(p.decoupled ? p.rate : 0)},
