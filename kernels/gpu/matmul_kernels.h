@@ -1,0 +1,196 @@
+// Matrix products on the core of kernels/gpu/gemm.h, as templates that matmul.cu and matmul_bf16.cu instantiate, each for its
+// own type: there are many kernels. Float weights beside bf16 activations are rounded once, into the workspace.
+#pragma once
+
+#include "kernels/cast.h"
+#include "kernels/gpu/gemm.h"
+#include "kernels/matmul.h"
+
+namespace lookalike::cuda {
+namespace {
+
+using gpu::Math;
+
+// c = f(sums + bias), a row of c has n columns.
+template <class T>
+struct Store {
+  static constexpr bool kStaged = false;
+
+  T* c;
+  const float* bias;  // may be null
+  ActivationKind kind;
+  float slope;
+  int n;
+
+  __device__ float finish(float x, int column) const {
+    if (bias != nullptr) x += bias[column];
+    if (kind == ActivationKind::sigmoid) return Sigmoid<float>{}.forward(x);
+    return kind == ActivationKind::none ? x : LeakyRelu<float>{slope}.forward(x);
+  }
+
+  template <int kRun>
+  __device__ void operator()(int i, int j, const float (&sums)[kRun], int valid) const {
+    T* const to = c + int64_t{i} * n + j;
+    if (n % kRun == 0) {  // all runs are whole and aligned
+      struct alignas(kRun * sizeof(T)) Run {
+        T x[kRun];
+      } run;
+#pragma unroll
+      for (int x = 0; x < kRun; x++) run.x[x] = from_float<T>(finish(sums[x], j + x));
+      *reinterpret_cast<Run*>(to) = run;
+    } else {
+#pragma unroll
+      for (int x = 0; x < kRun; x++) {
+        if (x < valid) to[x] = from_float<T>(finish(sums[x], j + x));
+      }
+    }
+  }
+};
+
+template <Math kMath, class T, bool kDepthA, bool kDepthB, class Output>
+void product(const char* name, int m, int n, int k, const T* a, const T* b, const Store<Output>& store,
+             float* workspace, gpu::Stream stream) {
+  constexpr int kVector = 16 / sizeof(T);
+  const bool vector = (kDepthA ? k : m) % kVector == 0 && (kDepthB ? k : n) % kVector == 0;
+  const gpu::GemmPlan plan = gpu::plan_gemm<kMath>(m, n, k, vector);
+  const auto run = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+    gpu::gemm<kMath>(name, plan, gpu::MatrixSource<T, kDepthA, kWidth>{a, m, k},
+                     gpu::MatrixSource<T, kDepthB, kWidth>{b, n, k}, store, workspace, stream);
+  };
+  if (vector)
+    run(std::integral_constant<int, kVector>{});
+  else
+    run(std::integral_constant<int, 1>{});
+}
+
+// Elements of workspace before the shares of a split depth: b rounded to bf16.
+template <class T>
+int64_t rounded_elements(int64_t n, int64_t k) {
+  return std::is_same_v<T, bf16> ? gpu::ceil_divide<int64_t>(n * k, 8) * 8 : 0;
+}
+
+// kDepthA: a is [m,k], else [k,m]; kDepthB: b is [n,k], else [k,n].
+template <bool kDepthA, bool kDepthB, class T, class U, class Output>
+void matmul(const char* name, int64_t m, int64_t n, int64_t k, const T* a, const U* b, bool tf32,
+            const Store<Output>& store, T* workspace, gpu::Stream stream) {
+  const int m32 = static_cast<int>(m), n32 = static_cast<int>(n), k32 = static_cast<int>(k);
+  float* const shares = reinterpret_cast<float*>(workspace + rounded_elements<T>(n, k));
+  if constexpr (std::is_same_v<T, bf16>) {
+    const bf16* rounded;
+    if constexpr (std::is_same_v<U, bf16>) {
+      rounded = b;
+    } else {
+      cast(b, workspace, n * k, stream);
+      rounded = workspace;
+    }
+    product<Math::bf16, bf16, kDepthA, kDepthB>(name, m32, n32, k32, a, rounded, store, shares, stream);
+  } else if (tf32) {
+    product<Math::tf32, float, kDepthA, kDepthB>(name, m32, n32, k32, a, b, store, shares, stream);
+  } else {
+    product<Math::fp32, float, kDepthA, kDepthB>(name, m32, n32, k32, a, b, store, shares, stream);
+  }
+}
+
+template <class T>
+Store<T> plain_store(T* c, int64_t n) {
+  return {c, nullptr, ActivationKind::none, 0, static_cast<int>(n)};
+}
+
+// Column sums: a block adds kSumRows rows of kSumColumns columns, then one adds the blocks' sums of a column, in order.
+constexpr int kSumColumns = 32, kSumLines = 8;
+// Rows of a block: few enough blocks for the second stage, enough to fill the device.
+int64_t rows_per_block(int64_t m) {
+  return std::max<int64_t>(64, gpu::ceil_divide<int64_t>(m, 256));
+}
+
+template <class T>
+__global__ void __launch_bounds__(kSumColumns* kSumLines)
+    column_sums_kernel(int64_t m, int64_t n, int64_t rows, const T* a, float* sums) {
+  LOOKALIKE_SHARED(float, lines, [kSumLines][kSumColumns]);
+  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
+  const int64_t column = int64_t{blockIdx.x} * kSumColumns + x;
+  const int64_t begin = int64_t{blockIdx.y} * rows, end = min(begin + rows, m);
+  float sum = 0;
+  if (column < n) {
+    for (int64_t i = begin + y; i < end; i += kSumLines) sum += to_float(a[i * n + column]);
+  }
+  lines[y][x] = sum;
+  __syncthreads();
+  if (y != 0 || column >= n) return;
+#pragma unroll
+  for (int i = 1; i < kSumLines; i++) sum += lines[i][x];
+  sums[blockIdx.y * n + column] = sum;
+}
+
+template <class T>
+void launch_column_sums(int64_t m, int64_t n, int64_t rows, const T* a, float* sums, gpu::Stream stream) {
+  const dim3 grid(static_cast<unsigned>(gpu::ceil_divide<int64_t>(n, kSumColumns)),
+                  static_cast<unsigned>(std::max<int64_t>(1, gpu::ceil_divide(m, rows))));
+  gpu::launch({"column_sums", grid, dim3(kSumColumns, kSumLines), stream}, column_sums_kernel<T>, m, n, rows, a, sums);
+}
+
+// Elements of workspace.
+template <class T>
+int64_t column_sums_workspace(int64_t m, int64_t n) {
+  const int64_t blocks = gpu::ceil_divide(m, rows_per_block(m));
+  return blocks > 1 ? blocks * n * static_cast<int64_t>(sizeof(float) / sizeof(T)) : 0;
+}
+
+}  // namespace
+
+template <class T>
+int64_t matmul_workspace(int64_t m, int64_t n, int64_t k) {
+  int64_t floats = 0;
+  for (const bool vector : {true, false}) {
+    if constexpr (std::is_same_v<T, bf16>) {
+      floats = std::max(floats, gpu::gemm_workspace(gpu::plan_gemm<Math::bf16>(m, n, k, vector), m, n));
+    } else {
+      floats = std::max(floats, gpu::gemm_workspace(gpu::plan_gemm<Math::tf32>(m, n, k, vector), m, n));
+      floats = std::max(floats, gpu::gemm_workspace(gpu::plan_gemm<Math::fp32>(m, n, k, vector), m, n));
+    }
+  }
+  const int64_t product = rounded_elements<T>(n, k) + floats * static_cast<int64_t>(sizeof(float) / sizeof(T));
+  return std::max(product, column_sums_workspace<T>(m, k));
+}
+
+template <class T>
+void matmul_nt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, const float* bias, const Activation& f,
+               bool tf32, T* c, T* workspace, gpu::Stream stream) {
+  const float slope = f.kind == ActivationKind::leaky_relu ? static_cast<float>(f.slope) : 0;
+  matmul<true, true>("matmul_nt", m, n, k, a, b, tf32, Store<T>{c, bias, f.kind, slope, static_cast<int>(n)}, workspace,
+                     stream);
+}
+template <class T>
+void matmul_nn(int64_t m, int64_t n, int64_t k, const T* a, const float* b, bool tf32, T* c, T* workspace,
+               gpu::Stream stream) {
+  matmul<true, false>("matmul_nn", m, n, k, a, b, tf32, plain_store(c, n), workspace, stream);
+}
+template <class T>
+void matmul_tn(int64_t m, int64_t n, int64_t k, const T* a, const T* b, bool tf32, float* c, T* workspace,
+               gpu::Stream stream) {
+  matmul<false, false>("matmul_tn", m, n, k, a, b, tf32, plain_store(c, n), workspace, stream);
+}
+template <class T>
+void matmul_tt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, bool tf32, T* c, T* workspace,
+               gpu::Stream stream) {
+  matmul<false, true>("matmul_tt", m, n, k, a, b, tf32, plain_store(c, n), workspace, stream);
+}
+
+template <class T>
+void column_sums(int64_t m, int64_t n, const T* a, float* sums, T* workspace, gpu::Stream stream) {
+  const int64_t rows = rows_per_block(m), blocks = gpu::ceil_divide(m, rows);
+  float* const partials = blocks > 1 ? reinterpret_cast<float*>(workspace) : sums;
+  launch_column_sums(m, n, rows, a, partials, stream);
+  if (blocks > 1) launch_column_sums<float>(blocks, n, blocks, partials, sums, stream);
+}
+
+#define LOOKALIKE_INSTANTIATE_MATMUL(T)                                                                             \
+  template int64_t matmul_workspace<T>(int64_t, int64_t, int64_t);                                                  \
+  template void matmul_nt(int64_t, int64_t, int64_t, const T*, const float*, const float*, const Activation&, bool, \
+                          T*, T*, gpu::Stream);                                                                     \
+  template void matmul_nn(int64_t, int64_t, int64_t, const T*, const float*, bool, T*, T*, gpu::Stream);            \
+  template void matmul_tn(int64_t, int64_t, int64_t, const T*, const T*, bool, float*, T*, gpu::Stream);            \
+  template void matmul_tt(int64_t, int64_t, int64_t, const T*, const float*, bool, T*, T*, gpu::Stream);            \
+  template void column_sums(int64_t, int64_t, const T*, float*, T*, gpu::Stream);
+
+}  // namespace lookalike::cuda

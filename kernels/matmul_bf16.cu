@@ -1,0 +1,7 @@
+#include "kernels/gpu/matmul_kernels.h"
+
+namespace lookalike::cuda {
+
+LOOKALIKE_INSTANTIATE_MATMUL(bf16)
+
+}  // namespace lookalike::cuda
