@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The PyTorch twin of our training step, timed: same network, loss, optimiser, batch and threads as bench/train_bench.
 
-    train_torch.py siamese_cnn|convnet_bn [--channels-last] [--compile] [--fused] [--seconds S]
+    train_torch.py siamese_cnn|convnet_bn [--device cuda] [--autocast] [--channels-last] [--compile] [--fused] [--seconds S]
 
 Prints one line of JSON. Runs on PyTorch 1.13 (Debian's python3-torch) and on the newest one; data is random and in
 memory, so that nothing but the training step is measured. Steps run until S seconds have passed after the warm-up.
@@ -77,7 +77,7 @@ def batch_hard_triplet(embeddings, margin):
 
 def nt_xent(left, right, temperature):
     logits = left @ right.T / temperature
-    target = torch.arange(len(logits))
+    target = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
@@ -90,6 +90,8 @@ def main():
     parser.add_argument("--channels-last", action="store_true", help="NHWC memory format")
     parser.add_argument("--compile", action="store_true", help="torch.compile the loss (PyTorch 2)")
     parser.add_argument("--fused", action="store_true", help="the fused optimiser (PyTorch 2)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--autocast", action="store_true", help="bf16 where PyTorch deems it safe")
     parser.add_argument("--seconds", type=float, default=5)
     args = parser.parse_args()
 
@@ -97,25 +99,31 @@ def main():
     torch.manual_seed(0)
     model = MODELS[args.model]()
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
-    model = model.to(memory_format=layout)
+    model = model.to(args.device, memory_format=layout)
     images = 2 * model.pairs
-    batches = [torch.rand(images, 3, SIZE, SIZE).contiguous(memory_format=layout) for _ in range(4)]
+    batches = [torch.rand(images, 3, SIZE, SIZE).contiguous(memory_format=layout).to(args.device) for _ in range(4)]
     optimizer = model.optimizer(**({"fused": True} if args.fused else {}))
     loss_of = torch.compile(model.loss) if args.compile else model.loss
 
     def step(i):
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(batches[i % len(batches)])
+        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.autocast):
+            loss = loss_of(batches[i % len(batches)])
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss
 
+    # Reading a loss waits for the device: on the GPU only every so many steps, as our trainer does.
+    stretch = 16 if args.device == "cuda" else 1
     for i in range(3):
-        step(i)
+        step(i).item()
     steps, times, start = 0, [], time.perf_counter()
     while (now := time.perf_counter()) - start < args.seconds or steps < 3:
-        loss = step(steps)
-        times.append(time.perf_counter() - now)
+        for _ in range(stretch - 1):
+            step(steps)
+            steps += 1
+        loss = step(steps).item()
+        times.append((time.perf_counter() - now) / stretch)
         steps += 1
     seconds = time.perf_counter() - start
     print(json.dumps({"model": args.model, "images_per_s": steps * images / seconds,
