@@ -41,7 +41,7 @@ if ((have_gpu == 0)); then
   say "tests, benchmarks, training: skipped, there is no GPU"
 else
   step 120 gpu_test "$here/gpu_test" && say "gpu_test: $(grep -a 'test cases' "$out/gpu_test.txt")"
-  step 180 gpu_bench "$here/gpu_bench" --json "$out/gpu_bench.json" && { cat "$out/gpu_bench.txt" >>"$out/table.txt"; json+=", \"gpu_bench.result\": $(cat "$out/gpu_bench.json")"; }
+  step 180 gpu_bench "$here/gpu_bench" --json "$out/gpu_bench.json" && { tee -a "$out/table.txt" <"$out/gpu_bench.txt"; json+=", \"gpu_bench.result\": $(cat "$out/gpu_bench.json")"; }
   for model in siamese_cnn convnet_bn; do
     for precision in fp32 tf32 bf16; do
       step 30 "train_${model}_$precision" "$here/train_bench" --model $model --device cuda --precision $precision --seconds 3 && keep "train_${model}_$precision"
