@@ -87,7 +87,7 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool vector = true, bool may
 template <int kM_, int kN_, int kThreads_>
 struct StagedTile {
   static constexpr int kM = kM_, kN = kN_, kThreads = kThreads_;
-  static constexpr int kStride = kN + 8;  // two rows of the same place in 4 lanes' runs of two fall on different banks
+  static constexpr int kStride = kN + 8;  // the runs of two of 4 rows x 4 lanes fall on different banks
   float* data;
   __device__ float& at(int i, int j) const { return data[i * kStride + j]; }
 };
@@ -181,8 +181,12 @@ __global__ __launch_bounds__(kGemmThreads<Shape>, GemmKernel<kMath, Shape, A, B,
     __syncthreads();  // the ring becomes the staged tile
     const typename Kernel::Staged tile{reinterpret_cast<float*>(ring)};
     product.for_each_run([&](int row, int column, const auto& values) {
+      struct alignas(sizeof(values)) Run {
+        float x[Kernel::Product::kRun];
+      } run;
 #pragma unroll
-      for (int i = 0; i < Kernel::Product::kRun; i++) tile.at(warp_m + row, warp_n + column + i) = values[i];
+      for (int i = 0; i < Kernel::Product::kRun; i++) run.x[i] = values[i];
+      *reinterpret_cast<Run*>(&tile.at(warp_m + row, warp_n + column)) = run;
     });
     __syncthreads();
     epilogue(tile, place.x, place.y);
