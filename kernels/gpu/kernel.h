@@ -17,7 +17,7 @@
 #else
 #include <cuda_runtime.h>
 #define LOOKALIKE_SHARED(type, name, dimensions) __shared__ type name dimensions
-#define LOOKALIKE_DYNAMIC_SHARED(type, name)                       \
+#define LOOKALIKE_DYNAMIC_SHARED(type, name)                        \
   extern __shared__ __align__(16) unsigned char lookalike_shared[]; \
   type* const name = reinterpret_cast<type*>(lookalike_shared)
 #endif
@@ -44,8 +44,15 @@ struct Launch {
 template <class... Parameters, class... Arguments>
 void launch(const Launch& how, void (*kernel)(Parameters...), const Arguments&... arguments) {
   if (how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
-  const std::tuple<std::remove_cv_t<Parameters>...> values(arguments...);
-  simt::run(how, [&] { std::apply(kernel, values); }, &values, sizeof(values));
+  const struct Call {
+    void (*kernel)(Parameters...);
+    std::tuple<std::remove_cv_t<Parameters>...> values;
+  } call{kernel, {arguments...}};
+  const auto thread = [](const void* of) {
+    const auto& [function, values] = *static_cast<const Call*>(of);
+    std::apply(function, values);
+  };
+  simt::run(how, thread, &call, sizeof(call));
 }
 #else
 namespace detail {

@@ -1,0 +1,216 @@
+// The checker: every load and store of a kernel comes by here, because kernel files are compiled with -fsanitize=thread and the
+// functions that the compiler then calls are ours. Every byte of device and shared memory has a cell that says who wrote and
+// read it last, and when.
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "kernels/simt/emulator.h"
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define LOOKALIKE_POISON(address, bytes) ASAN_POISON_MEMORY_REGION(address, bytes)
+#define LOOKALIKE_UNPOISON(address, bytes) ASAN_UNPOISON_MEMORY_REGION(address, bytes)
+#else
+#define LOOKALIKE_POISON(address, bytes) (void)(address), (void)(bytes)
+#define LOOKALIKE_UNPOISON(address, bytes) (void)(address), (void)(bytes)
+#endif
+
+// The program's own memory, from the linker.
+extern "C" {
+extern const char __executable_start;
+extern const char end;
+}
+
+namespace lookalike::simt {
+namespace {
+
+// " at FILE:LINE" of an instruction, if the program has line numbers and the machine addr2line.
+std::string source_line(void* pc) {
+  const auto offset = reinterpret_cast<uintptr_t>(pc) - reinterpret_cast<uintptr_t>(&__executable_start) - 1;
+  FILE* pipe = popen(fmt::format("addr2line -s -e /proc/{}/exe {:#x} 2>/dev/null", getpid(), offset).c_str(), "r");
+  if (!pipe) return "";
+  char line[256] = "";
+  const bool read = fgets(line, sizeof(line), pipe) != nullptr;
+  pclose(pipe);
+  const std::string text = line;
+  if (!read || text.empty() || text[0] == '?') return "";
+  return " at " + text.substr(0, text.find_first_of(" \n"));
+}
+
+// Whether what `mark` says happened at the same time as what happens now, in another thread.
+bool races(const Mark& mark, const Mark& now, const Emulator& e) {
+  if (mark.block == kManyBlocks) return mark.epoch == e.launches;
+  if (mark.block < e.first_block) return false;  // an earlier launch
+  if (mark.block != now.block) return true;
+  if (mark.epoch != now.epoch || mark.thread == now.thread) return false;
+  return mark.warp != now.warp || mark.warp_epoch == now.warp_epoch;
+}
+
+std::string who(const Mark& mark, const Mark& now) {
+  if (mark.block == kManyBlocks) return "several blocks";
+  if (mark.block != now.block) return fmt::format("thread {} of another block", mark.thread);
+  return mark.thread == kMany ? "several threads" : fmt::format("thread {}", mark.thread);
+}
+
+// Joins the reader `now` to those before.
+void add_reader(Mark& readers, const Mark& now, const Emulator& e) {
+  if (!races(readers, now, e)) {
+    readers = now;
+  } else if (readers.block != now.block) {
+    readers = {.block = kManyBlocks, .epoch = e.launches};
+  } else {
+    readers.thread = kMany;
+    if (readers.warp != now.warp) readers.warp = kMany;
+    readers.warp_epoch = now.warp_epoch;
+  }
+}
+
+}  // namespace
+
+void Emulator::check_cells(Cell* cells, size_t bytes, bool write, bool is_shared, void* pc) {
+  const Mark mark = now();
+  const char* const where = is_shared ? "shared memory" : "device memory";
+  for (size_t i = 0; i < bytes; i++) {
+    Cell& cell = cells[i];
+    if (cell.pending && !write)
+      fail(fmt::format("reads {} that a cp.async has not brought yet{}", where, source_line(pc)));
+    if (is_shared && !write && cell.write.block != block) {
+      fail(fmt::format("reads {} that nobody wrote{}", where, source_line(pc)));
+    }
+    // Another block's shared memory was another memory.
+    if (is_shared && cell.read.block != block) cell.read = {};
+    if (is_shared && cell.write.block != block) cell.write = {};
+    if (races(cell.write, mark, *this)) {
+      fail(fmt::format("{} {} that {} writes at the same time{}", write ? "writes" : "reads", where,
+                       who(cell.write, mark), source_line(pc)));
+    }
+    if (write && races(cell.read, mark, *this)) {
+      fail(fmt::format("writes {} that {} reads at the same time{}", where, who(cell.read, mark), source_line(pc)));
+    }
+    if (write)
+      cell.write = mark;
+    else
+      add_reader(cell.read, mark, *this);
+  }
+}
+
+void Emulator::check_shared(const std::byte* at, size_t bytes, bool write, void* pc) {
+  for (const SharedArray& array : arrays) {
+    if (at >= array.begin && at + bytes <= array.end) return check_cells(cells_of_shared(at), bytes, write, true, pc);
+  }
+  std::string nearest;
+  for (const SharedArray& array : arrays) {
+    if (at + kRedZone >= array.begin && at < array.end + kRedZone) nearest = ", beside " + array.name;
+  }
+  fail(
+      fmt::format("{} shared memory outside of every array{}{}", write ? "writes" : "reads", nearest, source_line(pc)));
+}
+
+void Emulator::access(const void* address, size_t bytes, bool write, void* pc) {
+  const auto* const at = static_cast<const std::byte*>(address);
+  if (running->fiber.owns(at)) return;
+  if (at >= shared.data() && at < shared.data() + shared.size()) return check_shared(at, bytes, write, pc);
+  if (address >= &__executable_start && address < &end) return;
+  if (!write && at >= parameters && at + bytes <= parameters_end) return;
+  const auto key = reinterpret_cast<uintptr_t>(address);
+  auto next = buffers.upper_bound(key);
+  if (next != buffers.begin()) {
+    auto& [begin, buffer] = *std::prev(next);
+    if (key + bytes <= begin + buffer.bytes) {
+      if (!buffer.cells) buffer.cells = std::make_unique<Cell[]>(buffer.bytes);
+      return check_cells(buffer.cells.get() + (key - begin), bytes, write, false, pc);
+    }
+    if (key < begin + buffer.bytes + 4096) {
+      fail(fmt::format("{} {} bytes at {} of a buffer of {} bytes{}", write ? "writes" : "reads", bytes, key - begin,
+                       buffer.bytes, source_line(pc)));
+    }
+  }
+  fail(fmt::format("{} {} bytes outside of every buffer{}", write ? "writes" : "reads", bytes, source_line(pc)));
+}
+
+std::byte* Emulator::allocate_shared(size_t bytes, size_t alignment, const void* key, const char* name) {
+  if (bytes == 0) return nullptr;
+  shared_asked += bytes;
+  if (shared_asked > kSharedBytes) {
+    fail(fmt::format("{} bytes of shared memory, at most {} are there", shared_asked, kSharedBytes));
+  }
+  LOOKALIKE_UNPOISON(shared.data(), shared.size());
+  const auto base = reinterpret_cast<uintptr_t>(shared.data());
+  alignment = std::max<size_t>(alignment, 16);
+  const uintptr_t begin = (base + shared_used + kRedZone + alignment - 1) / alignment * alignment;
+  auto* const memory = shared.data() + (begin - base);
+  shared_used = begin - base + bytes;
+  std::fill_n(memory, bytes, std::byte{0xFF});
+  for (size_t i = 0; i < bytes; i++) shared_cells[begin - base + i].pending = false;
+  arrays.push_back({key, name, memory, memory + bytes});
+  LOOKALIKE_POISON(shared.data(), shared.size());
+  for (const SharedArray& array : arrays) LOOKALIKE_UNPOISON(array.begin, array.end - array.begin);
+  return memory;
+}
+
+void* shared_array(const void* key, size_t bytes, size_t alignment, const char* name) {
+  Emulator& e = emulator();
+  for (const SharedArray& array : e.arrays) {
+    if (array.key == key) return array.begin;
+  }
+  return e.allocate_shared(bytes, alignment, key, name);
+}
+
+void* dynamic_shared() {
+  return emulator().dynamic;
+}
+
+void touch_atomic(const void* address, size_t bytes) {
+  Emulator& e = emulator();
+  const auto* const at = static_cast<const std::byte*>(address);
+  if (at >= e.shared.data() && at < e.shared.data() + e.shared.size()) {
+    for (const SharedArray& array : e.arrays) {
+      if (at >= array.begin && at + bytes <= array.end) return;
+    }
+  } else {
+    const auto key = reinterpret_cast<uintptr_t>(address);
+    auto next = e.buffers.upper_bound(key);
+    if (next != e.buffers.begin()) {
+      const auto& [begin, buffer] = *std::prev(next);
+      if (key + bytes <= begin + buffer.bytes) return;
+    }
+  }
+  e.fail("an atomic outside of every buffer" + source_line(__builtin_return_address(0)));
+}
+
+}  // namespace lookalike::simt
+
+#ifndef __SANITIZE_ADDRESS__
+extern "C" {
+
+#define LOOKALIKE_SEE(function, bytes, write)                                    \
+  void function(void* address) {                                                 \
+    auto& e = lookalike::simt::emulator();                                       \
+    if (e.running) e.access(address, bytes, write, __builtin_return_address(0)); \
+  }
+#define LOOKALIKE_SEE_SIZE(n)                       \
+  LOOKALIKE_SEE(__tsan_read##n, n, false)           \
+  LOOKALIKE_SEE(__tsan_write##n, n, true)           \
+  LOOKALIKE_SEE(__tsan_unaligned_read##n, n, false) \
+  LOOKALIKE_SEE(__tsan_unaligned_write##n, n, true)
+LOOKALIKE_SEE_SIZE(1)
+LOOKALIKE_SEE_SIZE(2)
+LOOKALIKE_SEE_SIZE(4)
+LOOKALIKE_SEE_SIZE(8)
+LOOKALIKE_SEE_SIZE(16)
+void __tsan_read_range(void* address, size_t bytes) {
+  auto& e = lookalike::simt::emulator();
+  if (e.running) e.access(address, bytes, false, __builtin_return_address(0));
+}
+void __tsan_write_range(void* address, size_t bytes) {
+  auto& e = lookalike::simt::emulator();
+  if (e.running) e.access(address, bytes, true, __builtin_return_address(0));
+}
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_vptr_update(void**, void*) {}
+void __tsan_vptr_read(void**) {}
+}
+#endif
