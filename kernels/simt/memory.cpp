@@ -101,7 +101,8 @@ void Emulator::check_shared(const std::byte* at, size_t bytes, bool write, void*
   }
   std::string nearest;
   for (const SharedArray& array : arrays) {
-    if (at + kRedZone >= array.begin && at < array.end + kRedZone) nearest = ", beside " + array.name;
+    if (at + bytes > array.end && at < array.end + kRedZone) nearest = ", behind " + array.name;
+    if (at < array.begin && at + kRedZone > array.begin && nearest.empty()) nearest = ", before " + array.name;
   }
   fail(
       fmt::format("{} shared memory outside of every array{}{}", write ? "writes" : "reads", nearest, source_line(pc)));
@@ -206,6 +207,10 @@ void __tsan_read_range(void* address, size_t bytes) {
 void __tsan_write_range(void* address, size_t bytes) {
   auto& e = lookalike::simt::emulator();
   if (e.running) e.access(address, bytes, true, __builtin_return_address(0));
+}
+// The guard of a static variable in a host function.
+char __tsan_atomic8_load(const volatile char* address, int) {
+  return __atomic_load_n(address, __ATOMIC_ACQUIRE);
 }
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
