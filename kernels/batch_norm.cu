@@ -341,7 +341,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   } else {
     dy += view * view_rows * p.channels + channel;
-#pragma unroll 4
+#pragma unroll 2
     for (int64_t row = begin + threadIdx.y; row < end; row += blockDim.y) {
       const auto values = gpu::load<kRun>(x + row * p.channels);
       const auto grads = gpu::load<kRun>(dy + row * p.channels);

@@ -28,21 +28,10 @@ Augmentation read_augmentation(Options& options) {
 
 namespace {
 
-// The source position of an output pixel: x = xx * column + xy * row + x0, and y likewise.
-struct Affine {
-  float xx, xy, x0, yx, yy, y0;
-};
-
-// What one image gets. Everything is drawn whether it is used or not, so that turning one change on or off leaves the
-// random numbers of the others as they were.
-struct Draw {
-  Affine source;
-  std::array<float, 3> gain;
-  std::array<int, 3> channel{0, 1, 2};  // output channel c shows the image's channel[c]
-};
-
-Draw draw(const Augmentation& a, int64_t height, int64_t width, Random& random) {
-  Draw d;
+// Everything is drawn whether it is used or not, so that turning one change on or off leaves the random numbers of the
+// others as they were.
+ImageDraw draw(const Augmentation& a, int64_t height, int64_t width, Random& random) {
+  ImageDraw d;
   const bool flip = random.uniform() < a.flip;
   const double shift_x = random.uniform(-a.shift, a.shift) * width;
   const double shift_y = random.uniform(-a.shift, a.shift) * height;
@@ -50,18 +39,16 @@ Draw draw(const Augmentation& a, int64_t height, int64_t width, Random& random) 
   const double angle = random.uniform(-a.rotation, a.rotation) * std::numbers::pi / 180;
   const float brightness = random.uniform(1 - a.brightness, 1 + a.brightness);
   for (float& gain : d.gain) gain = brightness * random.uniform(1 - a.color, 1 + a.color);
-  if (random.uniform() < a.channel_shuffle) random.shuffle(std::span<int>(d.channel));
+  if (random.uniform() < a.channel_shuffle) random.shuffle(std::span<int32_t>(d.channel));
 
   // The image is flipped, then turned and scaled about its centre, then shifted; here the way back.
   const double c = std::cos(angle) / zoom, s = std::sin(angle) / zoom, mirror = flip ? -1 : 1;
   const double centre_x = (width - 1) / 2.0, centre_y = (height - 1) / 2.0;
   const double from_x = centre_x + shift_x, from_y = centre_y + shift_y;
-  d.source = {static_cast<float>(mirror * c),
-              static_cast<float>(mirror * s),
-              static_cast<float>(centre_x - mirror * (c * from_x + s * from_y)),
-              static_cast<float>(-s),
-              static_cast<float>(c),
-              static_cast<float>(centre_y + s * from_x - c * from_y)};
+  d.xx = static_cast<float>(mirror * c), d.xy = static_cast<float>(mirror * s);
+  d.x0 = static_cast<float>(centre_x - mirror * (c * from_x + s * from_y));
+  d.yx = static_cast<float>(-s), d.yy = static_cast<float>(c);
+  d.y0 = static_cast<float>(centre_y + s * from_x - c * from_y);
   return d;
 }
 
@@ -82,6 +69,10 @@ void pad(const uint8_t* pixels, int64_t height, int64_t width, uint32_t* padded)
 
 }  // namespace
 
+ImageDraw draw_image(const Augmentation& augmentation, const Preprocess& preprocess, Random random) {
+  return augmentation.is_identity() ? ImageDraw{} : draw(augmentation, preprocess.height, preprocess.width, random);
+}
+
 Augmenter::Augmenter(const Augmentation& augmentation, const Preprocess& preprocess)
     : augmentation_(augmentation),
       preprocess_(preprocess),
@@ -101,7 +92,7 @@ void Augmenter::apply(const uint8_t* pixels, Random random, float* out) {
 template <int kChannels>
 void Augmenter::warp(const uint8_t* pixels, Random& random, float* out) {
   const int64_t height = preprocess_.height, width = preprocess_.width, stride = width + kFrame;
-  const Draw drawn = draw(augmentation_, height, width, random);
+  const ImageDraw drawn = draw(augmentation_, height, width, random);
   pad<kChannels>(pixels, height, width, padded_.data());
   // (value / 255 - mean) / std as one multiplication and one addition.
   std::array<float, kChannels> factor, offset;
@@ -112,7 +103,7 @@ void Augmenter::warp(const uint8_t* pixels, Random& random, float* out) {
     plane[c] = row_.data() + (kChannels == 3 ? drawn.channel[c] : 0) * width;
   }
 
-  cpu::simd([=, padded = padded_.data(), row = row_.data(), m = drawn.source, gain = drawn.gain] {
+  cpu::simd([=, padded = padded_.data(), row = row_.data(), m = drawn] {
     // Positions count from the frame's corner, 1 up and left of the image.
     const float right = width + 1, bottom = height + 1;
     for (int64_t y = 0; y < height; y++) {
@@ -137,7 +128,7 @@ void Augmenter::warp(const uint8_t* pixels, Random& random, float* out) {
 #pragma GCC ivdep
       for (int64_t x = 0; x < width; x++)
         for (int c = 0; c < kChannels; c++) {
-          const float value = plane[c][x] * gain[c];
+          const float value = plane[c][x] * m.gain[c];
           to[x * kChannels + c] = (value > 1 ? 1 : value) * factor[c] + offset[c];
         }
     }

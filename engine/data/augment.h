@@ -11,6 +11,7 @@
 #include "engine/core/options.h"
 #include "engine/core/random.h"
 #include "engine/data/preprocess.h"
+#include "kernels/image_batch.h"
 
 namespace lookalike {
 
@@ -28,6 +29,9 @@ struct Augmentation {
 
 // The settings of a recipe's section, all 0 by default.
 Augmentation read_augmentation(Options& options);
+
+// What an augmented image gets, for a kernel that makes whole batches (kernels/image_batch.h).
+ImageDraw draw_image(const Augmentation& augmentation, const Preprocess& preprocess, Random random);
 
 // Augments one image at a time; holds the working memory for it, so each thread has its own.
 class Augmenter {

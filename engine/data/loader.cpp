@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/core/dispatch.h"
 #include "engine/core/error.h"
 #include "kernels/parallel.h"
 
@@ -106,14 +107,43 @@ std::vector<std::string> check_pairs(const std::string& folder) {
   return problems;
 }
 
+// Pinning memory is slow, so blocks, all of one size, are used again.
+struct PairLoader::PinnedBlocks : std::enable_shared_from_this<PinnedBlocks> {
+  std::mutex mutex;
+  std::vector<uint8_t*> waiting;
+
+  std::shared_ptr<uint8_t> take([[maybe_unused]] size_t bytes) {
+    uint8_t* block = nullptr;
+    std::lock_guard lock(mutex);
+    if (!waiting.empty()) {
+      block = waiting.back();
+      waiting.pop_back();
+    } else if constexpr (gpu::kBuilt) {
+      block = static_cast<uint8_t*>(gpu::allocate_pinned(bytes));
+    }
+    return {block, [self = shared_from_this()](uint8_t* b) {
+              std::lock_guard guard(self->mutex);
+              self->waiting.push_back(b);
+            }};
+  }
+  ~PinnedBlocks() {
+    if constexpr (gpu::kBuilt) {
+      for (uint8_t* block : waiting) gpu::release_pinned(block);
+    }
+  }
+};
+
 PairLoader::PairLoader(const PairData& data, int64_t batch_size, const Augmentation& augmentation, uint64_t seed,
-                       int64_t epoch, int64_t step)
+                       int64_t epoch, int64_t step, const Compute& compute)
     : data_(data),
       batch_size_(std::min(batch_size, std::ssize(data.samples))),
       seed_(seed),
       epoch_(epoch),
       step_(step),
-      augmenter_(augmentation, data.images.preprocess()) {
+      augmentation_(augmentation),
+      compute_(compute),
+      augmenter_(augmentation, data.images.preprocess()),
+      pinned_(std::make_shared<PinnedBlocks>()) {
   check(batch_size_ >= 1, "a batch of {} out of {} pairs", batch_size, data.samples.size());
   check(step >= 0 && step < steps_per_epoch(), "step {} of an epoch of {}", step, steps_per_epoch());
   thread_ = std::thread([this] { work(); });
@@ -126,6 +156,12 @@ PairLoader::~PairLoader() {
   }
   changed_.notify_all();
   thread_.join();
+  if constexpr (gpu::kBuilt) {
+    for (const auto& [event, pixels] : uploads_) {
+      gpu::synchronize(event);
+      gpu::destroy(event);
+    }
+  }
 }
 
 Batch PairLoader::next() {
@@ -135,6 +171,8 @@ Batch PairLoader::next() {
   Batch batch = std::move(ready_.front());
   ready_.pop_front();
   changed_.notify_all();
+  lock.unlock();
+  if (compute_.device == Device::cuda) batch.images = make_on_gpu(batch);
   return batch;
 }
 
@@ -162,18 +200,66 @@ Batch PairLoader::make(int64_t epoch, int64_t step) {
     order_epoch_ = epoch;
   }
   const Preprocess& preprocess = data_.images.preprocess();
-  Batch batch{epoch,
-              step,
-              Tensor({2 * batch_size_, preprocess.height, preprocess.width, preprocess.channels}),
-              {order_.begin() + step * batch_size_, order_.begin() + (step + 1) * batch_size_}};
+  Batch batch{.epoch = epoch,
+              .step = step,
+              .samples = {order_.begin() + step * batch_size_, order_.begin() + (step + 1) * batch_size_}};
+  const auto stream_of = [&](int64_t sample, int view) {
+    return Random(seed_, RandomUse::augment, epoch, 2 * sample + view);
+  };
+  const int64_t size = preprocess.image_size();
+  if (compute_.device == Device::cuda) {
+    batch.pixels = pinned_->take(2 * batch_size_ * size);
+    uint8_t* to = batch.pixels.get();
+    for (int view = 0; view < 2; view++)
+      for (const int64_t sample : batch.samples) {
+        std::copy_n(data_.images.pixels(data_.samples[sample][view]), size, to);
+        batch.draws.push_back(draw_image(augmentation_, preprocess, stream_of(sample, view)));
+        to += size;
+      }
+    return batch;
+  }
+  batch.images = Tensor({2 * batch_size_, preprocess.height, preprocess.width, preprocess.channels});
   float* out = batch.images.data<float>();
   for (int view = 0; view < 2; view++)
     for (const int64_t sample : batch.samples) {
-      augmenter_.apply(data_.images.pixels(data_.samples[sample][view]),
-                       Random(seed_, RandomUse::augment, epoch, 2 * sample + view), out);
-      out += preprocess.image_size();
+      augmenter_.apply(data_.images.pixels(data_.samples[sample][view]), stream_of(sample, view), out);
+      out += size;
     }
   return batch;
+}
+
+// The pixels go up on the copy stream, while the compute stream still works on the step before.
+Tensor PairLoader::make_on_gpu(const Batch& batch) {
+  const Preprocess& preprocess = data_.images.preprocess();
+  const auto count = std::ssize(batch.draws);
+  const DType type = compute_.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+  Tensor images({count, preprocess.height, preprocess.width, preprocess.channels}, type, Device::cuda);
+  ImageBatchParams p{
+      .images = count, .height = preprocess.height, .width = preprocess.width, .channels = preprocess.channels};
+  for (int64_t c = 0; c < preprocess.channels; c++) {
+    p.factor[c] = 1 / preprocess.std[c], p.offset[c] = -preprocess.mean[c] / preprocess.std[c];
+  }
+  LOOKALIKE_ON_GPU(images, {
+    const gpu::Stream copying = gpu::copy_stream();
+    const size_t pixel_bytes = count * preprocess.image_size(), draw_bytes = count * sizeof(ImageDraw);
+    auto* const pixels = static_cast<uint8_t*>(gpu::allocate(pixel_bytes, copying));
+    auto* const draws = static_cast<ImageDraw*>(gpu::allocate(draw_bytes, copying));
+    gpu::copy_to_device(pixels, batch.pixels.get(), pixel_bytes, copying);
+    gpu::copy_to_device(draws, batch.draws.data(), draw_bytes, copying);
+    const gpu::Event event = gpu::make_event();
+    gpu::record(event, copying);
+    uploads_.emplace_back(event, batch.pixels);
+    (gpu::wait(stream, event), ...);
+    on::image_batch(p, pixels, draws, images.data<T>(), stream...);
+    (gpu::release(pixels, stream), ...);
+    (gpu::release(draws, stream), ...);
+    while (uploads_.size() > kAhead) {
+      gpu::synchronize(uploads_.front().first);
+      gpu::destroy(uploads_.front().first);
+      uploads_.pop_front();
+    }
+  });
+  return images;
 }
 
 }  // namespace lookalike

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -68,6 +69,9 @@ struct Batch {
   int64_t epoch, step;
   Tensor images;                 // [2N, height, width, channels]: N left ones, then their partners
   std::vector<int64_t> samples;  // N, indices into the data set
+  // For the GPU, which makes the images from these.
+  std::shared_ptr<uint8_t> pixels;
+  std::vector<ImageDraw> draws;
 };
 
 // Endless batches of pairs, in a new order each epoch. A batch depends on (seed, epoch, step) alone, so training that
@@ -75,9 +79,9 @@ struct Batch {
 // is dropped; a set smaller than a batch is one batch.
 class PairLoader {
  public:
-  // `data` must outlive the loader. Error when it has no pair.
+  // `data` must outlive the loader. Error when it has no pair. Images come on the device of `compute` and in its type.
   PairLoader(const PairData& data, int64_t batch_size, const Augmentation& augmentation, uint64_t seed,
-             int64_t epoch = 0, int64_t step = 0);
+             int64_t epoch = 0, int64_t step = 0, const Compute& compute = {});
   ~PairLoader();
   PairLoader(const PairLoader&) = delete;
   PairLoader& operator=(const PairLoader&) = delete;
@@ -90,6 +94,7 @@ class PairLoader {
  private:
   void work();
   Batch make(int64_t epoch, int64_t step);
+  Tensor make_on_gpu(const Batch& batch);
 
   static constexpr size_t kAhead = 2;
 
@@ -97,7 +102,13 @@ class PairLoader {
   int64_t batch_size_;
   uint64_t seed_;
   int64_t epoch_, step_;
+  Augmentation augmentation_;
+  Compute compute_;
   Augmenter augmenter_;
+  struct PinnedBlocks;
+  std::shared_ptr<PinnedBlocks> pinned_;
+  // Uploads under way, and the pixels that they read.
+  std::deque<std::pair<gpu::Event, std::shared_ptr<uint8_t>>> uploads_;
   std::vector<int64_t> order_;
   int64_t order_epoch_ = -1;
 

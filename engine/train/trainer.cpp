@@ -172,8 +172,8 @@ Run::Run(const Recipe& recipe, Module& network, const TrainJob& job)
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
   keep_lines(path("metrics.jsonl"), at_.epoch);
 
-  loader_ =
-      std::make_unique<PairLoader>(train_, recipe.batch_pairs, recipe.augmentation, recipe.seed, at_.epoch, at_.step);
+  loader_ = std::make_unique<PairLoader>(train_, recipe.batch_pairs, recipe.augmentation, recipe.seed, at_.epoch,
+                                         at_.step, job.compute);
   steps_per_epoch_ = loader_->steps_per_epoch();
   schedule_ = std::make_unique<Schedule>(make_schedule(recipe, steps_per_epoch_));
 }
@@ -205,7 +205,7 @@ void Run::write(const char* name, bool resumable) const {
 void Run::train_step() {
   const Batch batch = loader_->next();
   const int64_t step = at_.epoch * steps_per_epoch_ + at_.step;
-  const Variable images(place_input(batch.images, job_.compute));
+  const Variable images(batch.images);
   const Variable embeddings = network_.forward(images, {.training = true, .views = 2});
   LossResult result = recipe_.objective(embeddings, step_seed(recipe_.seed, step));
   result.loss.backward();
