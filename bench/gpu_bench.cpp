@@ -4,6 +4,10 @@
 // products are verified first: the three passes must be each other's adjoints. Buffers rotate, so that none is in the cache from the last call.
 //
 //   gpu_bench [--only TEXT] [--json FILE] [--tiny]      --tiny: little sizes, once each: that everything runs
+//
+// On the emulator, which tells no times, sizes are little and it prints how the kernels use memory instead: bytes that the work
+// needs and bytes moved, in sectors of 32; coalescing, the fewest possible sectors among those moved; banks, the fewest
+// possible passes through shared memory among those made. What falls below kLeastShare is an error, unless kScattered names it.
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -30,6 +34,9 @@
 #include "kernels/optimizer_step.h"
 #include "kernels/top_k.h"
 #include "kernels/triplet.h"
+#ifdef LOOKALIKE_SIMT
+#include "kernels/simt/counts.h"
+#endif
 
 namespace lookalike {
 namespace {
@@ -90,6 +97,52 @@ using Call = std::function<void(gpu::Stream)>;
 
 class Bench {
  public:
+#ifdef LOOKALIKE_SIMT
+  Bench(std::string only, bool) : tiny(true), only_(std::move(only)) {
+    fmt::print("{:<34} {:<8} {:>10} {:>10} {:>10} {:>6} {:>8}\n", "kernel", "", "needed KB", "moved KB", "coalesced",
+               "banks", "barriers");
+  }
+
+  void add(const std::string& name, const std::string& precision, double bytes, double flops,
+           const std::vector<Call>& calls, double error = 0) {
+    check_error(name, precision, error);
+    simt::clear_counts();
+    simt::count_accesses(true);
+    calls[0](gpu::compute_stream());
+    simt::count_accesses(false);
+    simt::KernelCounts total;
+    for (const auto& [kernel, c] : simt::kernel_counts()) {
+      for (const auto& [sum, part] : {std::pair(&total.loads, &c.loads), {&total.stores, &c.stores}})
+        sum->sectors += part->sectors, sum->least += part->least;
+      for (const auto& [sum, part] :
+           {std::pair(&total.shared_loads, &c.shared_loads), {&total.shared_stores, &c.shared_stores}})
+        sum->passes += part->passes, sum->least += part->least;
+      total.barriers += c.barriers, total.launches += c.launches;
+    }
+    const auto share = [](int64_t least, int64_t taken) {
+      return taken == 0 ? 1 : static_cast<double>(least) / static_cast<double>(taken);
+    };
+    const int64_t sectors = total.loads.sectors + total.stores.sectors;
+    const double coalesced = share(total.loads.least + total.stores.least, sectors);
+    const double banks = share(total.shared_loads.least + total.shared_stores.least,
+                               total.shared_loads.passes + total.shared_stores.passes);
+    fmt::print("{:<34} {:<8} {:>10.1f} {:>10.1f} {:>9.0f}% {:>5.0f}% {:>8}\n", name, precision, bytes / 1e3,
+               static_cast<double>(sectors) * 0.032, 100 * coalesced, 100 * banks, total.barriers);
+    rows_.push_back({{"name", name},
+                     {"precision", precision},
+                     {"needed_bytes", bytes},
+                     {"flops", flops},
+                     {"moved_bytes", 32 * sectors},
+                     {"coalesced", coalesced},
+                     {"bank_passes", total.shared_loads.passes + total.shared_stores.passes},
+                     {"banks", banks},
+                     {"barriers", total.barriers},
+                     {"launches", total.launches}});
+  }
+  double time(const std::vector<Call>&) const {
+    return 1;
+  }
+#else
   Bench(std::string only, bool tiny) : tiny(tiny), only_(std::move(only)) {
     const int64_t bytes = tiny ? 1 << 12 : int64_t{1} << 30;
     const auto from = std::make_shared<Array<uint8_t>>(bytes), to = std::make_shared<Array<uint8_t>>(bytes);
@@ -99,14 +152,10 @@ class Bench {
     fmt::print("{:<34} {:<8} {:>10} {:>9} {:>9} {:>7}\n", "kernel", "", "ms", "GB/s", "TFLOP/s", "share");
   }
 
-  bool wants(const std::string& name) const { return name.find(only_) != std::string::npos; }
-  // How many sets of buffers of so many bytes are more than any cache.
-  int sets(double bytes) const { return tiny ? 1 : static_cast<int>(std::clamp(2.56e8 / bytes + 1, 1., 32.)); }
-
   // One call for each set of buffers. The share is of the ceiling that takes longer.
   void add(const std::string& name, const std::string& precision, double bytes, double flops,
            const std::vector<Call>& calls, double error = 0) {
-    check(error <= (precision == "fp32" ? 1e-5 : 2e-2), "{} {} is wrong by {:.1e}", name, precision, error);
+    check_error(name, precision, error);
     const double ms = time(calls), gb = bytes / ms * 1e-6, tflops = flops / ms * 1e-9;
     double share = gb / copy_;
     if (const auto peak = peaks_.find(precision); peak != peaks_.end()) share = std::max(share, tflops / peak->second);
@@ -119,10 +168,6 @@ class Bench {
                      {"tflop_per_s", tflops},
                      {"share", share},
                      {"error", error}});
-  }
-  void set_peak(const std::string& precision, double ms, double flops) {
-    double& peak = peaks_[precision];
-    peak = std::max(peak, flops / ms * 1e-9);
   }
   // The median of some rounds of about 10 ms.
   double time(const std::vector<Call>& calls) const {
@@ -147,6 +192,19 @@ class Bench {
     gpu::destroy(from), gpu::destroy(to);
     return std::max(ms, 1e-6);
   }
+#endif
+
+  bool wants(const std::string& name) const {
+    return name.find(only_) != std::string::npos;
+  }
+  // How many sets of buffers of so many bytes are more than any cache.
+  int sets(double bytes) const {
+    return tiny ? 1 : static_cast<int>(std::clamp(2.56e8 / bytes + 1, 1., 32.));
+  }
+  void set_peak(const std::string& precision, double ms, double flops) {
+    double& peak = peaks_[precision];
+    peak = std::max(peak, flops / ms * 1e-9);
+  }
   nlohmann::json json() const {
     return {
         {"device", gpu::limits().name}, {"copy_gb_per_s", copy_}, {"cublas_tflop_per_s", peaks_}, {"kernels", rows_}};
@@ -155,6 +213,10 @@ class Bench {
   const bool tiny;
 
  private:
+  static void check_error(const std::string& name, const std::string& precision, double error) {
+    check(error <= (precision == "fp32" ? 1e-5 : 2e-2), "{} {} is wrong by {:.1e}", name, precision, error);
+  }
+
   std::string only_;
   double copy_ = 1;
   std::map<std::string, double> peaks_;
@@ -258,7 +320,7 @@ template <class T>
 void bench_conv(Bench& bench, const NamedConv& conv, bool tf32) {
   Conv2dParams p = conv.p;
   p.tf32 = tf32;
-  if (bench.tiny) p.batch = 1, p.in_h = p.in_w = 9;
+  if (bench.tiny) p.batch = 1, p.in_h = p.in_w = 16;
   if (!bench.wants(std::string("conv ") + conv.name)) return;
   const int64_t xs = p.batch * p.in_h * p.in_w * p.in_c, ys = p.batch * p.out_h() * p.out_w() * p.out_c;
   const int64_t ws = p.out_c * p.kernel_h * p.kernel_w * p.in_c;
@@ -297,7 +359,7 @@ void bench_conv(Bench& bench, const NamedConv& conv, bool tf32) {
 template <class T>
 void bench_memory(Bench& bench) {
   // The first batch norm of convnet_bn, with its pool, on 2 x 64 images of 64x64.
-  const BatchNormParams bn{2, bench.tiny ? 2 : 128, bench.tiny ? 4 : 64, bench.tiny ? 4 : 64, 32};
+  const BatchNormParams bn{2, bench.tiny ? 4 : 128, bench.tiny ? 16 : 64, bench.tiny ? 16 : 64, 32};
   const int64_t n = bn.images * bn.height * bn.width * bn.channels;
   const double bytes = kSize<T> * static_cast<double>(n);
   const Activation leaky{ActivationKind::leaky_relu, 0.1};
@@ -343,8 +405,8 @@ void bench_memory(Bench& bench) {
 }
 
 void bench_losses(Bench& bench) {
-  const int64_t d = bench.tiny ? 8 : 128;
-  for (const int64_t n : bench.tiny ? std::vector<int64_t>{20} : std::vector<int64_t>{256, 1024, 4096, 8192}) {
+  const int64_t d = bench.tiny ? 64 : 128;
+  for (const int64_t n : bench.tiny ? std::vector<int64_t>{128} : std::vector<int64_t>{256, 1024, 4096, 8192}) {
     const double nd = static_cast<double>(n), dd = static_cast<double>(d);
     const auto e = random_array<float>(2 * n * d, 1 / std::sqrt(dd)), de = random_array<float>(2 * n * d);
     const auto loss = std::make_shared<Array<float>>(1);
@@ -383,7 +445,7 @@ void bench_losses(Bench& bench) {
 }
 
 void bench_top_k(Bench& bench) {
-  const int64_t n = bench.tiny ? 300 : 1 << 20, d = bench.tiny ? 4 : 128;
+  const int64_t n = bench.tiny ? 2048 : 1 << 20, d = bench.tiny ? 64 : 128;
   const auto database = random_array<float>(n * d);
   for (const int64_t q : {1, 64, 1024}) {
     for (const int64_t k : {10, 100, 1024}) {
@@ -403,7 +465,7 @@ void bench_top_k(Bench& bench) {
 
 // The 161 parameters of ResNet50 are 25.6 million numbers.
 void bench_optimizers(Bench& bench) {
-  const int64_t count = 161, size = bench.tiny ? 5 : 158736, n = count * size;
+  const int64_t count = 161, size = bench.tiny ? 100 : 158736, n = count * size;
   const auto w = random_array<float>(n), g = random_array<float>(n), m = random_array<float>(n),
              v = random_array<float>(n);
   gpu::fill_bytes(v->data(), 0, 4 * n, gpu::compute_stream());
@@ -444,7 +506,7 @@ void run_all(Bench& bench) {
   // The large one comes first: it sets the ceiling.
   std::vector<Product> products{{8192, 8192, 8192}, {4096, 4096, 4096}, {64, 128, 32768},
                                 {128, 128, 128},    {64, 1000, 2048},   {1, 128, 32768}};
-  if (bench.tiny) products = {{5, 33, 40}};
+  if (bench.tiny) products = {{128, 128, 64}, {33, 20, 40}};
   for (const Product& p : products) {
     bench_product<float>(bench, cublas, p, false);
     bench_product<float>(bench, cublas, p, true);

@@ -5,14 +5,13 @@
 // gathered (gpu/pair_loss.h). Four launches, two where nothing is mined.
 //
 // A positive and a negative are compared by distances with the same order of summation, so ties are ties.
-#include "kernels/triplet.h"
-
 #include <limits>
 #include <utility>
 
 #include "kernels/gpu/elementwise.h"
 #include "kernels/gpu/pair_loss.h"
 #include "kernels/gpu/row_tile.h"
+#include "kernels/triplet.h"
 #include "kernels/triplet_all.h"
 
 namespace lookalike::cuda {
@@ -194,14 +193,16 @@ __global__ void triplet_loss_kernel(TripletParams params, const float* e, int64_
   int64_t active_count = 0;
   const int64_t step = int64_t{gridDim.x} * (gpu::kListThreads / gpu::kWarp);
   for (int64_t t = (int64_t{blockIdx.x} * gpu::kListThreads + threadIdx.x) / gpu::kWarp; t < count; t += step) {
-    Triplet triplet = triplets[t];
+    Triplet triplet;
     double squared[2];  // of the positive, of the negative
     if constexpr (kMining == Mining::listed) {
+      triplet = triplets[t];
       squared[0] = gpu::warp_distance(e + triplet.anchor * d, e + triplet.positive * d, d);
       squared[1] = gpu::warp_distance(e + triplet.anchor * d, e + triplet.negative * d, d);
     }
     if (threadIdx.x % gpu::kWarp != 0) continue;
     if constexpr (kMining != Mining::listed) {
+      triplet = triplets[t];  // by the lane that writes it, alone
       const auto [far, near] = best[kMining == Mining::batch_hard ? triplet.anchor : t];
       const float farthest = far != 0 ? __uint_as_float(static_cast<uint32_t>(far >> 32)) : -1;
       const float nearest =

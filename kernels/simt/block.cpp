@@ -86,6 +86,7 @@ void release_barrier(Emulator& e) {
     if (t.where.line() != first->where.line() || strcmp(t.where.file_name(), first->where.file_name()) != 0) return;
   }
   e.epoch++;
+  count_barrier();
   e.votes = 0;
   for (int i = 0; i < e.count; i++) {
     e.threads[i]->state = State::ready;
@@ -126,6 +127,7 @@ void run_block(Emulator& e, const std::function<void()>& body) {
       return;
     }
   }
+  count_block();
 }
 
 }  // namespace
@@ -168,6 +170,7 @@ void run(const gpu::Launch& how, void (*thread)(const void*), const void* parame
   e.count = static_cast<int>(count);
   e.warp_epochs.resize((count + 31) / 32);
   e.launches++;
+  count_launch(how);
   e.first_block = e.block + 1;
   blockDim = how.block, gridDim = how.grid;
   const std::function<void()> body = [=] { thread(parameters); };

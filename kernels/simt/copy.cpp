@@ -13,6 +13,7 @@ void cp_async(void* shared, const void* global, int bytes, bool valid) {
   }
   void* const pc = __builtin_return_address(0);
   if (valid) e.access(global, bytes, false, pc);
+  count_access(AccessKind::shared_store, shared, bytes, pc);
   e.check_shared(to, bytes, true, pc);
   memset(to, 0xFF, bytes);
   for (int i = 0; i < bytes; i++) e.cells_of_shared(to)[i].pending = true;

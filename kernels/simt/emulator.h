@@ -1,5 +1,6 @@
 // The insides of the emulator: one block of threads at a time, each a fiber; what they wait for; and what the checker knows of
-// memory. block.cpp runs blocks, warp.cpp lets lanes meet, memory.cpp checks loads and stores, copy.cpp emulates cp.async.
+// memory. block.cpp runs blocks, warp.cpp lets lanes meet, memory.cpp checks loads and stores, counts.cpp
+// counts them, copy.cpp emulates cp.async.
 #pragma once
 
 #include <cstddef>
@@ -108,5 +109,12 @@ struct Emulator {
 };
 
 Emulator& emulator();
+
+// What counts.h counts; nothing while counting is off.
+enum class AccessKind : uint8_t { load, store, shared_load, shared_store };
+void count_launch(const gpu::Launch& how);
+void count_access(AccessKind kind, const void* address, size_t bytes, const void* pc);
+void count_barrier();
+void count_block();  // the block that runs has ended
 
 }  // namespace lookalike::simt

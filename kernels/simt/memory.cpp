@@ -111,7 +111,10 @@ void Emulator::check_shared(const std::byte* at, size_t bytes, bool write, void*
 void Emulator::access(const void* address, size_t bytes, bool write, void* pc) {
   const auto* const at = static_cast<const std::byte*>(address);
   if (running->fiber.owns(at)) return;
-  if (at >= shared.data() && at < shared.data() + shared.size()) return check_shared(at, bytes, write, pc);
+  if (at >= shared.data() && at < shared.data() + shared.size()) {
+    count_access(write ? AccessKind::shared_store : AccessKind::shared_load, address, bytes, pc);
+    return check_shared(at, bytes, write, pc);
+  }
   if (address >= &__executable_start && address < &end) return;
   if (!write && at >= parameters && at + bytes <= parameters_end) return;
   const auto key = reinterpret_cast<uintptr_t>(address);
@@ -119,6 +122,7 @@ void Emulator::access(const void* address, size_t bytes, bool write, void* pc) {
   if (next != buffers.begin()) {
     auto& [begin, buffer] = *std::prev(next);
     if (key + bytes <= begin + buffer.bytes) {
+      count_access(write ? AccessKind::store : AccessKind::load, address, bytes, pc);
       if (!buffer.cells) buffer.cells = std::make_unique<Cell[]>(buffer.bytes);
       return check_cells(buffer.cells.get() + (key - begin), bytes, write, false, pc);
     }

@@ -144,6 +144,16 @@ __global__ void too_much_shared(const float*, float*) {
   values[threadIdx.x] = 0;
 }
 
+// One warp: loads with a gap of `stride`, and a column of a matrix in shared memory with rows of kRow floats.
+template <int kRow>
+__global__ void stride_kernel(int stride, const float* x, float* y) {
+  LOOKALIKE_SHARED(float, tile, [32 * kRow]);
+  const int lane = static_cast<int>(threadIdx.x);
+  tile[lane * kRow] = x[lane * stride];
+  __syncthreads();
+  y[lane] = tile[lane * kRow];
+}
+
 // One warp: everything that lanes say to each other.
 __global__ void talk(const float* x, float* y) {
   const int lane = static_cast<int>(threadIdx.x);
@@ -216,6 +226,10 @@ void run_too_much_shared(const float* x, float* y, int64_t bytes) {
 }
 void run_talk(const float* x, float* y) {
   gpu::launch({"talk", dim3(1), dim3(32), gpu::compute_stream()}, talk, x, y);
+}
+void run_strides(int stride, int row, const float* x, float* y) {
+  const gpu::Launch how{"strides", dim3(1), dim3(32), gpu::compute_stream()};
+  gpu::launch(how, row == 1 ? stride_kernel<1> : row == 32 ? stride_kernel<32> : stride_kernel<33>, stride, x, y);
 }
 void run_multiply(bool bf16, const float* a, const float* b, float* d) {
   gpu::launch({"multiply", dim3(1), dim3(32), gpu::compute_stream()}, bf16 ? multiply<true> : multiply<false>, a, b, d);

@@ -17,6 +17,8 @@ const std::vector<Mistake>& mistakes();
 
 void run(void (*kernel)(const float*, float*), int blocks, const float* x, float* y);
 void run_too_much_shared(const float* x, float* y, int64_t bytes);
+// One warp: y[lane] = x[lane * stride], by way of a column in shared memory with rows of 1, 32 or 33 floats.
+void run_strides(int stride, int row, const float* x, float* y);
 // y[32][8]
 void run_talk(const float* x, float* y);
 // d[16, 8] = a[16, k] b[8, k]^T: k = 16 for bf16, 8 for tf32.

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/simt/counts.h"
 #include "tests/gpu/device_array.h"
 #include "tests/simt/kernels.h"
 
@@ -52,6 +53,37 @@ TEST_CASE("shared memory ends at 227 KiB") {
   run_too_much_shared(x.data(), y.data(), 227 << 10);
   CHECK_THROWS_AS(run_too_much_shared(x.data(), y.data(), (227 << 10) + 1), gpu::Failure);
 }
+
+#ifndef __SANITIZE_ADDRESS__
+TEST_CASE("sectors, passes through the banks and barriers are counted") {
+  const auto count = [](int stride, int row) {
+    DeviceArray<float> x(random_values<float>(32 * stride, 1)), y(32);
+    simt::clear_counts();
+    simt::count_accesses(true);
+    run_strides(stride, row, x.data(), y.data());
+    simt::count_accesses(false);
+    return simt::kernel_counts().at("strides");
+  };
+  const simt::KernelCounts dense = count(1, 1);
+  CHECK(dense.launches == 1);
+  CHECK(dense.blocks == 1);
+  CHECK(dense.threads == 32);
+  CHECK(dense.barriers == 1);
+  CHECK(dense.loads.bytes == 128);
+  CHECK(dense.loads.sectors == 4);
+  CHECK(dense.stores.sectors == 4);
+  CHECK(dense.shared_loads.bytes == 128);
+  CHECK(dense.shared_loads.passes == 1);
+  const simt::KernelCounts sparse = count(3, 32);
+  CHECK(sparse.loads.sectors == 12);
+  CHECK(sparse.loads.least == 4);
+  CHECK(sparse.shared_stores.passes == 32);
+  CHECK(sparse.shared_loads.passes == 32);
+  CHECK(sparse.shared_loads.least == 1);
+  CHECK(count(8, 33).loads.sectors == 32);
+  CHECK(count(8, 33).shared_loads.passes == 1);
+}
+#endif
 
 TEST_CASE("shuffles and votes") {
   const auto x = random_values<float>(64, 1);
