@@ -53,16 +53,33 @@ struct PhaseWeights {
   __device__ const T* at(Outer o, Depth d) const { return w + (o.offset + d.offset); }
 };
 
+// w[filters][taps][channels] to [channels][taps][filters], a tile of 32 filters by 32 channels of one tap a block.
+constexpr int kTurnLines = 8;
 template <class T>
-struct TurnWeights {
-  const float* w;
-  T* to;
-  int64_t filters, taps, channels;
-  __device__ void operator()(int64_t i) const {
-    const int64_t k = i % filters, tap = i / filters % taps, c = i / filters / taps;
-    to[i] = from_float<T>(w[(k * taps + tap) * channels + c]);
+__global__ void __launch_bounds__(gpu::kWarp* kTurnLines)
+    turn_weights_kernel(int filters, int taps, int channels, const float* w, T* to) {
+  LOOKALIKE_SHARED(float, tile, [gpu::kWarp][gpu::kWarp + 1]);
+  const int channel0 = static_cast<int>(blockIdx.x) * gpu::kWarp, filter0 = static_cast<int>(blockIdx.y) * gpu::kWarp;
+  const int tap = static_cast<int>(blockIdx.z), x = static_cast<int>(threadIdx.x);
+  for (int i = static_cast<int>(threadIdx.y); i < gpu::kWarp; i += kTurnLines) {
+    if (filter0 + i < filters && channel0 + x < channels)
+      tile[i][x] = w[(int64_t{filter0 + i} * taps + tap) * channels + channel0 + x];
   }
-};
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.y); i < gpu::kWarp; i += kTurnLines) {
+    if (channel0 + i < channels && filter0 + x < filters)
+      to[(int64_t{channel0 + i} * taps + tap) * filters + filter0 + x] = from_float<T>(tile[x][i]);
+  }
+}
+
+template <class T>
+void turn_weights(const Conv2dParams& p, const float* w, T* to, gpu::Stream stream) {
+  const auto tiles = [](int64_t n) { return static_cast<unsigned>(gpu::ceil_divide<int64_t>(n, gpu::kWarp)); };
+  const auto taps = static_cast<int>(p.kernel_h * p.kernel_w);
+  gpu::launch({"conv2d_turn_weights", dim3(tiles(p.in_c), tiles(p.out_c), static_cast<unsigned>(taps)),
+               dim3(gpu::kWarp, kTurnLines), stream},
+              turn_weights_kernel<T>, static_cast<int>(p.out_c), taps, static_cast<int>(p.in_c), w, to);
+}
 
 template <class T>
 bool is_vector(const Conv2dParams& p) {
@@ -93,8 +110,7 @@ void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T*
   if (p.batch * p.in_c == 0) return;
   const ConvSpace<T> space = backward_data_space<T>(p);
   T* const turned = space.weights_in(workspace);
-  const int64_t taps = p.kernel_h * p.kernel_w;
-  gpu::for_each("conv2d_turn_weights", space.weights, stream, TurnWeights<T>{w, turned, p.out_c, taps, p.in_c});
+  turn_weights(p, w, turned, stream);
   const auto small = [](int64_t n) { return static_cast<int>(n); };
   with_math<T>(p.tf32, is_vector<T>(p), [&](auto math, auto vector) {
     for_phases(p, [&](const Phase& phase) {
@@ -121,7 +137,7 @@ void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T*
                                             .depth_size = depth,
                                             .filters = small(p.out_c),
                                             .kernel_w = small(p.kernel_w),
-                                            .taps = small(taps),
+                                            .taps = small(p.kernel_h * p.kernel_w),
                                             .stride = small(p.stride),
                                             .first = small(phase.tap_r * p.kernel_w + phase.tap_s),
                                             .by_filters = by_filters,

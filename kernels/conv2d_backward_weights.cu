@@ -14,6 +14,12 @@ struct StoreWeights {
 
   template <int kRun>
   __device__ void operator()(int k, int n, const float (&sums)[kRun], int valid) const {
+    if (padded == channels) {
+      gpu::Pack<float, kRun> run;
+#pragma unroll
+      for (int i = 0; i < kRun; i++) run.x[i] = sums[i];
+      return gpu::store_run(dw + int64_t{k} * row + n, run, row, valid);
+    }
 #pragma unroll
     for (int i = 0; i < kRun; i++) {
       if (i >= valid) break;

@@ -28,17 +28,12 @@ struct StorePixels {
 
   template <int kRun>
   __device__ void operator()(int pixel, int channel, const float (&sums)[kRun], int valid) const {
-    T* const to = y + int64_t{pixel} * output.channels + channel;
     gpu::Pack<T, kRun> run;
 #pragma unroll
     for (int i = 0; i < kRun; i++) {
       if (i < valid) run.x[i] = from_float<T>(output.finish(sums[i], channel + i));
     }
-    if (output.channels % kRun == 0) return gpu::store(to, run);
-#pragma unroll
-    for (int i = 0; i < kRun; i++) {
-      if (i < valid) to[i] = run.x[i];
-    }
+    gpu::store_run(y + int64_t{pixel} * output.channels + channel, run, output.channels, valid);
   }
 };
 

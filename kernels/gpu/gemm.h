@@ -27,6 +27,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/gpu/elementwise.h"
 #include "kernels/gpu/gemm_multiply.h"
 
 namespace lookalike::gpu {
@@ -91,6 +92,17 @@ struct StagedTile {
   float* data;
   __device__ float& at(int i, int j) const { return data[i * kStride + j]; }
 };
+
+// A run of a row of n columns: all runs of the row are whole and aligned if n is a multiple of their length, else only the
+// first `valid` columns are there.
+template <class T, int kRun>
+__device__ void store_run(T* to, const Pack<T, kRun>& run, int n, int valid) {
+  if (n % kRun == 0) return store(to, run);
+#pragma unroll
+  for (int x = 0; x < kRun; x++) {
+    if (x < valid) to[x] = run.x[x];
+  }
+}
 
 template <Math kMath, class Shape, class A, class B, class Epilogue>
 struct GemmKernel {
@@ -181,12 +193,10 @@ __global__ __launch_bounds__(kGemmThreads<Shape>, GemmKernel<kMath, Shape, A, B,
     __syncthreads();  // the ring becomes the staged tile
     const typename Kernel::Staged tile{reinterpret_cast<float*>(ring)};
     product.for_each_run([&](int row, int column, const auto& values) {
-      struct alignas(sizeof(values)) Run {
-        float x[Kernel::Product::kRun];
-      } run;
+      Pack<float, Kernel::Product::kRun> run;
 #pragma unroll
       for (int i = 0; i < Kernel::Product::kRun; i++) run.x[i] = values[i];
-      *reinterpret_cast<Run*>(&tile.at(warp_m + row, warp_n + column)) = run;
+      store(&tile.at(warp_m + row, warp_n + column), run);
     });
     __syncthreads();
     epilogue(tile, place.x, place.y);
@@ -197,11 +207,10 @@ __global__ __launch_bounds__(kGemmThreads<Shape>, GemmKernel<kMath, Shape, A, B,
       if (gridDim.y == 1) {
         epilogue(i, j, values, min(n - j, Kernel::Product::kRun));
       } else {
-        float* const to = partials + (int64_t{blockIdx.y} * m + i) * n + j;
+        Pack<float, Kernel::Product::kRun> run;
 #pragma unroll
-        for (int x = 0; x < Kernel::Product::kRun; x++) {
-          if (j + x < n) to[x] = values[x];
-        }
+        for (int x = 0; x < Kernel::Product::kRun; x++) run.x[x] = values[x];
+        store_run(partials + (int64_t{blockIdx.y} * m + i) * n + j, run, n, n - j);
       }
     });
   }
@@ -218,10 +227,17 @@ __global__ void gemm_sum_kernel(int m, int n, int splits, const float* partials,
   float sums[kRun] = {};
   for (int split = 0; split < splits; split++) {
     const float* const from = partials + (int64_t{split} * m + i) * n + j;
+    Pack<float, kRun> share{};
+    if (n % kRun == 0) {
+      share = load<kRun>(from);
+    } else {
 #pragma unroll
-    for (int x = 0; x < kRun; x++) {
-      if (x < valid) sums[x] += from[x];
+      for (int x = 0; x < kRun; x++) {
+        if (x < valid) share.x[x] = from[x];
+      }
     }
+#pragma unroll
+    for (int x = 0; x < kRun; x++) sums[x] += share.x[x];
   }
   epilogue(i, j, sums, valid);
 }

@@ -18,8 +18,8 @@
 //     __device__ const Element* at(const Outer&, const Depth&) const;   // null where the element, or group, is zero
 //   };
 //
-// In shared memory a tile keeps the order of global memory: [outer][depth] or [depth][outer], each row a little longer
-// than its elements, so that the reads of gemm_multiply.h meet no bank conflicts (the strides are explained there).
+// In shared memory a tile keeps the order of global memory: [outer][depth] or [depth][outer]; its rows are swizzled, or a
+// little longer than their elements, so that the reads of gemm_multiply.h meet no bank conflicts (explained there).
 #pragma once
 
 #include <type_traits>
@@ -78,7 +78,9 @@ constexpr bool lanes_along_outer() {
 
 // The layout of one operand's tile in shared memory. With kInterleave > 0 the rows of an [outer][depth] tile are permuted
 // in groups of 4 * kInterleave, so that lane i finds its four outer indices 4 i ... 4 i + 3 in rows i, i + kInterleave, ...
-// A sum of two outer indices lies at the sum of their offsets where the first is below a power of two from 4 on, and the
+// Without, and with loads of 16 bytes, the four 16-byte pieces of a row change places by bits 1 and 2 of the outer index: eight
+// lanes then fall on all 32 banks when they store two rows and when they read one piece each of eight (ldmatrix).
+// A sum of two outer indices lies at the sum of their offsets where the first is below a power of two from 8 on, and the
 // second a multiple of it; so both the copies and the reads step by constants.
 template <class Source, int kOuter_, int kDepth_, int kInterleave>
 struct SharedTile {
@@ -86,13 +88,16 @@ struct SharedTile {
   static constexpr bool kDepthContiguous = Source::kDepthContiguous;
   static constexpr int kOuter = kOuter_, kDepth = kDepth_;
   // In elements.
-  static constexpr int kStride = kDepthContiguous ? kDepth + 16 / static_cast<int>(sizeof(Element)) : kOuter + 8;
+  static constexpr int kPiece = 16 / static_cast<int>(sizeof(Element));
+  static constexpr bool kSwizzled = kDepthContiguous && kInterleave == 0 && Source::kVector == kPiece;
+  static constexpr int kStride = kSwizzled ? kDepth : kDepthContiguous ? kDepth + kPiece : kOuter + 8;
   static constexpr int kSize = kStride * (kDepthContiguous ? kOuter : kDepth);
   static constexpr int kBytes = kSize * static_cast<int>(sizeof(Element));
-  static_assert(kBytes % 16 == 0);
+  static_assert(kBytes % 16 == 0 && (!kSwizzled || kDepth == 4 * kPiece));
 
   static constexpr __device__ int offset(int outer, int depth) {
     if constexpr (!kDepthContiguous) return depth * kStride + outer;
+    if constexpr (kSwizzled) depth ^= (outer >> 1 & 3) * kPiece;
     if constexpr (kInterleave > 0) {
       constexpr int kGroup = 4 * kInterleave;
       static_assert((kGroup & (kGroup - 1)) == 0);
@@ -117,7 +122,11 @@ class TileLoader {
   static constexpr int kRow = (kAlongOuter ? Tile::kOuter : Tile::kDepth) / kVector;
   static constexpr int kStep = kThreads / kRow;
   static constexpr int kPasses = (kAlongOuter ? Tile::kDepth : Tile::kOuter) / kStep;
-  static_assert(kThreads % kRow == 0 && kStep >= (kAlongOuter ? 1 : 4) && (kStep & (kStep - 1)) == 0 && kPasses > 0);
+  static_assert(kThreads % kRow == 0 &&
+                kStep >= (kAlongOuter       ? 1
+                          : Tile::kSwizzled ? 8
+                                            : 4) &&
+                (kStep & (kStep - 1)) == 0 && kPasses > 0);
 
  public:
   __device__ TileLoader(const Source& source, int outer_begin) {

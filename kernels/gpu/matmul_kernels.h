@@ -30,20 +30,12 @@ struct Store {
 
   template <int kRun>
   __device__ void operator()(int i, int j, const float (&sums)[kRun], int valid) const {
-    T* const to = c + int64_t{i} * n + j;
-    if (n % kRun == 0) {  // all runs are whole and aligned
-      struct alignas(kRun * sizeof(T)) Run {
-        T x[kRun];
-      } run;
+    gpu::Pack<T, kRun> run;
 #pragma unroll
-      for (int x = 0; x < kRun; x++) run.x[x] = from_float<T>(finish(sums[x], j + x));
-      *reinterpret_cast<Run*>(to) = run;
-    } else {
-#pragma unroll
-      for (int x = 0; x < kRun; x++) {
-        if (x < valid) to[x] = from_float<T>(finish(sums[x], j + x));
-      }
+    for (int x = 0; x < kRun; x++) {
+      if (x < valid) run.x[x] = from_float<T>(finish(sums[x], j + x));
     }
+    gpu::store_run(c + int64_t{i} * n + j, run, n, valid);
   }
 };
 
