@@ -7,13 +7,12 @@
 // there are many.
 //
 // Exponentials are always taken of differences from the largest value.
-#include "kernels/nt_xent.h"
-
 #include <limits>
 #include <utility>
 
 #include "kernels/gpu/pair_loss.h"
 #include "kernels/gpu/row_tile.h"
+#include "kernels/nt_xent.h"
 
 namespace lookalike::cuda {
 namespace {
@@ -109,9 +108,9 @@ __device__ inline void load_sums(const ExpSum* parts, int64_t splits, int64_t n,
 template <int kColumns>
 __global__ __launch_bounds__(kTileThreads) void nt_xent_gradients_kernel(Views x, const ExpSum* parts, int64_t splits,
                                                                          float* gradients) {
-  constexpr int kWide = kColumns / 64, kDepth = 16;
+  constexpr int kWide = kColumns / 64, kDepth = 16, kStride = kTile + 4;
   LOOKALIKE_SHARED(float, panels, [gpu::kPanelFloats]);
-  LOOKALIKE_SHARED(float, weights, [kTile * gpu::kPanelStride]);  // transposed: [column][row]
+  LOOKALIKE_SHARED(float, weights, [kTile * kStride]);  // transposed: [column][row]
   LOOKALIKE_SHARED(float, others, [kDepth * kColumns]);
   LOOKALIKE_SHARED(float, row_tops, [kTile]);
   LOOKALIKE_SHARED(float, row_inverses, [kTile]);
@@ -143,7 +142,7 @@ __global__ __launch_bounds__(kTileThreads) void nt_xent_gradients_kernel(Views x
         if (x.row() + row_at == column + column_at) values[r] -= 2;
         if (column + column_at >= x.n) values[r] = 0;
       }
-      float4* to = reinterpret_cast<float4*>(weights + column_at * gpu::kPanelStride + 8 * ty);
+      float4* to = reinterpret_cast<float4*>(weights + column_at * kStride + 8 * ty);
       to[0] = make_float4(values[0], values[1], values[2], values[3]);
       to[1] = make_float4(values[4], values[5], values[6], values[7]);
     }
@@ -158,7 +157,7 @@ __global__ __launch_bounds__(kTileThreads) void nt_xent_gradients_kernel(Views x
       __syncthreads();
 #pragma unroll 4
       for (int i = 0; i < kDepth; i++) {
-        const float* left = weights + (k + i) * gpu::kPanelStride + 8 * ty;
+        const float* left = weights + (k + i) * kStride + 8 * ty;
         const float4 low = *reinterpret_cast<const float4*>(left), high = *reinterpret_cast<const float4*>(left + 4);
         const float rows[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
 #pragma unroll

@@ -14,9 +14,13 @@
 namespace lookalike::gpu {
 
 constexpr int kTile = 64, kTileThreads = 128, kTileDepth = 16;
-constexpr int kPanelStride = kTile + 4;
 // Two buffers for each of the two matrices.
-constexpr int kPanelFloats = 2 * 2 * kTileDepth * kPanelStride;
+constexpr int kPanel = kTileDepth * kTile, kPanelFloats = 2 * 2 * kPanel;
+// Where row `row` stands in line k of a panel: quads of lines exchange groups of eight rows, so that the lanes that store one
+// element each of eight rows in four quads fall on 32 banks.
+constexpr LOOKALIKE_HOST_DEVICE int panel_offset(int k, int row) {
+  return k * kTile + (row ^ k / 4 % 4 * 8);
+}
 
 struct DistanceStep {
   __device__ float operator()(float a, float b, float sum) const { return fmaf(a - b, a - b, sum); }
@@ -43,30 +47,33 @@ __device__ inline bool rows_are_aligned(const float* x, int64_t d) {
   return d % 4 == 0 && reinterpret_cast<uintptr_t>(x) % 16 == 0;
 }
 
-// What a thread brings from one matrix, step by step: two quads of row t % 64.
+// What a thread brings from one matrix, step by step: quad t % 4 of rows t / 4 and t / 4 + 32, so that four neighbours read 64
+// bytes of a row.
 struct PanelPart {
   const float* next;
-  int left;  // elements from `next` to the end of the row; none in a row that does not exist
+  int64_t below;  // from the first row to the second
+  int left;       // elements from `next` to the end of the row
+  bool exists[2];
   float4 quads[2];
 
-  __device__ PanelPart(const TileRows& rows, int64_t d) {
-    const int64_t row = rows.first + threadIdx.x % kTile;
-    const int begin = 4 * static_cast<int>(threadIdx.x / kTile);
-    const bool exists = row < rows.count;
-    next = rows.x + (exists ? row * d + begin : 0);
-    left = exists ? static_cast<int>(d) - begin : 0;
+  __device__ PanelPart(const TileRows& rows, int64_t d) : below(d * (kTile / 2)) {
+    const int64_t row = rows.first + threadIdx.x / 4;
+    const int begin = 4 * static_cast<int>(threadIdx.x % 4);
+    exists[0] = row < rows.count, exists[1] = row + kTile / 2 < rows.count;
+    next = rows.x + (exists[0] ? row * d + begin : 0);
+    left = static_cast<int>(d) - begin;
   }
   __device__ void load(bool aligned) {
 #pragma unroll
-    for (int i = 0; i < 2; i++) quads[i] = load_quad(next, 8 * i, left, aligned);
+    for (int i = 0; i < 2; i++) quads[i] = load_quad(next + i * below, 0, exists[i] ? left : 0, aligned);
     next += kTileDepth, left -= kTileDepth;
   }
   __device__ void store(float* panel) const {
+    float* const to = panel + panel_offset(4 * static_cast<int>(threadIdx.x % 4), static_cast<int>(threadIdx.x / 4));
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-      float* to = panel + 4 * (threadIdx.x / kTile + 2 * i) * kPanelStride + threadIdx.x % kTile;
-      to[0] = quads[i].x, to[kPanelStride] = quads[i].y, to[2 * kPanelStride] = quads[i].z,
-      to[3 * kPanelStride] = quads[i].w;
+      to[i * kTile / 2] = quads[i].x, to[kTile + i * kTile / 2] = quads[i].y;
+      to[2 * kTile + i * kTile / 2] = quads[i].z, to[3 * kTile + i * kTile / 2] = quads[i].w;
     }
   }
 };
@@ -77,7 +84,6 @@ template <class Step>
 __device__ inline void row_tile(const TileRows& a, const TileRows& b, int64_t d, float* panels, float (&sums)[8][4]) {
   const bool aligned = rows_are_aligned(a.x, d) && rows_are_aligned(b.x, d);
   const int ty = threadIdx.x / 16, tx = threadIdx.x % 16;
-  constexpr int kPanel = kTileDepth * kPanelStride;
 #pragma unroll
   for (int r = 0; r < 8; r++) {
 #pragma unroll
@@ -94,9 +100,9 @@ __device__ inline void row_tile(const TileRows& a, const TileRows& b, int64_t d,
     from_a.load(aligned), from_b.load(aligned);  // for the next step; behind the end nothing is read
 #pragma unroll
     for (int i = 0; i < kTileDepth; i++) {
-      const float* left = panel + i * kPanelStride + 8 * ty;
+      const float* left = panel + panel_offset(i, 8 * ty);
       const float4 low = *reinterpret_cast<const float4*>(left), high = *reinterpret_cast<const float4*>(left + 4);
-      const float4 right = *reinterpret_cast<const float4*>(panel + kPanel + i * kPanelStride + 4 * tx);
+      const float4 right = *reinterpret_cast<const float4*>(panel + kPanel + panel_offset(i, 4 * tx));
       const float rows[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
       const float columns[4] = {right.x, right.y, right.z, right.w};
 #pragma unroll
