@@ -21,9 +21,15 @@ LOOKALIKE_HOST_DEVICE inline float to_float(bf16 x) {
 
 // Rounds to nearest, ties to even; NaN stays NaN.
 LOOKALIKE_HOST_DEVICE inline bf16 to_bf16(float x) {
+#ifdef __CUDA_ARCH__
+  bf16 result;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result.bits) : "f"(x));
+  return result;
+#else
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>(bits >> 16 | 0x40)};
   return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+#endif
 }
 
 // T is float or bf16.

@@ -51,22 +51,23 @@ __device__ inline bool rows_are_aligned(const float* x, int64_t d) {
 // bytes of a row.
 struct PanelPart {
   const float* next;
-  int64_t below;  // from the first row to the second
-  int left;       // elements from `next` to the end of the row
-  bool exists[2];
+  int left[2];  // elements from `next` to the end of each row; none in a row that does not exist
   float4 quads[2];
 
-  __device__ PanelPart(const TileRows& rows, int64_t d) : below(d * (kTile / 2)) {
+  __device__ PanelPart(const TileRows& rows, int64_t d) {
     const int64_t row = rows.first + threadIdx.x / 4;
     const int begin = 4 * static_cast<int>(threadIdx.x % 4);
-    exists[0] = row < rows.count, exists[1] = row + kTile / 2 < rows.count;
-    next = rows.x + (exists[0] ? row * d + begin : 0);
-    left = static_cast<int>(d) - begin;
-  }
-  __device__ void load(bool aligned) {
+    next = rows.x + (row < rows.count ? row * d + begin : 0);
 #pragma unroll
-    for (int i = 0; i < 2; i++) quads[i] = load_quad(next + i * below, 0, exists[i] ? left : 0, aligned);
-    next += kTileDepth, left -= kTileDepth;
+    for (int i = 0; i < 2; i++) left[i] = row + i * kTile / 2 < rows.count ? static_cast<int>(d) - begin : 0;
+  }
+  __device__ void load(int64_t d, bool aligned) {
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      quads[i] = load_quad(next + i * kTile / 2 * d, 0, left[i], aligned);
+      left[i] -= kTileDepth;
+    }
+    next += kTileDepth;
   }
   __device__ void store(float* panel) const {
     float* const to = panel + panel_offset(4 * static_cast<int>(threadIdx.x % 4), static_cast<int>(threadIdx.x / 4));
@@ -90,14 +91,14 @@ __device__ inline void row_tile(const TileRows& a, const TileRows& b, int64_t d,
     for (int c = 0; c < 4; c++) sums[r][c] = 0;
   }
   PanelPart from_a(a, d), from_b(b, d);
-  from_a.load(aligned), from_b.load(aligned);
+  from_a.load(d, aligned), from_b.load(d, aligned);
   __syncthreads();  // the last tile's last panels may still be read
   for (int k = 0; k < d; k += kTileDepth) {
     float* panel = panels + k / kTileDepth % 2 * 2 * kPanel;
     from_a.store(panel), from_b.store(panel + kPanel);
     // One barrier a step: who stores here again has passed the next step's, which comes after these reads.
     __syncthreads();
-    from_a.load(aligned), from_b.load(aligned);  // for the next step; behind the end nothing is read
+    from_a.load(d, aligned), from_b.load(d, aligned);  // for the next step; behind the end nothing is read
 #pragma unroll
     for (int i = 0; i < kTileDepth; i++) {
       const float* left = panel + panel_offset(i, 8 * ty);
