@@ -33,15 +33,15 @@
 namespace lookalike::gpu {
 
 // Tiles: the block's, and the warps' in it. A warp's piece of 64 x 64 reads a third less shared memory for each product than one of
-// 64 x 32, and shared memory is what mma.sync waits for first; it takes the registers of two blocks of 128 threads.
+// 64 x 32, and shared memory is what mma.sync waits for first; it takes the registers of eight warps on a multiprocessor.
 enum class GemmTile { large, tall, small };
 template <GemmTile kTile>
 struct GemmShape {
   static constexpr int kM = kTile == GemmTile::small ? 64 : 128;
   static constexpr int kN = kTile == GemmTile::large ? 128 : 64;
   static constexpr int kWarpM = kTile == GemmTile::small ? 32 : 64;
-  static constexpr int kWarpN = kTile == GemmTile::large ? 64 : 32;
-  static constexpr int kBlocks = kTile == GemmTile::large ? 2 : kTile == GemmTile::tall ? 3 : 4;  // on a multiprocessor
+  static constexpr int kWarpN = kTile == GemmTile::small ? 32 : 64;
+  static constexpr int kBlocks = kTile == GemmTile::large ? 2 : 4;  // on a multiprocessor
 };
 template <class Shape>
 constexpr int kGemmThreads = Shape::kM / Shape::kWarpM*(Shape::kN / Shape::kWarpN) * kWarp;
