@@ -54,6 +54,10 @@ else
       say "torch_$model: skipped, there is no PyTorch that sees the GPU"
     fi
   done
+  if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+    step 30 torch_losses_eager python3 "$here/peers/losses_torch.py" --device cuda && keep torch_losses_eager
+    step 90 torch_losses_compile python3 "$here/peers/losses_torch.py" --device cuda --compile --sizes 1024,8192 && keep torch_losses_compile
+  fi
   # Last, as these are the slowest: the tests of single kernels.
   if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck initcheck synccheck; do
