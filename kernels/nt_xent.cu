@@ -78,11 +78,13 @@ __global__ __launch_bounds__(kTileThreads) void nt_xent_sums_kernel(Views x, Exp
     if (side < count) total.add(top, sum);
   }
   total.add(__shfl_xor_sync(gpu::kAllLanes, total.largest, 1), __shfl_xor_sync(gpu::kAllLanes, total.sum, 1));
-  if (row >= x.n) return;
-  if (side == 0) parts[blockIdx.y * 2 * x.n + x.own() + row] = total;
-  if (blockIdx.y == 0 && blockIdx.z == 0) {
-    const int64_t beside = side == 0 ? row : (row + 1) % x.n;
-    distances[side * x.n + row] = sqrtf(gpu::sequential_distance(x.e + row * x.d, x.e + (x.n + beside) * x.d, x.d));
+  if (side == 0 && row < x.n) parts[blockIdx.y * 2 * x.n + x.own() + row] = total;
+  if (blockIdx.y > 0 || blockIdx.z > 0) return;
+  for (int i = static_cast<int>(threadIdx.x) / gpu::kWarp; i < 2 * kTile; i += kTileThreads / gpu::kWarp) {
+    const int64_t own = x.row() + i / 2, beside = i % 2 == 0 ? own : (own + 1) % x.n;
+    if (own >= x.n) break;
+    const float squared = gpu::warp_distance(x.e + own * x.d, x.e + (x.n + beside) * x.d, x.d);
+    if (threadIdx.x % gpu::kWarp == 0) distances[i % 2 * x.n + own] = sqrtf(squared);
   }
 }
 
@@ -176,10 +178,21 @@ __global__ __launch_bounds__(kTileThreads) void nt_xent_gradients_kernel(Views x
   float* to = gradients + (blockIdx.y * 2 * x.n + x.own()) * x.d;
 #pragma unroll
   for (int r = 0; r < 8; r++) {
+    const int64_t row = x.row() + 8 * ty + r;
+    if (row >= x.n) break;
 #pragma unroll
-    for (int c = 0; c < 4 * kWide; c++) {
-      const int64_t row = x.row() + 8 * ty + r, at = first_column + c / 4 * 64 + 4 * tx + c % 4;
-      if (row < x.n && at < x.d) to[row * x.d + at] = gradient[r][c];
+    for (int w = 0; w < kWide; w++) {
+      const int64_t at = first_column + 64 * w + 4 * tx;
+      const float* values = gradient[r] + 4 * w;
+      if (x.d % 4 == 0) {
+        if (at < x.d)
+          *reinterpret_cast<float4*>(to + row * x.d + at) = make_float4(values[0], values[1], values[2], values[3]);
+        continue;
+      }
+#pragma unroll
+      for (int c = 0; c < 4; c++) {
+        if (at + c < x.d) to[row * x.d + at + c] = values[c];
+      }
     }
   }
 }
@@ -227,9 +240,10 @@ struct Workspace {
       const int64_t at = std::exchange(size, size + floats);
       return memory == nullptr ? nullptr : memory + at;
     };
+    // The strictest alignment first.
+    gradients = take(splits.splits * 2 * n * d);
     parts = reinterpret_cast<ExpSum*>(take(splits.splits * 2 * n * 2));
     partner = take(2 * n), distances = take(2 * n);
-    gradients = take(splits.splits * 2 * n * d);
   }
 };
 
