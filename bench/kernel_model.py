@@ -82,12 +82,17 @@ class Round:
     def fp32(self):
         return sum(self.kinds[kind] for kind in FP32)
 
+    @property
+    def is_fp32_product(self):
+        return self.kinds["FFMA"] >= 32 and self.kinds["LDS"] > 0
+
     def cycles(self, device):
         return {"issue": self.count, "fp32": self.fp32 * device.fp32, "tensor": self.kinds["HMMA"] * device.tensor,
                 "shared": 4 * self.shared * 32 / 128, "memory": device.memory_cycles(32 * (self.loaded + self.stored))}
 
     def heat(self):
-        return self.kinds["HMMA"] * 64 + self.kinds["FFMA"] * (self.kinds["LDS"] > 0), self.loaded + self.stored
+        products = self.kinds["FFMA"] if self.is_fp32_product else 0
+        return 64 * self.kinds["HMMA"] + products, self.loaded + self.stored
 
 
 def hot_loop(code):
@@ -107,7 +112,7 @@ def hot_loop(code):
 def model(device, round_, warps):
     """(unit that the kernel is for, the busiest one, share of the first)"""
     cycles = round_.cycles(device)
-    goal = "tensor" if cycles["tensor"] else "fp32" if round_.kinds["FFMA"] >= 32 and round_.kinds["LDS"] else "memory"
+    goal = "tensor" if cycles["tensor"] else "fp32" if round_.is_fp32_product else "memory"
     if goal != "memory":
         del cycles["memory"]
     busiest = max(cycles, key=cycles.get)
@@ -121,7 +126,9 @@ def model(device, round_, warps):
 def short(name):
     """The kernel's own name and template arguments out of a demangled one."""
     name = re.sub(r"\(anonymous namespace\)::|lookalike::(?:cuda|gpu)?(?:::)?|std::integral_constant|^void ", "", name)
-    name = re.sub(r"\((?:Math|GemmTile|Mining)\)|\((?:int|bool)\)", "", name)
+    name = re.sub(r"GemmShape<\(GemmTile\)(\d)>", lambda tile: ("large", "tall", "small")[int(tile[1])], name)
+    name = re.sub(r"\(Math\)(\d)", lambda math: ("fp32", "tf32", "bf16")[int(math[1])], name)
+    name = re.sub(r"\((?:Mining|int|bool)\)", "", name)
     return name[:name.rfind("(")] if name.endswith(")") else name
 
 
@@ -164,7 +171,7 @@ def main():
         return print("skipped: there is no cuobjdump")
     device, below = DEVICES[args.arch], 0
     print(f"modelled for {device.name}, {args.arch}; a round of the hot loop, for each lane\n"
-          f"{'kernel':<72} regs warps instr  fp32 tensor shared B global B  for      busiest  share")
+          f"{'kernel':<110} regs warps instr  fp32 tensor shared B global B  for      busiest  share")
     for name, (registers, shared, code) in sorted(kernels(args.cuobjdump, args.binary, args.arch).items()):
         if args.only not in name:
             continue
@@ -173,7 +180,7 @@ def main():
         goal, busiest, share = model(device, hot, warps)
         below += 100 * share < args.check
         calls = "  calls" if hot.kinds["CALL"] else ""
-        print(f"{name[:72]:<72} {registers:>4} {warps:>5} {hot.count:>5} {hot.fp32:>5} {hot.kinds['HMMA']:>6} {hot.shared:>8} "
+        print(f"{name[:110]:<110} {registers:>4} {warps:>5} {hot.count:>5} {hot.fp32:>5} {hot.kinds['HMMA']:>6} {hot.shared:>8} "
               f"{hot.loaded + hot.stored:>8}  {goal:<8} {busiest:<8} {100 * share:>4.0f}%{calls}")
     if args.access:
         print_access(args.access)
