@@ -67,18 +67,20 @@ class Bench {
         device_b_(b_),
         device_a16_(a16_),
         device_b16_(b16_),
-        device_c_(std::vector<float>(ladder.count_c(sizes))) {}
+        device_c_(std::vector<float>(ladder.count_c(sizes))),
+        device_c16_(std::vector<bf16>(ladder.count_c(sizes))) {}
 
   void run(const Step& step) {
     step.run({sizes_, device_a_.get(), device_b_.get(), device_a16_.get(), device_b16_.get(), device_c_.get(),
-              gpu::compute_stream()});
+              device_c16_.get(), gpu::compute_stream()});
   }
 
   // Relative to the norm, over at most `limit` elements of c spread over the whole of it.
   double error(const Step& step, int64_t limit) {
     device_c_.poison();
+    device_c16_.poison();
     run(step);
-    const std::vector<float> c = device_c_.read();
+    const std::vector<float> c = step.bf16_result ? wide(device_c16_.read()) : device_c_.read();
     const std::vector<float> a = step.bf16 ? wide(a16_) : a_, b = step.bf16 ? wide(b16_) : b_;
     const int64_t count = std::min<int64_t>(std::ssize(c), limit);
     double difference = 0, norm = 0;
@@ -136,6 +138,7 @@ class Bench {
   DeviceCopy<float> device_a_, device_b_;
   DeviceCopy<bf16> device_a16_, device_b16_;
   DeviceCopy<float> device_c_;
+  DeviceCopy<bf16> device_c16_;
 };
 
 }  // namespace
@@ -179,6 +182,13 @@ int main(int argc, char** argv) {
                  fmt::join(ladder.size_names, ","));
       return 1;
     }
+    const bool positive = std::all_of(timed.begin(), timed.end(), [](int size) { return size > 0; });
+    for (const auto count : {ladder.count_a, ladder.count_b, ladder.count_c}) {
+      if (positive && count(timed) < int64_t{1} << 31) continue;
+      fmt::print(stderr, "--sizes: {}: expected numbers above 0 and arrays of fewer than 2^31 elements\n",
+                 fmt::join(sizes, ","));
+      return 1;
+    }
     fmt::print("{}: {}", ladder.name, ladder.formula);
     if (!check) fmt::print("; {} = {}", fmt::join(ladder.size_names, ", "), fmt::join(timed, ", "));
     fmt::print("\n{:28} {:>10} {:>10} {:>10}\n", "step", "error", check ? "" : "ms", check ? "" : "TFLOP/s");
@@ -204,6 +214,10 @@ int main(int argc, char** argv) {
       std::fflush(stdout);
       results["steps"].push_back(result);
     }
+  }
+  if (results["steps"].empty()) {
+    fmt::print(stderr, "--only: there is no ladder '{}'\n", only);
+    return 1;
   }
   if (!json_file.empty()) std::ofstream(json_file) << results.dump(1) << '\n';
   return failed == 0 ? 0 : 1;
