@@ -73,6 +73,10 @@ template <class T>
 void activation_forward(const Activation& activation, const T* x, T* y, int64_t n, gpu::Stream stream);
 template <class T>
 void activation_backward(const Activation& activation, const T* y, const T* dy, T* dx, int64_t n, gpu::Stream stream);
+// y[rows, channels] = f(x + bias[channels]), overwritten; y may be x. Below 2^31 elements.
+template <class T>
+void bias_activation_forward(const Activation& activation, const T* x, const float* bias, T* y, int64_t rows,
+                             int64_t channels, gpu::Stream stream);
 
 }  // namespace cuda
 }  // namespace lookalike

@@ -18,8 +18,9 @@ struct Conv2dParams {
   int64_t stride = 1;
   int64_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   Activation activation;
-  int64_t pool = 1;   // 1 or 2
-  bool tf32 = false;  // on the GPU: products of float in tf32, on tensor cores
+  int64_t pool = 1;    // 1 or 2
+  bool tf32 = false;   // on the GPU: products of float in tf32, on tensor cores
+  bool cudnn = false;  // on the GPU: products by cuDNN where it can express them (conv2d_cudnn.h)
 
   // Before pooling.
   constexpr int64_t out_h() const { return (in_h + pad_top + pad_bottom - kernel_h) / stride + 1; }

@@ -1,4 +1,5 @@
 // Backward data: one product for each phase of the stride (conv2d_gemm.h), over weights turned to [c][r][s][k] once.
+#include "kernels/conv2d_cudnn.h"
 #include "kernels/conv2d_gemm.h"
 
 namespace lookalike::cuda {
@@ -108,6 +109,7 @@ ConvSpace<T> backward_data_space(const Conv2dParams& p) {
 template <class T>
 void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T* dx, T* workspace, gpu::Stream stream) {
   if (p.batch * p.in_c == 0) return;
+  if (cudnn::makes(p)) return cudnn::conv2d_backward_data(p, dz, w, dx, workspace, stream);
   const ConvSpace<T> space = backward_data_space<T>(p);
   T* const turned = space.weights_in(workspace);
   turn_weights(p, w, turned, stream);

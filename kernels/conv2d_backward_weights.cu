@@ -1,5 +1,6 @@
 // Backward weights: one product whose depth, all pixels, is split over the device and added up in order (conv2d_gemm.h); and
 // the gradient before activation and pooling, which comes first, with the sums of its channels, the bias' gradient.
+#include "kernels/conv2d_cudnn.h"
 #include "kernels/conv2d_gemm.h"
 
 namespace lookalike::cuda {
@@ -154,6 +155,7 @@ void conv2d_output_gradient(const Conv2dParams& p, const T* dy, const T* y, cons
 template <class T>
 void conv2d_backward_weights(const Conv2dParams& p, const T* x, const T* dz, float* dw, T* workspace,
                              gpu::Stream stream) {
+  if (cudnn::makes(p)) return cudnn::conv2d_backward_weights(p, x, dz, dw, workspace, stream);
   const ConvSpace<T> space = backward_weights_space<T>(p);
   const int64_t channels = padded_channels<T>(p), pixels = p.batch * p.out_h() * p.out_w();
   x = pad_images(p, x, space.images_in(workspace), stream);
@@ -170,7 +172,11 @@ void conv2d_backward_weights(const Conv2dParams& p, const T* x, const T* dz, flo
 
 template <class T>
 Conv2dWorkspace conv2d_workspace(const Conv2dParams& p) {
-  return {forward_space<T>(p).size(), backward_data_space<T>(p).size(), backward_weights_space<T>(p).size()};
+  const int64_t weights = backward_weights_space<T>(p).size();
+  if (!cudnn::makes(p)) return {forward_space<T>(p).size(), backward_data_space<T>(p).size(), weights};
+  Conv2dWorkspace sizes = cudnn::conv2d_workspace<T>(p);
+  sizes.backward_weights = std::max(sizes.backward_weights, weights);  // output_gradient is ours
+  return sizes;
 }
 
 #define INSTANTIATE(T)                                                                                          \

@@ -2,6 +2,7 @@
 // the maxima of 2x2 windows, whose four pixels are neighbouring rows of the tile; or takes mean and squared differences
 // of each channel over the tile for the batch norm that follows.
 #include "kernels/batch_norm.h"
+#include "kernels/conv2d_cudnn.h"
 #include "kernels/conv2d_gemm.h"
 
 namespace lookalike::cuda {
@@ -185,6 +186,7 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const flo
                     const OutputStatistics& statistics, T* workspace, gpu::Stream stream) {
   const int64_t pixels = p.batch * p.y_h() * p.y_w() * p.pool * p.pool;
   if (pixels * p.out_c == 0) return;
+  if (cudnn::makes(p)) return cudnn::conv2d_forward(p, x, w, bias, y, argmax, statistics, workspace, stream);
   const ConvSpace<T> space = forward_space<T>(p);
   const int64_t channels = padded_channels<T>(p), depth = p.kernel_h * p.kernel_w * channels;
   x = pad_images(p, x, space.images_in(workspace), stream);

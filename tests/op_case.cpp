@@ -58,6 +58,7 @@ OpRun run_op(const OpCase& c, const OpFunction& op, const std::vector<Tensor>& i
 
 OpRun run_op(const OpCase& c, const std::vector<Tensor>& inputs, const Compute& compute) {
   allow_tf32(compute.precision == Precision::tf32);
+  choose_conv(compute.conv);
   std::vector<Variable> variables;
   for (size_t i = 0; i < inputs.size(); i++) {
     const Tensor there = i < c.activations ? place_input(inputs[i], compute) : inputs[i].to(compute.device);
@@ -71,6 +72,7 @@ OpRun run_op(const OpCase& c, const std::vector<Tensor>& inputs, const Compute& 
     if (is_differentiable(c, i)) result.grads.push_back(fetch(variables[i].grad()));
   }
   allow_tf32(false);
+  choose_conv(ConvBackend::native);
   return result;
 }
 

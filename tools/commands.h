@@ -16,15 +16,16 @@ void add_evaluate_command(CLI::App& app);
 void add_embed_command(CLI::App& app);
 void add_weights_command(CLI::App& app);
 
-// --device and --precision of the commands that run a network.
+// --device, --precision and --conv of the commands that run a network.
 struct ComputeArguments {
-  std::string device = "cpu", precision = "fp32";
+  std::string device = "cpu", precision = "fp32", conv = "native";
 
   void add_to(CLI::App& command) {
     command.add_option("--device", device, "cpu or cuda")->capture_default_str();
     command.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();
+    command.add_option("--conv", conv, "Convolutions: native, or on the GPU cudnn")->capture_default_str();
   }
-  Compute parse() const { return parse_compute(device, precision); }
+  Compute parse() const { return parse_compute(device, precision, conv); }
 };
 
 }  // namespace lookalike

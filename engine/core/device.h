@@ -19,18 +19,26 @@ Device parse_device(const std::string& name);
 // stored as bfloat16, on tensor cores. Weights, statistics, losses and sums are float in any case.
 enum class Precision : uint8_t { fp32, tf32, bf16 };
 
+// Whose convolutions the GPU runs: ours, or cuDNN's.
+enum class ConvBackend : uint8_t { native, cudnn };
+
 // Where and how a network runs.
 struct Compute {
   Device device = Device::cpu;
   Precision precision = Precision::fp32;
+  ConvBackend conv = ConvBackend::native;
 };
 
-// From the names of a device (as parse_device takes it) and a precision: "fp32", "tf32", "bf16"; the latter two are an
-// Error on the CPU.
-Compute parse_compute(const std::string& device, const std::string& precision);
+// From the names of a device (as parse_device takes it), a precision: "fp32", "tf32", "bf16", and a maker of
+// convolutions: "native", "cudnn". Other than the first is an Error on the CPU, and cudnn where it cannot be used.
+Compute parse_compute(const std::string& device, const std::string& precision, const std::string& conv = "native");
 
 // Whether ops may take tf32 for float from now on, on this thread; not at first.
 void allow_tf32(bool allow);
 bool tf32_allowed();
+
+// Whose convolutions ops take on the GPU from now on, on this thread; native at first.
+void choose_conv(ConvBackend backend);
+ConvBackend chosen_conv();
 
 }  // namespace lookalike

@@ -6,6 +6,7 @@ void Module::collect(const std::string&, NetworkState&) const {}
 
 void prepare_network(const Module& network, const Compute& compute) {
   allow_tf32(compute.precision == Precision::tf32);
+  choose_conv(compute.conv);
   const auto move = [device = compute.device](Variable variable) {
     variable.value() = variable.value().to(device);
     variable.grad() = Tensor();

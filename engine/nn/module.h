@@ -27,7 +27,7 @@ class Module {
 
 // All parameters and buffers of a network.
 NetworkState state_of(const Module& network);
-// Moves them to the device of `compute`, where the network then takes its input, and allows this thread tf32 as
+// Moves them to the device of `compute`, where the network then takes its input, and makes this thread multiply as
 // `compute` says. Gradients are dropped.
 void prepare_network(const Module& network, const Compute& compute);
 

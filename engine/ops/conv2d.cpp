@@ -37,7 +37,7 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
         "conv2d: image {} is smaller than kernel {} with padding {} and max_pool {}", x.shape().to_string(),
         w.shape().to_string(), options.padding, options.max_pool);
 
-  p.tf32 = tf32_allowed();
+  p.tf32 = tf32_allowed(), p.cudnn = chosen_conv() == ConvBackend::cudnn;
 
   Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c}, x.dtype(), x.device());
   Tensor argmax;

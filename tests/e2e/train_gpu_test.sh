@@ -57,9 +57,21 @@ cmp gpu/last.safetensors resumed/last.safetensors
 train --out cpu >/dev/null
 loss_of() { sed -nE '$ s/.*,"loss":([^,]*),"validation".*/\1/p' "$1"; }
 for precision in tf32 bf16; do train --device cuda --precision $precision --out $precision >/dev/null; done
-for run in gpu tf32 bf16; do
+# With cuDNN's convolutions, or one line and nothing written.
+runs=(gpu tf32 bf16) status=0
+train --device cuda --conv cudnn --out cudnn >/dev/null 2>err.txt || status=$?
+if ((status == 0)); then
+  train --device cuda --conv cudnn --out cudnn_again >/dev/null
+  cmp cudnn/last.safetensors cudnn_again/last.safetensors
+  runs+=(cudnn)
+else
+  [[ $status == 1 && $(wc -l <err.txt) == 1 && ! -e cudnn ]] || fail "status $status, not one line: $(cat err.txt)"
+  grep -q "conv 'cudnn': .*; use --conv native" err.txt || fail "$(cat err.txt)"
+  echo "skipped: $(cat err.txt)"
+fi
+for run in "${runs[@]}"; do
   awk -v a="$(loss_of $run/metrics.jsonl)" -v b="$(loss_of cpu/metrics.jsonl)" -v run=$run \
-    'BEGIN { d = a - b; limit = run == "gpu" ? 1e-3 : 0.05; if (a == "" || b == "" || d * d > limit * limit * b * b) exit 1 }' ||
+    'BEGIN { d = a - b; limit = run == "gpu" || run == "cudnn" ? 1e-3 : 0.05; if (a == "" || b == "" || d * d > limit * limit * b * b) exit 1 }' ||
     fail "the loss of $run differs from the CPU's: $(tail -n 1 $run/metrics.jsonl; tail -n 1 cpu/metrics.jsonl)"
 done
 

@@ -91,6 +91,8 @@ refuse "unknown key 'loss_'" d "$lookalike" train tiny.toml --data data --out d 
 refuse "did you mean 'margin'" d "$lookalike" train tiny.toml --data data --out d --set loss.margim=1
 refuse "did you mean 'batch_hard'" d "$lookalike" train tiny.toml --data data --out d --set loss.negatives=batchhard
 refuse "batch_pairs = 1" d "$lookalike" train tiny.toml --data data --out d --set train.batch_pairs=1
+refuse "needs --device cuda" d "$lookalike" train tiny.toml --data data --out d --conv cudnn
+refuse "expected native or cudnn" d "$lookalike" train tiny.toml --data data --out d --conv cudn
 refuse "--recipe" d "$lookalike" train tiny.toml --data data --out d --recipe x
 refuse "nowhere" d "$lookalike" train tiny.toml --data nowhere --out d
 refuse "none.toml" d "$lookalike" train none.toml --data data --out d

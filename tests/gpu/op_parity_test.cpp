@@ -1,13 +1,15 @@
 // Every OpCase on the GPU, in every precision, against double on the CPU.
 #include <doctest/doctest.h>
 
+#include "tests/gpu/cudnn_found.h"
 #include "tests/op_case.h"
 
 namespace lookalike::testing {
 namespace {
 
-void check_precision(Precision precision, double tolerance) {
+void check_precision(Precision precision, double tolerance, ConvBackend conv = ConvBackend::native) {
   for (OpCase c : op_cases()) {
+    if (conv == ConvBackend::cudnn && !c.name.starts_with("conv2d")) continue;
     if (c.bench || (precision != Precision::fp32 && c.activations == 0)) continue;
     // What the op is given: numbers that the precision can hold.
     std::vector<Tensor> rounded;
@@ -18,7 +20,7 @@ void check_precision(Precision precision, double tolerance) {
     }
     std::vector<Tensor> exact;
     for (const Tensor& input : rounded) exact.push_back(input.to(DType::f64));
-    OpRun got = run_op(c, rounded, {Device::cuda, precision}), want = run_op(c, c.op, exact, DType::f64);
+    OpRun got = run_op(c, rounded, {Device::cuda, precision, conv}), want = run_op(c, c.op, exact, DType::f64);
     if (precision != Precision::fp32 && c.kinks) got.grads.clear(), want.grads.clear();
     CAPTURE(c.name);
     // A case that float makes worse by nature says so.
@@ -35,6 +37,12 @@ TEST_CASE("ops on the GPU agree with double on the CPU: tf32") {
 }
 TEST_CASE("ops on the GPU agree with double on the CPU: bf16") {
   check_precision(Precision::bf16, 1e-2);
+}
+TEST_CASE("convolutions by cuDNN agree with double on the CPU") {
+  if (!cudnn_found()) return;
+  check_precision(Precision::fp32, 1e-4, ConvBackend::cudnn);
+  check_precision(Precision::tf32, 1e-3, ConvBackend::cudnn);
+  check_precision(Precision::bf16, 1e-2, ConvBackend::cudnn);
 }
 
 }  // namespace
