@@ -1,7 +1,9 @@
 // Times the GPU kernels by themselves, with events, on the shapes of siamese_cnn, convnet_bn, the 128x128 autoencoder and
 // ResNet50: ms, GB/s of the bytes and TFLOP/s of the operations that the work needs, and the share of ceilings that the
-// same run measures: a copy on the device, and cuBLAS's best product where libcublas can be loaded. Convolutions and
-// products are verified first: the three passes must be each other's adjoints. Buffers rotate, so that none is in the cache from the last call.
+// same run measures: a copy on the device, and cuBLAS's best product where libcublas can be loaded. Beside products stand
+// cuBLAS's, beside convolutions cuDNN's (with the casts between its bf16 weights and our float ones), where they can be
+// loaded; "to peer" is how many times as fast ours are. Convolutions and products, the peers' too, are verified first: the
+// three passes must be each other's adjoints. Buffers rotate, so that none is in the cache from the last call.
 //
 //   gpu_bench [--only TEXT] [--json FILE] [--tiny]      --tiny: little sizes, once each: that everything runs
 //
@@ -16,7 +18,6 @@
 #include <memory>
 
 #include <CLI/CLI.hpp>
-#include <dlfcn.h>
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
@@ -27,6 +28,8 @@
 #include "kernels/cast.h"
 #include "kernels/conv2d.h"
 #include "kernels/fill.h"
+#include "kernels/gpu/cudnn.h"
+#include "kernels/gpu/shared_library.h"
 #include "kernels/grad_norm.h"
 #include "kernels/l2_normalize.h"
 #include "kernels/matmul.h"
@@ -103,8 +106,8 @@ class Bench {
                "banks", "barriers");
   }
 
-  void add(const std::string& name, const std::string& precision, double bytes, double flops,
-           const std::vector<Call>& calls, double error = 0) {
+  double add(const std::string& name, const std::string& precision, double bytes, double flops,
+             const std::vector<Call>& calls, double error = 0, double = 0) {
     check_error(name, precision, error);
     simt::clear_counts();
     simt::count_accesses(true);
@@ -138,6 +141,7 @@ class Bench {
                      {"banks", banks},
                      {"barriers", total.barriers},
                      {"launches", total.launches}});
+    return 0;
   }
   double time(const std::vector<Call>&) const {
     return 1;
@@ -149,17 +153,19 @@ class Bench {
     const double ms = time({[=](gpu::Stream on) { gpu::copy_on_device(to->data(), from->data(), from->size(), on); }});
     copy_ = 2e-6 * static_cast<double>(bytes) / ms;
     fmt::print("{}: copy on the device {:.0f} GB/s\n", gpu::limits().name, copy_);
-    fmt::print("{:<34} {:<8} {:>10} {:>9} {:>9} {:>7}\n", "kernel", "", "ms", "GB/s", "TFLOP/s", "share");
+    fmt::print("{:<38} {:<8} {:>10} {:>9} {:>9} {:>7} {:>8}\n", "kernel", "", "ms", "GB/s", "TFLOP/s", "share",
+               "to peer");
   }
 
-  // One call for each set of buffers. The share is of the ceiling that takes longer.
-  void add(const std::string& name, const std::string& precision, double bytes, double flops,
-           const std::vector<Call>& calls, double error = 0) {
+  // One call for each set of buffers; the result is the time of one. The share is of the ceiling that takes longer.
+  double add(const std::string& name, const std::string& precision, double bytes, double flops,
+             const std::vector<Call>& calls, double error = 0, double peer_ms = 0) {
     check_error(name, precision, error);
     const double ms = time(calls), gb = bytes / ms * 1e-6, tflops = flops / ms * 1e-9;
     double share = gb / copy_;
     if (const auto peak = peaks_.find(precision); peak != peaks_.end()) share = std::max(share, tflops / peak->second);
-    fmt::print("{:<34} {:<8} {:>10.4f} {:>9.1f} {:>9.2f} {:>6.0f}%\n", name, precision, ms, gb, tflops, 100 * share);
+    fmt::print("{:<38} {:<8} {:>10.4f} {:>9.1f} {:>9.2f} {:>6.0f}% {:>8}\n", name, precision, ms, gb, tflops,
+               100 * share, peer_ms > 0 ? fmt::format("{:.2f}x", peer_ms / ms) : "");
     std::fflush(stdout);
     rows_.push_back({{"name", name},
                      {"precision", precision},
@@ -168,6 +174,8 @@ class Bench {
                      {"tflop_per_s", tflops},
                      {"share", share},
                      {"error", error}});
+    if (peer_ms > 0) rows_.back().update({{"peer_ms", peer_ms}, {"speed_to_peer", peer_ms / ms}});
+    return ms;
   }
   // The median of some rounds of about 10 ms.
   double time(const std::vector<Call>& calls) const {
@@ -234,15 +242,11 @@ std::string precision_name(bool tf32) {
 class Cublas {
  public:
   Cublas() {
-    for (const char* name : {"libcublas.so.13", "libcublas.so.12", "libcublas.so"}) {
-      if (library_ == nullptr) library_ = dlopen(name, RTLD_NOW);
-    }
-    if (library_ == nullptr) return;
-    const auto create = reinterpret_cast<int (*)(void**)>(dlsym(library_, "cublasCreate_v2"));
-    const auto set_stream = reinterpret_cast<int (*)(void*, gpu::Stream)>(dlsym(library_, "cublasSetStream_v2"));
-    gemm_ = reinterpret_cast<Gemm>(dlsym(library_, "cublasGemmEx"));
-    if (!create || !set_stream || !gemm_ || create(&handle_) != 0 || set_stream(handle_, gpu::compute_stream()) != 0)
-      handle_ = nullptr;
+    const auto create = library_.function<int(void**)>("cublasCreate_v2");
+    const auto set_stream = library_.function<int(void*, gpu::Stream)>("cublasSetStream_v2");
+    gemm_ = library_.function<Gemm>("cublasGemmEx");
+    if (!library_.why_not().empty()) return;
+    if (create(&handle_) != 0 || set_stream(handle_, gpu::compute_stream()) != 0) handle_ = nullptr;
   }
   bool found() const { return handle_ != nullptr; }
   // c[m,n] = a[m,k] b[n,k]^T, row-major.
@@ -257,10 +261,11 @@ class Cublas {
   }
 
  private:
-  using Gemm = int (*)(void*, int, int, int, int, int, const void*, const void*, int, int, const void*, int, int,
-                       const void*, void*, int, int, int, int);
-  void *library_ = nullptr, *handle_ = nullptr;
-  Gemm gemm_ = nullptr;
+  using Gemm = int(void*, int, int, int, int, int, const void*, const void*, int, int, const void*, int, int,
+                   const void*, void*, int, int, int, int);
+  gpu::SharedLibrary library_{"libcublas.so.13", "libcublas.so.12", "libcublas.so"};
+  void* handle_ = nullptr;
+  Gemm* gemm_ = nullptr;
 };
 
 struct Product {
@@ -302,11 +307,12 @@ void bench_product(Bench& bench, const Cublas& cublas, const Product& p, bool tf
     const double norm = std::sqrt(inner(cs, cs) * inner(out, out)), first = inner(cs, out);
     error = std::max(std::abs(inner(read(*da), as) - first), std::abs(inner(read(*dw), bs) - first)) / norm;
   }
+  double peer_ms = 0;
   if (!peer.empty()) {
     bench.set_peak(precision, bench.time(peer), flops);
-    bench.add("cublas matmul_nt " + shape, precision, bytes, flops, peer);
+    peer_ms = bench.add("cublas matmul_nt " + shape, precision, bytes, flops, peer);
   }
-  bench.add("matmul_nt " + shape, precision, bytes, flops, nt, error);
+  bench.add("matmul_nt " + shape, precision, bytes, flops, nt, error, peer_ms);
   bench.add("matmul_nn " + shape, precision, bytes, flops, nn, error);
   bench.add("matmul_tn " + shape, precision, bytes, flops, tn, error);
 }
@@ -316,44 +322,71 @@ struct NamedConv {
   Conv2dParams p;
 };
 
+struct ConvCalls {
+  std::vector<Call> forward, data, weights;
+  double error = 0;
+};
+
 template <class T>
 void bench_conv(Bench& bench, const NamedConv& conv, bool tf32) {
   Conv2dParams p = conv.p;
   p.tf32 = tf32;
   if (bench.tiny) p.batch = 1, p.in_h = p.in_w = 16;
-  if (!bench.wants(std::string("conv ") + conv.name)) return;
+  const std::string precision = precision_name<T>(tf32), name = std::string("conv ") + conv.name;
+  if (!bench.wants(name)) return;
   const int64_t xs = p.batch * p.in_h * p.in_w * p.in_c, ys = p.batch * p.out_h() * p.out_w() * p.out_c;
   const int64_t ws = p.out_c * p.kernel_h * p.kernel_w * p.in_c;
   const double bytes = kSize<T> * static_cast<double>(xs + ys) + 4. * static_cast<double>(ws);
   const double flops = 2. * static_cast<double>(ys) * static_cast<double>(ws / p.out_c);
-  const Conv2dWorkspace need = cuda::conv2d_workspace<T>(p);
-  std::vector<Call> forward, data, weights;
-  double error = 0;
+  ConvCalls ours, peer;
+  const auto work_for = [](const Conv2dParams& q) {
+    const Conv2dWorkspace need = cuda::conv2d_workspace<T>(q);
+    return std::make_shared<Array<T>>(std::max({need.forward, need.backward_data, need.backward_weights, int64_t{1}}));
+  };
+  const auto our_work = work_for(p);
+  Conv2dParams peer_p = p;
+  std::shared_ptr<Array<T>> peer_work;
+  if (cudnn::why_not().empty()) {
+    peer_p.cudnn = true;
+    try {
+      peer_work = work_for(peer_p);
+    } catch (const gpu::Failure& failure) {
+      fmt::print("cudnn {} {}: skipped: {}\n", name, precision, failure.what());
+    }
+  }
   for (int i = 0; i < bench.sets(bytes); i++) {
     const auto x = random_array<T>(xs), dz = random_array<T>(ys), y = std::make_shared<Array<T>>(ys);
     const auto dx = std::make_shared<Array<T>>(xs);
     const auto w = random_array<float>(ws), dw = std::make_shared<Array<float>>(ws);
-    const auto work =
-        std::make_shared<Array<T>>(std::max({need.forward, need.backward_data, need.backward_weights, int64_t{1}}));
-    forward.push_back([=](gpu::Stream on) {
-      cuda::conv2d_forward<T>(p, x->data(), w->data(), nullptr, y->data(), nullptr, {}, work->data(), on);
-    });
-    data.push_back(
-        [=](gpu::Stream on) { cuda::conv2d_backward_data<T>(p, dz->data(), w->data(), dx->data(), work->data(), on); });
-    weights.push_back([=](gpu::Stream on) {
-      cuda::conv2d_backward_weights<T>(p, x->data(), dz->data(), dw->data(), work->data(), on);
-    });
-    if (i > 0) continue;
-    // <dz, conv(x, w)> = <dx, x> = <dw, w>
-    forward[0](gpu::compute_stream()), data[0](gpu::compute_stream()), weights[0](gpu::compute_stream());
-    const auto dzs = read(*dz), out = read(*y);
-    const double norm = std::sqrt(inner(dzs, dzs) * inner(out, out)), first = inner(dzs, out);
-    error = std::max(std::abs(inner(read(*dx), read(*x)) - first), std::abs(inner(read(*dw), read(*w)) - first)) / norm;
+    const auto add = [&](ConvCalls& calls, const Conv2dParams& q, const std::shared_ptr<Array<T>>& work) {
+      calls.forward.push_back([=](gpu::Stream on) {
+        cuda::conv2d_forward<T>(q, x->data(), w->data(), nullptr, y->data(), nullptr, {}, work->data(), on);
+      });
+      calls.data.push_back([=](gpu::Stream on) {
+        cuda::conv2d_backward_data<T>(q, dz->data(), w->data(), dx->data(), work->data(), on);
+      });
+      calls.weights.push_back([=](gpu::Stream on) {
+        cuda::conv2d_backward_weights<T>(q, x->data(), dz->data(), dw->data(), work->data(), on);
+      });
+      if (i > 0) return;
+      // <dz, conv(x, w)> = <dx, x> = <dw, w>
+      const gpu::Stream on = gpu::compute_stream();
+      calls.forward[0](on), calls.data[0](on), calls.weights[0](on);
+      const auto dzs = read(*dz), out = read(*y);
+      const double norm = std::sqrt(inner(dzs, dzs) * inner(out, out)), first = inner(dzs, out);
+      calls.error =
+          std::max(std::abs(inner(read(*dx), read(*x)) - first), std::abs(inner(read(*dw), read(*w)) - first)) / norm;
+    };
+    add(ours, p, our_work);
+    if (peer_work) add(peer, peer_p, peer_work);
   }
-  const std::string precision = precision_name<T>(tf32), name = conv.name;
-  bench.add("conv " + name + " forward", precision, bytes, flops, forward, error);
-  bench.add("conv " + name + " data", precision, bytes, flops, data, error);
-  bench.add("conv " + name + " weights", precision, bytes, flops, weights, error);
+  for (const auto& [pass, calls] :
+       {std::pair("forward", &ConvCalls::forward), {"data", &ConvCalls::data}, {"weights", &ConvCalls::weights}}) {
+    const std::string row = name + " " + pass;
+    double peer_ms = 0;
+    if (peer_work) peer_ms = bench.add("cudnn " + row, precision, bytes, flops, peer.*calls, peer.error);
+    bench.add(row, precision, bytes, flops, ours.*calls, ours.error, peer_ms);
+  }
 }
 
 template <class T>
@@ -503,6 +536,8 @@ Conv2dParams conv(int64_t batch, int64_t side, int64_t in_c, int64_t out_c, int6
 void run_all(Bench& bench) {
   const Cublas cublas;
   if (!cublas.found()) fmt::print("cuBLAS: not found, shares of products are of the copy bandwidth alone\n");
+  const std::string no_cudnn = cudnn::why_not();
+  if (!no_cudnn.empty()) fmt::print("cuDNN: {}: convolutions have no peer\n", no_cudnn);
   // The large one comes first: it sets the ceiling.
   std::vector<Product> products{{8192, 8192, 8192}, {4096, 4096, 4096}, {64, 128, 32768},
                                 {128, 128, 128},    {64, 1000, 2048},   {1, 128, 32768}};

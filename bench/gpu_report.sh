@@ -7,10 +7,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath -m "${1:-gpu_report}")
 mkdir -p "$out"
 deadline=$((SECONDS + 520)) failed=0 json='{"date": "'$(date +%F)'"'
-# PyTorch brings cuBLAS along.
+# PyTorch brings cuBLAS and cuDNN along.
 packages=$(python3 -c 'import site; print(*site.getsitepackages())' 2>/dev/null || true)
-blas=$(for p in $packages; do find "$p/nvidia" -name 'libcublas*.so*' -printf '%h\n' 2>/dev/null; done | sort -u | paste -sd:)
-export LD_LIBRARY_PATH=$here/lib${blas:+:$blas}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+peers=$(for p in $packages; do find "$p/nvidia" \( -name 'libcublas*.so*' -o -name 'libcudnn*.so*' \) -printf '%h\n' 2>/dev/null; done | sort -u | paste -sd:)
+export LD_LIBRARY_PATH=$here/lib${peers:+:$peers}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 say() { echo "$*" | tee -a "$out/table.txt"; }
 : >"$out/table.txt"
