@@ -24,7 +24,7 @@ const Limits& limits() {
   static const Limits result{.name = "emulator",
                              .major = 9,
                              .minor = 0,
-                             .multiprocessors = 4,
+                             .multiprocessors = 5,  // so that plans have parts, of several rounds, and uneven ones
                              .shared_bytes = simt::Emulator::kSharedBytes,
                              .memory_bytes = int64_t{8} << 30};
   return result;

@@ -55,6 +55,7 @@ constexpr uint16_t kMany = 0xFFFF;
 struct Cell {
   Mark write, read;
   bool pending = false;  // a cp.async is on its way
+  bool atomic = false;   // the last writes were atomics
 };
 
 struct Buffer {
@@ -100,7 +101,8 @@ struct Emulator {
   void access(const void* address, size_t bytes, bool write, void* pc);
   std::byte* allocate_shared(size_t bytes, size_t alignment, const void* key, const char* name);
   void check_shared(const std::byte* at, size_t bytes, bool write, void* pc);
-  void check_cells(Cell* cells, size_t bytes, bool write, bool is_shared, void* pc);
+  // An atomic both reads and writes, and races with all but atomics.
+  void check_cells(Cell* cells, size_t bytes, bool write, bool is_shared, void* pc, bool atomic = false);
   Cell* cells_of_shared(const std::byte* at) { return shared_cells.data() + (at - shared.data()); }
   Mark now() const {
     return {block, epoch, warp_epochs[running->warp()], static_cast<uint16_t>(running->number),

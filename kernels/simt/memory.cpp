@@ -11,9 +11,11 @@
 #include <sanitizer/asan_interface.h>
 #define LOOKALIKE_POISON(address, bytes) ASAN_POISON_MEMORY_REGION(address, bytes)
 #define LOOKALIKE_UNPOISON(address, bytes) ASAN_UNPOISON_MEMORY_REGION(address, bytes)
+constexpr bool kSeesAll = false;  // plain loads and stores do not come by
 #else
 #define LOOKALIKE_POISON(address, bytes) (void)(address), (void)(bytes)
 #define LOOKALIKE_UNPOISON(address, bytes) (void)(address), (void)(bytes)
+constexpr bool kSeesAll = true;
 #endif
 
 // The program's own memory, from the linker.
@@ -53,45 +55,48 @@ std::string who(const Mark& mark, const Mark& now) {
   return mark.thread == kMany ? "several threads" : fmt::format("thread {}", mark.thread);
 }
 
-// Joins the reader `now` to those before.
-void add_reader(Mark& readers, const Mark& now, const Emulator& e) {
-  if (!races(readers, now, e)) {
-    readers = now;
-  } else if (readers.block != now.block) {
-    readers = {.block = kManyBlocks, .epoch = e.launches};
+// Joins `now` to those before that read, or changed by atomics.
+void add_mark(Mark& marks, const Mark& now, const Emulator& e) {
+  if (!races(marks, now, e)) {
+    marks = now;
+  } else if (marks.block != now.block) {
+    marks = {.block = kManyBlocks, .epoch = e.launches};
   } else {
-    readers.thread = kMany;
-    if (readers.warp != now.warp) readers.warp = kMany;
-    readers.warp_epoch = now.warp_epoch;
+    marks.thread = kMany;
+    if (marks.warp != now.warp) marks.warp = kMany;
+    marks.warp_epoch = now.warp_epoch;
   }
 }
 
 }  // namespace
 
-void Emulator::check_cells(Cell* cells, size_t bytes, bool write, bool is_shared, void* pc) {
+void Emulator::check_cells(Cell* cells, size_t bytes, bool write, bool is_shared, void* pc, bool atomic) {
   const Mark mark = now();
+  const bool reads = !write || atomic;
+  const char* const does = reads ? "reads" : "writes";
   const char* const where = is_shared ? "shared memory" : "device memory";
   for (size_t i = 0; i < bytes; i++) {
     Cell& cell = cells[i];
-    if (cell.pending && !write)
+    if (cell.pending && reads)
       fail(fmt::format("reads {} that a cp.async has not brought yet{}", where, source_line(pc)));
-    if (is_shared && !write && cell.write.block != block) {
+    if (is_shared && reads && cell.write.block != block) {
       fail(fmt::format("reads {} that nobody wrote{}", where, source_line(pc)));
     }
     // Another block's shared memory was another memory.
     if (is_shared && cell.read.block != block) cell.read = {};
     if (is_shared && cell.write.block != block) cell.write = {};
-    if (races(cell.write, mark, *this)) {
-      fail(fmt::format("{} {} that {} writes at the same time{}", write ? "writes" : "reads", where,
-                       who(cell.write, mark), source_line(pc)));
+    if (races(cell.write, mark, *this) && !(atomic && cell.atomic)) {
+      fail(fmt::format("{} {} that {} writes at the same time{}", does, where, who(cell.write, mark), source_line(pc)));
     }
     if (write && races(cell.read, mark, *this)) {
       fail(fmt::format("writes {} that {} reads at the same time{}", where, who(cell.read, mark), source_line(pc)));
     }
-    if (write)
-      cell.write = mark;
+    if (!write)
+      add_mark(cell.read, mark, *this);
+    else if (atomic && cell.atomic)
+      add_mark(cell.write, mark, *this);
     else
-      add_reader(cell.read, mark, *this);
+      cell.write = mark, cell.atomic = atomic;
   }
 }
 
@@ -168,20 +173,25 @@ void* dynamic_shared() {
 
 void touch_atomic(const void* address, size_t bytes) {
   Emulator& e = emulator();
+  void* const pc = __builtin_return_address(0);
   const auto* const at = static_cast<const std::byte*>(address);
-  if (at >= e.shared.data() && at < e.shared.data() + e.shared.size()) {
-    for (const SharedArray& array : e.arrays) {
-      if (at >= array.begin && at + bytes <= array.end) return;
-    }
-  } else {
-    const auto key = reinterpret_cast<uintptr_t>(address);
-    auto next = e.buffers.upper_bound(key);
-    if (next != e.buffers.begin()) {
-      const auto& [begin, buffer] = *std::prev(next);
-      if (key + bytes <= begin + buffer.bytes) return;
+  for (const SharedArray& array : e.arrays) {
+    if (at >= array.begin && at + bytes <= array.end) {
+      if (kSeesAll) e.check_cells(e.cells_of_shared(at), bytes, true, true, pc, true);
+      return;
     }
   }
-  e.fail("an atomic outside of every buffer" + source_line(__builtin_return_address(0)));
+  const auto key = reinterpret_cast<uintptr_t>(address);
+  auto next = e.buffers.upper_bound(key);
+  if (next != e.buffers.begin()) {
+    auto& [begin, buffer] = *std::prev(next);
+    if (key + bytes <= begin + buffer.bytes) {
+      if (!buffer.cells) buffer.cells = std::make_unique<Cell[]>(buffer.bytes);
+      if (kSeesAll) e.check_cells(buffer.cells.get() + (key - begin), bytes, true, false, pc, true);
+      return;
+    }
+  }
+  e.fail("an atomic outside of every buffer" + source_line(pc));
 }
 
 }  // namespace lookalike::simt

@@ -129,7 +129,7 @@ void meet(unsigned mask, const char* what, const Where& where, void* data, size_
 int lane();
 // A shuffle's source lane is not in its mask.
 [[noreturn]] void bad_source(int lane);
-// An atomic's operand: checked for being in a buffer, and no race.
+// An atomic's operand: checked for being in a buffer, and for races with what is no atomic.
 void touch_atomic(const void* address, size_t bytes);
 
 void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Where where = Where::current());

@@ -32,6 +32,17 @@ __global__ void write_after_read(const float* x, float* y) {
   y[threadIdx.x] = values[(threadIdx.x + 1) % 64];
 }
 
+// Every thread counts, and reads how many have.
+template <bool kRight>
+__global__ void read_after_atomic(const float*, float* y) {
+  LOOKALIKE_SHARED(int, count, [1]);
+  if (threadIdx.x == 0) count[0] = 0;
+  __syncthreads();
+  atomicAdd(&count[0], 1);
+  if constexpr (kRight) __syncthreads();
+  y[threadIdx.x] = static_cast<float>(count[0]);
+}
+
 template <bool kRight>
 __global__ void uninitialised(const float* x, float* y) {
   LOOKALIKE_SHARED(float, values, [64]);
@@ -200,6 +211,7 @@ const std::vector<Mistake>& mistakes() {
   static const std::vector<Mistake> all{
       MISTAKE(read_after_write, 1, "at the same time"),
       MISTAKE(write_after_read, 1, "at the same time"),
+      MISTAKE(read_after_atomic, 1, "at the same time"),
       MISTAKE(uninitialised, 1, "reads shared memory that nobody wrote"),
       MISTAKE(divergent_barrier, 1, "threads have ended"),
       MISTAKE(two_barriers, 1, "no thread can go on"),
