@@ -1,5 +1,6 @@
 #include "engine/ops/activation.h"
 #include "engine/ops/batch_norm.h"
+#include "engine/ops/conv2d.h"
 #include "engine/ops/pool2d.h"
 #include "engine/ops/views.h"
 #include "tests/op_case.h"
@@ -41,6 +42,23 @@ OpCase make_case(const Shape& x, const BatchNormOptions& options) {
                    options.activation.kind == ActivationKind::leaky_relu};
 }
 
+// Behind a convolution that takes the statistics on its way out.
+OpCase make_fused_case(const Shape& x, int64_t channels) {
+  const auto with = [](int64_t statistics_views) {
+    return [statistics_views](const std::vector<Variable>& in) {
+      const Variable z = conv2d(in[0], in[1], in[2], {.padding = 1, .statistics_views = statistics_views});
+      return normalise({z, in[3], in[4]}, {.views = 2});
+    };
+  };
+  return {.name = fmt::format("batch_norm of conv2d {}->{}", x.to_string(), channels),
+          .inputs = {x, {channels, 3, 3, x[-1]}, {channels}, {channels}, {channels}},
+          .op = with(2),
+          // The bias goes away with the mean.
+          .differentiable = {true, true, false, true, true},
+          .tolerance = 1e-5,
+          .same_as = with(0)};
+}
+
 const RegisterOpCases cases([](std::vector<OpCase>& add) {
   const Activation none, relu{ActivationKind::relu}, leaky{ActivationKind::leaky_relu, 0.1},
       sigmoid{ActivationKind::sigmoid};
@@ -54,9 +72,13 @@ const RegisterOpCases cases([](std::vector<OpCase>& add) {
         add.push_back(make_case(x, {.views = 2, .training = training, .activation = f, .max_pool = 2}));
       }
     }
+    add.push_back(make_case({1030, 17}, {.views = 2, .training = training}));  // several blocks of rows for each view
     add.push_back(make_case({3, 4, 4, 5}, {.training = training, .activation = relu}));
     add.push_back(make_case({3, 2, 3, 1}, {.views = 3, .training = training, .activation = sigmoid}));
   }
+  // Two tiles of 64 pixels for each view; views that are no whole number of tiles.
+  add.push_back(make_fused_case({4, 8, 8, 3}, 5));
+  add.push_back(make_fused_case({4, 5, 7, 2}, 5));
   for (const Shape& x : {Shape{128, 32, 32, 64}, Shape{128, 64, 64, 32}}) {
     for (int64_t pool : {1, 2}) {
       OpCase c = make_case(x, {.views = 2, .activation = leaky, .max_pool = pool});

@@ -1,4 +1,6 @@
 // Every OpCase on the GPU, in every precision, against double on the CPU.
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "tests/gpu/cudnn_found.h"
@@ -43,6 +45,21 @@ TEST_CASE("convolutions by cuDNN agree with double on the CPU") {
   check_precision(Precision::fp32, 1e-4, ConvBackend::cudnn);
   check_precision(Precision::tf32, 1e-3, ConvBackend::cudnn);
   check_precision(Precision::bf16, 1e-2, ConvBackend::cudnn);
+}
+
+// The winners of pooling are written down for a backward alone.
+TEST_CASE("pooling on the GPU makes the same where no gradient will be asked for") {
+  for (const OpCase& c : op_cases()) {
+    if (c.bench || c.name.find("pool") == std::string::npos) continue;
+    std::vector<Variable> inputs;
+    for (const Tensor& input : make_inputs(c)) inputs.emplace_back(input.to(DType::f32).to(Device::cuda), true);
+    const auto output = [&] { return c.op(inputs).value().to(Device::cpu); };
+    const Tensor with = output();
+    NoGrad no_grad;
+    const Tensor without = output();
+    CAPTURE(c.name);
+    CHECK(std::equal(with.raw(), with.raw() + with.bytes(), without.raw()));
+  }
 }
 
 }  // namespace

@@ -122,10 +122,11 @@ TEST_CASE("triplet") {
   }
 }
 
-// More rows than one round of all triplets takes.
+// More rows than one round of all triplets takes, in uneven pieces; then more rows of a class than are taken at a time.
 TEST_CASE("triplet rounds") {
-  check_triplet(Mining::all, {0.5, false}, random_values<float>(530 * 2, 1), 530, 2, {530, 60});
-  check_triplet(Mining::batch_hard, {0.5, false}, random_values<float>(530 * 2, 1), 530, 2, {530, 60});
+  check_triplet(Mining::all, {0.5, false}, random_values<float>(521 * 2, 1), 521, 2, {521, 60});
+  check_triplet(Mining::batch_hard, {0.5, false}, random_values<float>(521 * 2, 1), 521, 2, {521, 60});
+  check_triplet(Mining::all, {0.5, false}, random_values<float>(150 * 2, 1), 150, 2, {150, 2});
 }
 
 // Small integers: every sum is exact, and most distances are tied.
