@@ -312,7 +312,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int64_t row = begin + threadIdx.y; row < end; row += blockDim.y) {
       const Window window(p, row, (p.height + 1) / 2, (p.width + 1) / 2);
       float dz[kRun] = {};
-      gpu::Pack<T, kRun> winner;
+      gpu::Pack<T, kRun> winner{};
       if (window.whole) {
         winner = gpu::load<kRun>(x_max + start + window.pooled * p.channels);
         const auto grads = gpu::load<kRun>(dy + start + window.pooled * p.channels);
@@ -321,9 +321,9 @@ __global__ void __launch_bounds__(kThreads)
           dz[j] = to_float(grads.x[j]) * f.backward(f.forward(norm.z(to_float(winner.x[j]), j)));
         }
       }
-      bool open[kRun];  // nobody has taken this gradient yet
+      bool open[kRun];  // nobody has taken this gradient yet; that of a window that is not whole is zero
 #pragma unroll
-      for (int j = 0; j < kRun; j++) open[j] = window.whole;
+      for (int j = 0; j < kRun; j++) open[j] = true;
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         if (!window.inside[i]) continue;

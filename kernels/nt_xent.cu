@@ -62,8 +62,7 @@ __global__ __launch_bounds__(kTileThreads) void nt_xent_sums_kernel(Views x, Exp
   ExpSum total;
   for (int64_t column = x.begin(); column < x.end(); column += kTile) {
     float sums[8][4];
-    x.products(column, panels, sums);
-    __syncthreads();  // the last tile has been read; this is only sure where d is 0
+    x.products(column, panels, sums);  // begins with a barrier: the last tile has been read
     gpu::store_tile(sums, tile);
     __syncthreads();
     const float* values = tile + local * gpu::kTileStride;
@@ -75,7 +74,7 @@ __global__ __launch_bounds__(kTileThreads) void nt_xent_sums_kernel(Views x, Exp
       sum += __expf(similarity - top);
       if (column + c == row) partner[x.own() + row] = similarity;
     }
-    if (side < count) total.add(top, sum);
+    total.add(top, sum);
   }
   total.add(__shfl_xor_sync(gpu::kAllLanes, total.largest, 1), __shfl_xor_sync(gpu::kAllLanes, total.sum, 1));
   if (side == 0 && row < x.n) parts[blockIdx.y * 2 * x.n + x.own() + row] = total;
@@ -94,15 +93,14 @@ __device__ inline ExpSum merged(const ExpSum* parts, int64_t splits, int64_t n, 
   return total;
 }
 
-// Of 64 rows of a view from `first` on the largest similarities and 1 / the sums; zeros behind its end.
+// Of 64 rows of a view from `first` on the largest similarities and 1 / the sums; behind its end no number that counts.
 __device__ inline void load_sums(const ExpSum* parts, int64_t splits, int64_t n, int64_t view, int64_t first,
                                  float* tops, float* inverses) {
   const int64_t row = first + threadIdx.x;
   if (threadIdx.x >= kTile) return;
-  const bool exists = row < n;
-  const ExpSum total = exists ? merged(parts, splits, n, view + row) : ExpSum{};
-  tops[threadIdx.x] = exists ? total.largest : 0;
-  inverses[threadIdx.x] = exists ? 1 / total.sum : 0;
+  const ExpSum total = row < n ? merged(parts, splits, n, view + row) : ExpSum{};
+  tops[threadIdx.x] = total.largest;
+  inverses[threadIdx.x] = 1 / total.sum;
 }
 
 // gradients[split, 2n, d]: this split's share, short of the factor. kColumns of them at a time, blockIdx.z / 2 says which: thread
@@ -126,8 +124,7 @@ __global__ __launch_bounds__(kTileThreads) void nt_xent_gradients_kernel(Views x
   load_sums(parts, splits, x.n, x.own(), x.row(), row_tops, row_inverses);
   for (int64_t column = x.begin(); column < x.end(); column += kTile) {
     float sums[8][4];
-    x.products(column, panels, sums);
-    __syncthreads();  // the last tile's weights have been read
+    x.products(column, panels, sums);  // begins with a barrier: the last tile's sums and weights have been read
     load_sums(parts, splits, x.n, x.other(), column, column_tops, column_inverses);
     __syncthreads();
     // Both softmaxes less twice the partner. Rows behind the end are never written, columns behind it count nothing.

@@ -149,7 +149,8 @@ __global__ void __launch_bounds__(gpu::kWarp* kLines)
     const float next = values[line][threadIdx.x];
     const int64_t at = places[line][threadIdx.x];
     if constexpr (kMax) {
-      if (at < positions && (next > value || (next == value && at < place))) value = next, place = at;
+      // A line without positions has none before `place`.
+      if (next > value || (next == value && at < place)) value = next, place = at;
     } else {
       value += next;
     }

@@ -158,8 +158,7 @@ __global__ void __launch_bounds__(kTileThreads)
   const int first = static_cast<int>(blockIdx.y) * kMergeFan * stride;
   const int end = min(lists.splits, first + kMergeFan * stride);
   uint64_t* result = lists.best(query, first);
-  for (int i = threadIdx.x; i < lists.length; i += kTileThreads) keys[i] = result[i];
-  __syncthreads();
+  for (int i = threadIdx.x; i < lists.length; i += kTileThreads) keys[i] = result[i];  // merge() reads only its own
   for (int split = first + stride; split < end; split += stride) {
     Group::merge(keys, lists.best(query, split), lists.length);
   }

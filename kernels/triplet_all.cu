@@ -2,12 +2,11 @@
 // anchor turns these into weights of the pairs (anchor, row), every positive against every negative; a weighted sum of
 // differences adds what the pairs pull on both ends. Three launches for up to 512 rows, which are one round, four a round
 // beyond.
-#include "kernels/triplet_all.h"
-
 #include <algorithm>
 
 #include "kernels/gpu/pair_loss.h"
 #include "kernels/gpu/row_tile.h"
+#include "kernels/triplet_all.h"
 
 namespace lookalike::cuda {
 namespace {
@@ -188,8 +187,7 @@ __global__ __launch_bounds__(kListThreads) void anchor_pulls_kernel(const float*
   const int64_t count = m - first < length ? m - first : length;
   GradientTile x{m, d, row, int64_t{blockIdx.y} * kColumns};
   x.start(e, nullptr);
-  x.add_pulls(weights + local * m + first, m, 1, m - row < kTile ? m - row : kTile, e + first * d, count,
-              shared_weights, shared_others);
+  x.add_pulls(weights + local * m + first, m, 1, m - row, e + first * d, count, shared_weights, shared_others);
   x.store(pulls + (blockIdx.z * kRound + local) * d);
 }
 
@@ -204,7 +202,7 @@ __global__ __launch_bounds__(kListThreads) void anchor_gradients_kernel(
     if (begin + anchors >= m && blockIdx.y == 0) gpu::add_block_sums(parts, m, scale, loss, sums);
     return;
   }
-  const int64_t row = int64_t{blockIdx.x} * kTile, rows = m - row < kTile ? m - row : kTile;
+  const int64_t row = int64_t{blockIdx.x} * kTile, rows = m - row;  // this tile's and those behind it
   GradientTile x{m, d, row, int64_t{blockIdx.y} * kColumns};
   x.start(e, begin > 0 ? de + row * d : nullptr);
   // As positive or negative of the anchors; then, where the rows are anchors themselves, with all others. kRound is a multiple

@@ -12,8 +12,8 @@
 // Epilogue: what happens to the sums; a functor passed by value.
 //   static constexpr bool kStaged = false;
 //   template <int kRun> __device__ void operator()(int m, int n, const float (&sums)[kRun], int valid) const;
-//     gets runs of kRun (2 or 4) neighbouring columns of one row: n is a multiple of kRun, m is inside, and the first `valid` (1 ... kRun)
-//     columns are.
+//     gets runs of kRun (2 or 4) neighbouring columns of one row: n is a multiple of kRun, m is inside, and the first `valid` columns are:
+//     1 or more, and kRun or more where all are.
 //   static constexpr bool kStaged = true;
 //   template <class Staged> __device__ void operator()(const Staged& tile, int m, int n) const;
 //     gets the whole tile in shared memory, after a barrier: tile.at(i, j) is the sum of row m + i and column n + j, zero where that lies
@@ -205,7 +205,7 @@ __global__ __launch_bounds__(kGemmThreads<Shape>, GemmKernel<kMath, Shape, A, B,
       const int i = place.x + warp_m + row, j = place.y + warp_n + column;
       if (i >= m || j >= n) return;
       if (gridDim.y == 1) {
-        epilogue(i, j, values, min(n - j, Kernel::Product::kRun));
+        epilogue(i, j, values, n - j);
       } else {
         Pack<float, Kernel::Product::kRun> run;
 #pragma unroll
@@ -223,7 +223,7 @@ __global__ void gemm_sum_kernel(int m, int n, int splits, const float* partials,
   const int runs = ceil_divide(n, kRun);
   const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (index >= int64_t{m} * runs) return;
-  const int i = static_cast<int>(index / runs), j = static_cast<int>(index % runs) * kRun, valid = min(kRun, n - j);
+  const int i = static_cast<int>(index / runs), j = static_cast<int>(index % runs) * kRun, valid = n - j;
   float sums[kRun] = {};
   for (int split = 0; split < splits; split++) {
     const float* const from = partials + (int64_t{split} * m + i) * n + j;

@@ -160,8 +160,7 @@ class TileLoader {
       }
     } else {
       const bool valid = k + depth_ < end;
-      typename Source::Depth depth{};
-      if (valid) depth = source.depth(k + depth_);
+      const typename Source::Depth depth = source.depth(k + depth_);
 #pragma unroll
       for (int i = 0; i < kPasses; i++) {
         copy(i, valid && inside_[i] ? source.at(state_[i], depth) : nullptr, tile + offset_ + pass_offset(i));

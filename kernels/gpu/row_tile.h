@@ -57,7 +57,7 @@ struct PanelPart {
   __device__ PanelPart(const TileRows& rows, int64_t d) {
     const int64_t row = rows.first + threadIdx.x / 4;
     const int begin = 4 * static_cast<int>(threadIdx.x % 4);
-    next = rows.x + (row < rows.count ? row * d + begin : 0);
+    next = rows.x + (row * d + begin);
 #pragma unroll
     for (int i = 0; i < 2; i++) left[i] = row + i * kTile / 2 < rows.count ? static_cast<int>(d) - begin : 0;
   }
@@ -79,8 +79,9 @@ struct PanelPart {
   }
 };
 
-// sums overwritten. panels[kPanelFloats] is shared memory. All threads call it; a barrier must stand between what
-// others read of `panels` before and this, and none is needed after it as long as only this writes there.
+// sums overwritten. panels[kPanelFloats] is shared memory. All threads call it, and it begins with a barrier, whatever d is:
+// what others read of shared memory before may be overwritten after it. None is needed behind it as long as only this
+// writes to `panels`.
 template <class Step>
 __device__ inline void row_tile(const TileRows& a, const TileRows& b, int64_t d, float* panels, float (&sums)[8][4]) {
   const bool aligned = rows_are_aligned(a.x, d) && rows_are_aligned(b.x, d);
@@ -92,7 +93,7 @@ __device__ inline void row_tile(const TileRows& a, const TileRows& b, int64_t d,
   }
   PanelPart from_a(a, d), from_b(b, d);
   from_a.load(d, aligned), from_b.load(d, aligned);
-  __syncthreads();  // the last tile's last panels may still be read
+  __syncthreads();  // what stood in the panels has been read
   for (int k = 0; k < d; k += kTileDepth) {
     float* panel = panels + k / kTileDepth % 2 * 2 * kPanel;
     from_a.store(panel), from_b.store(panel + kPanel);
