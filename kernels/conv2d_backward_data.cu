@@ -119,7 +119,6 @@ void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T*
       const gpu::FastDivide by_filters(p.out_c), by_tap_row(std::max<int64_t>(phase.taps_s, 1) * p.out_c);
       const gpu::FastDivide by_row(phase.columns), by_image(phase.rows * phase.columns);
       const int depth = small(phase.taps_r * phase.taps_s * p.out_c);
-      // Pixel i of the phase meets tap j in row i + (first row + padding - first tap) / stride - j of dz.
       const WindowSource<T, vector, -1> gradients{.image = dz,
                                                   .outer_size = small(p.batch * phase.rows * phase.columns),
                                                   .depth_size = depth,
@@ -127,8 +126,8 @@ void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T*
                                                   .width = small(p.out_w()),
                                                   .channels = small(p.out_c),
                                                   .stride = 1,
-                                                  .top = small((phase.row + p.pad_top - phase.tap_r) / p.stride),
-                                                  .left = small((phase.column + p.pad_left - phase.tap_s) / p.stride),
+                                                  .top = small(phase.top),
+                                                  .left = small(phase.left),
                                                   .pooled = false,
                                                   .by_row = by_row,
                                                   .by_image = by_image,

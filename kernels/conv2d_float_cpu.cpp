@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/conv2d.h"
+#include "kernels/conv2d_phases.h"
 #include "kernels/conv2d_pooled.h"
 #include "kernels/conv2d_tile.h"
 #include "kernels/conv2d_windows.h"
@@ -24,53 +25,76 @@ const ConvTiles& tiles() {
   return base::kConvTiles;
 }
 
-// Backward data as a correlation of the gradient before activation and pooling, with zeros around it and, for a stride,
-// between its pixels.
+// Backward data, phase by phase (conv2d_phases.h): the gradient before activation and pooling with zeros around it, which
+// the windows of all phases go over. Row `top` of the gradient is the first that some phase's first tap meets, and
+// `row` counts from there; a row is worth up to `stride` rows of the image.
 struct GradientWindows {
   Conv2dParams p;
-  int64_t left;  // columns before the first that counts: pixels of the gradient that see only padding
+  int64_t taps_r, taps_s;  // of the phase that has most
+  int64_t top, first;      // rows and columns of the gradient that the first pixels' first taps meet
+  int64_t rows, columns;   // how many from there
+  int64_t left;            // columns of the gradient before the first that counts: they see only padding
   int64_t in_row;
   Bands bands;
 
   explicit GradientWindows(const Conv2dParams& p)
       : p(p),
-        left(std::max<int64_t>(0, p.pad_left - (p.kernel_w - 1))),
-        in_row((left + std::max(p.in_w + p.kernel_w - 1, (p.pool * p.y_w() - 1) * p.stride + p.kernel_w - p.pad_left)) *
-               p.out_c),
-        bands(p.in_h, kBandFloats / in_row - (p.kernel_h - 1), 1) {}
+        taps_r((p.kernel_h + p.stride - 1) / p.stride),
+        taps_s((p.kernel_w + p.stride - 1) / p.stride),
+        top(p.pad_top / p.stride),
+        first(p.pad_left / p.stride),
+        rows((p.in_h - 1 + p.pad_top) / p.stride - top + 1),
+        columns((p.in_w - 1 + p.pad_left) / p.stride - first + 1),
+        left(std::max<int64_t>(0, first - (taps_s - 1))),
+        in_row(std::max(left + columns + taps_s - 1, before() + p.pool * p.y_w()) * p.out_c),
+        bands(rows, kBandFloats / in_row - (taps_r - 1), 1) {}
 
   // The gradient of a pointwise convolution without activation can be read where it lies.
   bool in_place() const {
     return p.kernel_h * p.kernel_w == 1 && p.stride == 1 && p.pool == 1 && slope_of(p.activation) == 1 &&
            p.out_h() == p.in_h && p.out_w() == p.in_w && p.pad_top + p.pad_left == 0;
   }
-  int64_t scratch() const { return (bands.height() + p.kernel_h - 1) * in_row; }
+  int64_t scratch() const { return (bands.height() + taps_r - 1) * in_row; }
 
   const float* fill(const OutputGradient& g, int64_t row, int64_t count, float* scratch) const {
     if (in_place()) return g.dy + row * in_row;
-    for (int64_t i = 0; i < count + p.kernel_h - 1; i++) {
+    for (int64_t i = 0; i < count + taps_r - 1; i++) {
       float* to = scratch + i * in_row;
       std::fill_n(to, in_row, 0.0f);
-      const int64_t at = row + i + p.pad_top - (p.kernel_h - 1);
-      if (at < 0 || at % p.stride || at / p.stride >= p.pool * p.y_h()) continue;
-      tiles().gradient_row(g, at / p.stride, 0, p.out_c, to + (left + p.kernel_w - 1 - p.pad_left) * p.out_c,
-                           p.stride * p.out_c, tiles().block);
+      const int64_t at = top + row + i - (taps_r - 1);
+      if (at >= 0 && at < p.pool * p.y_h())
+        tiles().gradient_row(g, at, 0, p.out_c, to + before() * p.out_c, p.out_c, tiles().block);
     }
     return scratch + left * p.out_c;
   }
 
-  Correlation correlation(int64_t count) const {
-    return {.rows = count,
-            .columns = p.in_w,
-            .in_row = in_row,
-            .right = p.out_c,
-            .down = in_row,
-            .kernel_h = p.kernel_h,
-            .run = p.kernel_w * p.out_c,
-            .out_c = p.in_c,
-            .pool = 1,
-            .slope = 1};
+  // The part of a phase that belongs to the band of `count` rows from `row` on, whose gradient lies at `in`, stored to the
+  // image at dx.
+  void correlate(const Phase& phase, int64_t row, int64_t count, const float* in, const float* packed,
+                 const float* bias, float slope, float* scratch, float* dx) const {
+    const int64_t ahead = phase.top - top;  // rows of this phase lie so far below
+    const int64_t begin = std::max<int64_t>(0, row - ahead), end = std::min(phase.rows, row + count - ahead);
+    if (begin >= end) return;
+    const Correlation c{.rows = end - begin,
+                        .columns = phase.columns,
+                        .in_row = in_row,
+                        .right = p.out_c,
+                        .down = in_row,
+                        .kernel_h = phase.taps_r,
+                        .run = phase.taps_s * p.out_c,
+                        .out_c = p.in_c,
+                        .out_right = p.stride * p.in_c,
+                        .out_down = p.stride * p.in_w * p.in_c,
+                        .pool = 1,
+                        .slope = slope};
+    in += (begin + ahead - row + taps_r - phase.taps_r) * in_row;
+    in += (phase.left - first + taps_s - phase.taps_s) * p.out_c;
+    dx += ((phase.row + begin * p.stride) * p.in_w + phase.column) * p.in_c;
+    tiles().correlate(c, in, packed, bias, scratch, dx, nullptr);
   }
+
+ private:
+  int64_t before() const { return left + taps_s - 1 - first; }  // columns of zeros
 };
 
 // How backward weights divides its work: units are (group of bands, part of the blocks of channels).
@@ -182,15 +206,32 @@ void conv2d_backward_data(const Conv2dParams& params, const float* dy, const flo
   const int64_t taps = p.kernel_h * p.kernel_w, c = round_up(p.in_c, t.block);
   float *packed = workspace, *zero_bias = packed + taps * p.out_c * c;
   std::fill_n(zero_bias, c, 0.0f);
+  // body(phase, its packed weights)
+  const auto for_packed = [&](const auto& body) {
+    float* at = packed;
+    for_phases(p, [&](const Phase& phase) {
+      body(phase, at);
+      at += phase.taps_r * phase.taps_s * p.out_c * c;
+    });
+  };
   parallel_for(c / t.block, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; b++)
-      t.pack_weights_turned(w, p.out_c, taps, p.in_c, b, packed + b * taps * p.out_c * t.block);
+    for_packed([&](const Phase& phase, float* to) {
+      to += begin * phase.taps_r * phase.taps_s * p.out_c * t.block;
+      for (int64_t b = begin; b < end; b++)
+        for (int64_t i = phase.taps_r - 1; i >= 0; i--)
+          for (int64_t j = phase.taps_s - 1; j >= 0; j--, to += p.out_c * t.block) {
+            const int64_t tap = (phase.tap_r + i * p.stride) * p.kernel_w + phase.tap_s + j * p.stride;
+            t.pack_tap(w + tap * p.in_c + b * t.block, p.out_c, taps * p.in_c, p.in_c - b * t.block, to);
+          }
+    });
   });
   for_bands(p.batch, windows.bands, zero_bias + c, round_up(windows.scratch() + p.in_w * t.block, 16),
             [&](int64_t n, int64_t row, int64_t count, float* scratch) {
               const float* in = windows.fill(gradient_of(p, dz, y, argmax, n), row, count, scratch);
-              t.correlate(windows.correlation(count), in, packed, zero_bias, scratch + windows.scratch(),
-                          dx + (n * p.in_h + row) * p.in_w * p.in_c, nullptr);
+              for_packed([&](const Phase& phase, const float* weights) {
+                windows.correlate(phase, row, count, in, weights, zero_bias, 1, scratch + windows.scratch(),
+                                  dx + n * p.in_h * p.in_w * p.in_c);
+              });
             });
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "kernels/conv2d.h"
+#include "kernels/conv2d_phases.h"
 #include "kernels/gpu/elementwise.h"
 #include "kernels/gpu/fast_divide.h"
 #include "kernels/gpu/gemm.h"
@@ -113,30 +114,6 @@ WindowSource<T, kVector, 1> image_windows(const Conv2dParams& p, const T* x, boo
           .by_image = gpu::FastDivide(rows * columns),
           .by_channels = gpu::FastDivide(channels),
           .by_window_row = gpu::FastDivide(p.kernel_w * channels)};
-}
-
-// The phase of input pixels whose rows and columns meet the same taps.
-struct Phase {
-  int64_t row, column;     // its first pixel
-  int64_t rows, columns;   // how many
-  int64_t tap_r, tap_s;    // its first taps; then every stride-th
-  int64_t taps_r, taps_s;  // how many, maybe none
-};
-
-// body(Phase) for each phase that has pixels.
-template <class Body>
-void for_phases(const Conv2dParams& p, const Body& body) {
-  const auto remainder = [&](int64_t a) { return (a % p.stride + p.stride) % p.stride; };
-  for (int64_t r = 0; r < p.stride; r++) {
-    for (int64_t s = 0; s < p.stride; s++) {
-      Phase phase{.row = remainder(r - p.pad_top), .column = remainder(s - p.pad_left), .tap_r = r, .tap_s = s};
-      phase.rows = p.in_h > phase.row ? gpu::ceil_divide(p.in_h - phase.row, p.stride) : 0;
-      phase.columns = p.in_w > phase.column ? gpu::ceil_divide(p.in_w - phase.column, p.stride) : 0;
-      phase.taps_r = p.kernel_h > r ? gpu::ceil_divide(p.kernel_h - r, p.stride) : 0;
-      phase.taps_s = p.kernel_w > s ? gpu::ceil_divide(p.kernel_w - s, p.stride) : 0;
-      if (phase.rows * phase.columns > 0) body(phase);
-    }
-  }
 }
 
 // Pieces of a workspace, in elements of T, each aligned to 16 bytes.

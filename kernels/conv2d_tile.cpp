@@ -18,13 +18,9 @@ void pack_weights(const float* w, int64_t out_c, int64_t window, int64_t b, floa
   }
 }
 
-void pack_weights_turned(const float* w, int64_t out_c, int64_t taps, int64_t in_c, int64_t b, float* packed) {
-  for (int64_t tap = taps - 1; tap >= 0; tap--)
-    for (int64_t k = 0; k < out_c; k++, packed += kBlock) {
-      const float* from = w + (k * taps + tap) * in_c + b * kBlock;
-      const int64_t count = in_c - b * kBlock;
-      for (int64_t c = 0; c < kBlock; c++) packed[c] = c < count ? from[c] : 0;
-    }
+void pack_tap(const float* w, int64_t out_c, int64_t filter, int64_t count, float* packed) {
+  for (int64_t k = 0; k < out_c; k++, w += filter, packed += kBlock)
+    for (int64_t c = 0; c < kBlock; c++) packed[c] = c < count ? w[c] : 0;
 }
 
 inline Vec leaky(Vec x, float slope) {
@@ -63,10 +59,10 @@ void correlate_row(const Correlation& c, const float* in, const float* w, const 
             [&]<int T>(int64_t q) { correlate_tile<T>(c, in + q * c.right, w, bias, out + q * out_step, out_step); });
 }
 
-// Two rows[2][columns][kBlock] of outputs -> y[columns / 2][count] and argmax, at steps of out_c.
-void pool_rows(const float* rows, int64_t columns, float slope, int64_t count, int64_t out_c, float* y,
+// Two rows[2][columns][kBlock] of outputs -> y[columns / 2][count] and argmax, at steps of out_step.
+void pool_rows(const float* rows, int64_t columns, float slope, int64_t count, int64_t out_step, float* y,
                uint8_t* argmax) {
-  for (int64_t q = 0; q < columns / 2; q++, y += out_c, argmax += out_c) {
+  for (int64_t q = 0; q < columns / 2; q++, y += out_step, argmax += out_step) {
     float best[kBlock];
     uint8_t place[kBlock];
     for (int half = 0; half < kBlock; half += kLanes) {
@@ -96,18 +92,18 @@ void correlate(const Correlation& c, const float* in, const float* packed, const
   for (int64_t k = 0; k < c.out_c; k += kBlock, packed += window * kBlock) {
     for (int64_t p = 0; p < c.rows; p += c.pool) {
       const float* from = in + p * c.down;
-      float* to = y + p / c.pool * (c.columns / c.pool) * c.out_c + k;
+      float* to = y + p / c.pool * c.out_down + k;
       const int64_t count = c.out_c - k;
       if (c.pool == 2) {
         for (int row = 0; row < 2; row++)
           correlate_row(plain, from + row * c.down, packed, bias + k, scratch + row * c.columns * kBlock, kBlock);
-        pool_rows(scratch, c.columns, c.slope, count, c.out_c, to, argmax + (to - y));
+        pool_rows(scratch, c.columns, c.slope, count, c.out_right, to, argmax + (to - y));
       } else if (count >= kBlock) {
-        correlate_row(c, from, packed, bias + k, to, c.out_c);
+        correlate_row(c, from, packed, bias + k, to, c.out_right);
       } else {
         correlate_row(c, from, packed, bias + k, scratch, kBlock);
         for (int64_t q = 0; q < c.columns; q++)
-          __builtin_memcpy(to + q * c.out_c, scratch + q * kBlock, static_cast<size_t>(count) * sizeof(float));
+          __builtin_memcpy(to + q * c.out_right, scratch + q * kBlock, static_cast<size_t>(count) * sizeof(float));
       }
     }
   }
@@ -186,7 +182,6 @@ void unpack_weights(const float* partials, int64_t groups, int64_t group, int64_
 }  // namespace
 
 namespace LOOKALIKE_ISA {
-const ConvTiles kConvTiles{kBlock,       pack_weights,    pack_weights_turned, correlate,
-                           gradient_row, weight_gradient, unpack_weights};
+const ConvTiles kConvTiles{kBlock, pack_weights, pack_tap, correlate, gradient_row, weight_gradient, unpack_weights};
 }
 }  // namespace lookalike::cpu

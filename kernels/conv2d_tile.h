@@ -1,7 +1,8 @@
 // What the float convolution is made of, compiled once for each instruction set (conv2d_tile.cpp) and driven by
 // conv2d_float_cpu.cpp. One register tile serves all passes: kTile broadcast values times two vectors of channels.
 //   forward         broadcast pixels of x, vectors of output channels, reduction over the window (r, s, c)
-//   backward data   the same: the gradient in the place of x, the weights turned by 180 degrees
+//   backward data   the same for each phase of the stride (conv2d_phases.h): the gradient in the place of x, the phase's
+//                   weights turned by 180 degrees
 //   backward weights  broadcast neighbouring (s, c) of x, vectors of output channels, reduction over pixels
 // In NHWC the (s, c) of a window's row are one contiguous run, whatever the number of channels.
 #pragma once
@@ -17,8 +18,9 @@ struct Correlation {
   int64_t right, down;    // floats from the input of one output to that of the next in its row, in its column
   int64_t kernel_h, run;  // window: kernel_h rows of `run` contiguous floats
   int64_t out_c;
-  int64_t pool;  // 1 or 2
-  float slope;   // of leaky ReLU: 0 is ReLU, 1 is none
+  int64_t out_right, out_down;  // floats from one output, after pooling, to the next in its row, in its column
+  int64_t pool;                 // 1 or 2
+  float slope;                  // of leaky ReLU: 0 is ReLU, 1 is none
 };
 
 // The gradient of one image before activation and pooling, made from that of its output.
@@ -34,9 +36,10 @@ struct ConvTiles {
 
   // w[out_c, kernel_h, run] -> packed[block b][kernel_h * run][block], zero-filled behind out_c.
   void (*pack_weights)(const float* w, int64_t out_c, int64_t window, int64_t b, float* packed);
-  // w[out_c, taps, in_c] -> packed[block b of in_c][taps reversed][out_c][block].
-  void (*pack_weights_turned)(const float* w, int64_t out_c, int64_t taps, int64_t in_c, int64_t b, float* packed);
-  // y[rows / pool, columns / pool, out_c] and argmax overwritten; bias padded to whole blocks; scratch of
+  // For backward data: the first `count` channels of one tap, w[out_c] at steps of filter -> packed[out_c][block],
+  // zero-filled behind `count`.
+  void (*pack_tap)(const float* w, int64_t out_c, int64_t filter, int64_t count, float* packed);
+  // out_c channels of each output y, and of argmax, overwritten; bias padded to whole blocks; scratch of
   // 2 * columns * block.
   void (*correlate)(const Correlation& c, const float* in, const float* packed, const float* bias, float* scratch,
                     float* y, uint8_t* argmax);

@@ -106,6 +106,8 @@ struct Windows {
             .kernel_h = p.kernel_h,
             .run = p.kernel_w * p.in_c,
             .out_c = p.out_c,
+            .out_right = p.out_c,
+            .out_down = p.y_w() * p.out_c,
             .pool = p.pool,
             .slope = slope_of(p.activation)};
   }
