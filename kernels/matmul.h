@@ -12,6 +12,8 @@ namespace cpu {
 // Elements of workspace that any of the products of these sizes needs with the present number of threads.
 template <class T>
 int64_t matmul_workspace(int64_t m, int64_t n, int64_t k);
+template <class T>
+int64_t column_sums_workspace(int64_t m, int64_t n);
 
 // c[m,n] = a[m,k] b[n,k]^T + bias[n], overwritten; bias may be null.
 template <class T>
@@ -25,7 +27,7 @@ void matmul_tn(int64_t m, int64_t n, int64_t k, const T* a, const T* b, T* c, T*
 
 // sums[n] of the columns of a[m,n], overwritten.
 template <class T>
-void column_sums(int64_t m, int64_t n, const T* a, T* sums);
+void column_sums(int64_t m, int64_t n, const T* a, T* sums, T* workspace);
 
 }  // namespace cpu
 
@@ -35,9 +37,11 @@ void column_sums(int64_t m, int64_t n, const T* a, T* sums);
 // all arrays, are aligned to 16 bytes.
 namespace cuda {
 
-// Elements of workspace that any of the products of these sizes needs, and column_sums(m, k) too.
+// Elements of workspace that any of the products of these sizes needs.
 template <class T>
 int64_t matmul_workspace(int64_t m, int64_t n, int64_t k);
+template <class T>
+int64_t column_sums_workspace(int64_t m, int64_t n);
 
 // c[m,n] = f(a[m,k] b[n,k]^T + bias[n]), overwritten; bias may be null.
 template <class T>

@@ -55,6 +55,28 @@ void multiply_strips(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_
   });
 }
 
+// column_sums adds up so many chunks of rows, and then their sums.
+int64_t sum_chunks(int64_t m) {
+  return std::clamp<int64_t>(m / 512, 1, 256);
+}
+
+// sums[n] of the rows of a[m,n], some columns at a time, whose sums stay in registers.
+template <class T>
+void add_rows(int64_t m, int64_t n, const T* a, T* sums) {
+  constexpr int64_t kColumns = 16;
+  for (int64_t j = 0; j < n; j += kColumns) {
+    T total[kColumns] = {};
+    if (n - j >= kColumns) {
+      for (int64_t i = 0; i < m; i++)
+        for (int64_t k = 0; k < kColumns; k++) total[k] += a[i * n + j + k];
+    } else {
+      for (int64_t i = 0; i < m; i++)
+        for (int64_t k = 0; k < n - j; k++) total[k] += a[i * n + j + k];
+    }
+    std::copy_n(total, std::min(kColumns, n - j), sums + j);
+  }
+}
+
 }  // namespace
 
 template <>
@@ -156,12 +178,28 @@ void matmul_tn(int64_t m, int64_t n, int64_t k, const double* a, const double* b
 }
 
 template <class T>
-void column_sums(int64_t m, int64_t n, const T* a, T* sums) {
-  std::fill_n(sums, n, T(0));
-  for (int64_t i = 0; i < m; i++)
-    for (int64_t j = 0; j < n; j++) sums[j] += a[i * n + j];
+int64_t column_sums_workspace(int64_t m, int64_t n) {
+  return sum_chunks(m) > 1 ? sum_chunks(m) * n : 0;
 }
-template void column_sums(int64_t, int64_t, const float*, float*);
-template void column_sums(int64_t, int64_t, const double*, double*);
+
+template <class T>
+void column_sums(int64_t m, int64_t n, const T* a, T* sums, T* workspace) {
+  const int64_t chunks = sum_chunks(m);
+  T* const partials = chunks > 1 ? workspace : sums;
+  parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+    simd([=] {
+      for (int64_t i = begin; i < end; i++)
+        add_rows(m * (i + 1) / chunks - m * i / chunks, n, a + m * i / chunks * n, partials + i * n);
+    });
+  });
+  if (chunks > 1) add_rows(chunks, n, partials, sums);
+}
+
+#define INSTANTIATE(T)                                         \
+  template int64_t column_sums_workspace<T>(int64_t, int64_t); \
+  template void column_sums(int64_t, int64_t, const T*, T*, T*);
+INSTANTIATE(float)
+INSTANTIATE(double)
+#undef INSTANTIATE
 
 }  // namespace lookalike::cpu

@@ -48,7 +48,8 @@ Variable linear(const Variable& x, const Variable& w, const Variable& bias, cons
     if (bias.requires_grad()) grads[2] = Tensor(bias.shape(), bias.dtype(), dy.device());
     if (dy.device() == Device::cpu) {
       LOOKALIKE_ON_CPU(dy, {
-        Tensor workspace({std::max(on::matmul_workspace<T>(batch, in, out), on::matmul_workspace<T>(out, in, batch))},
+        Tensor workspace({std::max({on::matmul_workspace<T>(batch, in, out), on::matmul_workspace<T>(out, in, batch),
+                                    on::column_sums_workspace<T>(batch, out)})},
                          dy.dtype());
         if (x.requires_grad()) {
           on::matmul_nn(batch, in, out, dz.data<T>(), w.value().data<T>(), grads[0].data<T>(), workspace.data<T>());
@@ -56,11 +57,14 @@ Variable linear(const Variable& x, const Variable& w, const Variable& bias, cons
         if (w.requires_grad()) {
           on::matmul_tn(out, in, batch, dz.data<T>(), x.value().data<T>(), grads[1].data<T>(), workspace.data<T>());
         }
-        if (bias.requires_grad()) on::column_sums(batch, out, dz.data<T>(), grads[2].data<T>());
+        if (bias.requires_grad()) {
+          on::column_sums(batch, out, dz.data<T>(), grads[2].data<T>(), workspace.data<T>());
+        }
       });
     } else {
       LOOKALIKE_ON_GPU(dy, {
-        Tensor workspace({std::max(on::matmul_workspace<T>(batch, in, out), on::matmul_workspace<T>(out, in, batch))},
+        Tensor workspace({std::max({on::matmul_workspace<T>(batch, in, out), on::matmul_workspace<T>(out, in, batch),
+                                    on::column_sums_workspace<T>(batch, out)})},
                          dy.dtype(), dy.device());
         if (x.requires_grad()) {
           on::matmul_nn(batch, in, out, dz.data<T>(), w.value().data<W>(), tf32, grads[0].data<T>(),

@@ -121,14 +121,13 @@ void launch_column_sums(int64_t m, int64_t n, int64_t rows, const T* a, float* s
   gpu::launch({"column_sums", grid, dim3(kSumColumns, kSumLines), stream}, column_sums_kernel<T>, m, n, rows, a, sums);
 }
 
-// Elements of workspace.
+}  // namespace
+
 template <class T>
 int64_t column_sums_workspace(int64_t m, int64_t n) {
   const int64_t blocks = gpu::ceil_divide(m, rows_per_block(m));
   return blocks > 1 ? blocks * n * static_cast<int64_t>(sizeof(float) / sizeof(T)) : 0;
 }
-
-}  // namespace
 
 template <class T>
 int64_t matmul_workspace(int64_t m, int64_t n, int64_t k) {
@@ -141,8 +140,7 @@ int64_t matmul_workspace(int64_t m, int64_t n, int64_t k) {
       floats = std::max(floats, gpu::gemm_workspace(gpu::plan_gemm<Math::fp32>(m, n, k, vector), m, n));
     }
   }
-  const int64_t product = rounded_elements<T>(n, k) + floats * static_cast<int64_t>(sizeof(float) / sizeof(T));
-  return std::max(product, column_sums_workspace<T>(m, k));
+  return rounded_elements<T>(n, k) + floats * static_cast<int64_t>(sizeof(float) / sizeof(T));
 }
 
 template <class T>
@@ -177,6 +175,7 @@ void column_sums(int64_t m, int64_t n, const T* a, float* sums, T* workspace, gp
 }
 
 #define LOOKALIKE_INSTANTIATE_MATMUL(T)                                                                             \
+  template int64_t column_sums_workspace<T>(int64_t, int64_t);                                                      \
   template int64_t matmul_workspace<T>(int64_t, int64_t, int64_t);                                                  \
   template void matmul_nt(int64_t, int64_t, int64_t, const T*, const float*, const float*, const Activation&, bool, \
                           T*, T*, gpu::Stream);                                                                     \

@@ -131,7 +131,7 @@ TEST_CASE("matmul gives the same bits again") {
 template <class T>
 double column_sums_error(int64_t m, int64_t n) {
   const auto a = random_values<T>(m * n, 1);
-  DeviceArray<T> device_a(a), workspace(cuda::matmul_workspace<T>(m, 1, n));
+  DeviceArray<T> device_a(a), workspace(cuda::column_sums_workspace<T>(m, n));
   DeviceArray<float> sums(n);
   cuda::column_sums<T>(m, n, device_a.data(), sums.data(), workspace.data(), gpu::compute_stream());
   const auto wide = to_double(a);
