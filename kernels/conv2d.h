@@ -47,6 +47,12 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const T* w, const T* bias
 template <class T>
 void conv2d_backward_data(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, const T* w, T* dx,
                           T* workspace);
+// Transposed convolution, the adjoint with an end of its own: x[batch, in_h, in_w, in_c] = f(bias[in_c] + what backward data
+// makes of dy = z[batch, out_h, out_w, out_c]), overwritten; bias may be null. p without activation and pooling. Takes
+// the workspace of backward_data.
+template <class T>
+void conv_transpose2d_forward(const Conv2dParams& p, const Activation& f, const T* z, const T* w, const T* bias, T* x,
+                              T* workspace);
 // dw[out_c, kernel_h, kernel_w, in_c] and dbias[out_c] overwritten; dbias may be null.
 template <class T>
 void conv2d_backward_weights(const Conv2dParams& p, const T* x, const T* dy, const T* y, const uint8_t* argmax, T* dw,
@@ -79,6 +85,10 @@ void conv2d_output_gradient(const Conv2dParams& p, const T* dy, const T* y, cons
 // dx[batch, in_h, in_w, in_c] overwritten.
 template <class T>
 void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T* dx, T* workspace, gpu::Stream stream);
+// x[batch, in_h, in_w, in_c] overwritten.
+template <class T>
+void conv_transpose2d_forward(const Conv2dParams& p, const Activation& f, const T* z, const float* w, const float* bias,
+                              T* x, T* workspace, gpu::Stream stream);
 // dw[out_c, kernel_h, kernel_w, in_c] overwritten.
 template <class T>
 void conv2d_backward_weights(const Conv2dParams& p, const T* x, const T* dz, float* dw, T* workspace,

@@ -1,30 +1,25 @@
-// Backward data: one product for each phase of the stride (conv2d_gemm.h), over weights turned to [c][r][s][k] once.
+// Backward data, and transposed convolution, which is the same with bias and activation: one product for each phase of the
+// stride (conv2d_gemm.h), over weights turned to [c][r][s][k] once.
 #include "kernels/conv2d_cudnn.h"
 #include "kernels/conv2d_gemm.h"
 
 namespace lookalike::cuda {
 namespace {
 
-// A phase's pixels into dx.
+// A phase's pixels into the image.
 template <class T>
 struct StorePhase {
   static constexpr bool kStaged = false;
-  T* dx;
-  int channels, height, width, stride, row, column;
+  Output output;
+  T* image;
+  int height, width, stride, row, column;
   gpu::FastDivide by_row, by_image;
 
   template <int kRun>
   __device__ void operator()(int pixel, int channel, const float (&sums)[kRun], int valid) const {
     const int n = by_image.split(pixel), h = by_row.split(pixel) * stride + row, w = pixel * stride + column;
-    T* const to = dx + ((int64_t{n} * height + h) * width + w) * channels + channel;
-    gpu::Pack<T, kRun> run;
-#pragma unroll
-    for (int i = 0; i < kRun; i++) run.x[i] = from_float<T>(sums[i]);
-    if (channels % kRun == 0) return gpu::store(to, run);
-#pragma unroll
-    for (int i = 0; i < kRun; i++) {
-      if (i < valid) to[i] = run.x[i];
-    }
+    const int64_t at = ((int64_t{n} * height + h) * width + w) * output.channels + channel;
+    output.store(image + at, channel, sums, valid);
   }
 };
 
@@ -107,19 +102,27 @@ ConvSpace<T> backward_data_space(const Conv2dParams& p) {
 }
 
 template <class T>
-void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T* dx, T* workspace, gpu::Stream stream) {
+void conv_transpose2d_forward(const Conv2dParams& p, const Activation& f, const T* z, const float* w, const float* bias,
+                              T* x, T* workspace, gpu::Stream stream) {
   if (p.batch * p.in_c == 0) return;
-  if (cudnn::makes(p)) return cudnn::conv2d_backward_data(p, dz, w, dx, workspace, stream);
+  if (cudnn::makes(p)) {
+    cudnn::conv2d_backward_data(p, z, w, x, workspace, stream);
+    const int64_t pixels = p.batch * p.in_h * p.in_w;
+    if (bias != nullptr) return bias_activation_forward(f, x, bias, x, pixels, p.in_c, stream);
+    if (f.kind != ActivationKind::none) activation_forward(f, x, x, pixels * p.in_c, stream);
+    return;
+  }
   const ConvSpace<T> space = backward_data_space<T>(p);
   T* const turned = space.weights_in(workspace);
   turn_weights(p, w, turned, stream);
   const auto small = [](int64_t n) { return static_cast<int>(n); };
+  const Output output{bias, f.kind, static_cast<float>(f.slope), small(p.in_c)};
   with_math<T>(p.tf32, is_vector<T>(p), [&](auto math, auto vector) {
     for_phases(p, [&](const Phase& phase) {
       const gpu::FastDivide by_filters(p.out_c), by_tap_row(std::max<int64_t>(phase.taps_s, 1) * p.out_c);
       const gpu::FastDivide by_row(phase.columns), by_image(phase.rows * phase.columns);
       const int depth = small(phase.taps_r * phase.taps_s * p.out_c);
-      const WindowSource<T, vector, -1> gradients{.image = dz,
+      const WindowSource<T, vector, -1> gradients{.image = z,
                                                   .outer_size = small(p.batch * phase.rows * phase.columns),
                                                   .depth_size = depth,
                                                   .height = small(p.out_h()),
@@ -143,8 +146,8 @@ void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T*
                                             .first = small(phase.tap_r * p.kernel_w + phase.tap_s),
                                             .by_filters = by_filters,
                                             .by_tap_row = by_tap_row};
-      const StorePhase<T> store{.dx = dx,
-                                .channels = small(p.in_c),
+      const StorePhase<T> store{.output = output,
+                                .image = x,
                                 .height = small(p.in_h),
                                 .width = small(p.in_w),
                                 .stride = small(p.stride),
@@ -158,8 +161,15 @@ void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T*
   });
 }
 
-#define INSTANTIATE(T)                                            \
-  template ConvSpace<T> backward_data_space(const Conv2dParams&); \
+template <class T>
+void conv2d_backward_data(const Conv2dParams& p, const T* dz, const float* w, T* dx, T* workspace, gpu::Stream stream) {
+  conv_transpose2d_forward(p, {}, dz, w, nullptr, dx, workspace, stream);
+}
+
+#define INSTANTIATE(T)                                                                                                 \
+  template ConvSpace<T> backward_data_space(const Conv2dParams&);                                                      \
+  template void conv_transpose2d_forward(const Conv2dParams&, const Activation&, const T*, const float*, const float*, \
+                                         T*, T*, gpu::Stream);                                                         \
   template void conv2d_backward_data(const Conv2dParams&, const T*, const float*, T*, T*, gpu::Stream);
 INSTANTIATE(float)
 INSTANTIATE(bf16)

@@ -97,6 +97,16 @@ void conv2d_backward_data(const Conv2dParams& c, const double* dy, const double*
 }
 
 template <>
+void conv_transpose2d_forward(const Conv2dParams& c, const Activation& f, const double* z, const double* w,
+                              const double* bias, double* x, double* workspace) {
+  conv2d_backward_data<double>(c, z, z, nullptr, w, x, workspace);
+  const int64_t n = c.batch * c.in_h * c.in_w * c.in_c;
+  if (bias)
+    for (int64_t i = 0; i < n; i++) x[i] += bias[i % c.in_c];
+  activation_forward(f, x, x, n);
+}
+
+template <>
 void conv2d_backward_weights(const Conv2dParams& c, const double* x, const double* dy, const double* y,
                              const uint8_t* argmax, double* dw, double* dbias, double*) {
   const int64_t filter = c.kernel_h * c.kernel_w * c.in_c;

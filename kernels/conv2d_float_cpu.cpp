@@ -144,6 +144,44 @@ void for_bands(int64_t batch, const Bands& bands, float* scratch, int64_t scratc
   });
 }
 
+// dx = leaky ReLU of (bias + backward data of dz); y, argmax and p's activation, no sigmoid, as gradient_of() takes them.
+void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, const uint8_t* argmax, const float* w,
+                        const float* bias, float slope, float* dx, float* workspace) {
+  const ConvTiles& t = tiles();
+  const GradientWindows windows(p);
+  const int64_t taps = p.kernel_h * p.kernel_w, c = round_up(p.in_c, t.block);
+  float *packed = workspace, *padded_bias = packed + taps * p.out_c * c;
+  std::fill_n(padded_bias, c, 0.0f);
+  if (bias) std::copy_n(bias, p.in_c, padded_bias);
+  // body(phase, its packed weights)
+  const auto for_packed = [&](const auto& body) {
+    float* at = packed;
+    for_phases(p, [&](const Phase& phase) {
+      body(phase, at);
+      at += phase.taps_r * phase.taps_s * p.out_c * c;
+    });
+  };
+  parallel_for(c / t.block, 1, [&](int64_t begin, int64_t end) {
+    for_packed([&](const Phase& phase, float* to) {
+      to += begin * phase.taps_r * phase.taps_s * p.out_c * t.block;
+      for (int64_t b = begin; b < end; b++)
+        for (int64_t i = phase.taps_r - 1; i >= 0; i--)
+          for (int64_t j = phase.taps_s - 1; j >= 0; j--, to += p.out_c * t.block) {
+            const int64_t tap = (phase.tap_r + i * p.stride) * p.kernel_w + phase.tap_s + j * p.stride;
+            t.pack_tap(w + tap * p.in_c + b * t.block, p.out_c, taps * p.in_c, p.in_c - b * t.block, to);
+          }
+    });
+  });
+  for_bands(p.batch, windows.bands, padded_bias + c, round_up(windows.scratch() + p.in_w * t.block, 16),
+            [&](int64_t n, int64_t row, int64_t count, float* scratch) {
+              const float* in = windows.fill(gradient_of(p, dz, y, argmax, n), row, count, scratch);
+              for_packed([&](const Phase& phase, const float* weights) {
+                windows.correlate(phase, row, count, in, weights, padded_bias, slope, scratch + windows.scratch(),
+                                  dx + n * p.in_h * p.in_w * p.in_c);
+              });
+            });
+}
+
 }  // namespace
 
 template <>
@@ -199,40 +237,16 @@ template <>
 void conv2d_backward_data(const Conv2dParams& params, const float* dy, const float* y, const uint8_t* argmax,
                           const float* w, float* dx, float* workspace) {
   const Conv2dParams p = joined(params);
-  const ConvTiles& t = tiles();
   if (backward_data_is_pooled(p)) return pooled_backward_data(p, dy, y, argmax, w, dx, workspace);
-  const GradientWindows windows(p);
   const float* dz = before_sigmoid(p, dy, y, workspace);
-  const int64_t taps = p.kernel_h * p.kernel_w, c = round_up(p.in_c, t.block);
-  float *packed = workspace, *zero_bias = packed + taps * p.out_c * c;
-  std::fill_n(zero_bias, c, 0.0f);
-  // body(phase, its packed weights)
-  const auto for_packed = [&](const auto& body) {
-    float* at = packed;
-    for_phases(p, [&](const Phase& phase) {
-      body(phase, at);
-      at += phase.taps_r * phase.taps_s * p.out_c * c;
-    });
-  };
-  parallel_for(c / t.block, 1, [&](int64_t begin, int64_t end) {
-    for_packed([&](const Phase& phase, float* to) {
-      to += begin * phase.taps_r * phase.taps_s * p.out_c * t.block;
-      for (int64_t b = begin; b < end; b++)
-        for (int64_t i = phase.taps_r - 1; i >= 0; i--)
-          for (int64_t j = phase.taps_s - 1; j >= 0; j--, to += p.out_c * t.block) {
-            const int64_t tap = (phase.tap_r + i * p.stride) * p.kernel_w + phase.tap_s + j * p.stride;
-            t.pack_tap(w + tap * p.in_c + b * t.block, p.out_c, taps * p.in_c, p.in_c - b * t.block, to);
-          }
-    });
-  });
-  for_bands(p.batch, windows.bands, zero_bias + c, round_up(windows.scratch() + p.in_w * t.block, 16),
-            [&](int64_t n, int64_t row, int64_t count, float* scratch) {
-              const float* in = windows.fill(gradient_of(p, dz, y, argmax, n), row, count, scratch);
-              for_packed([&](const Phase& phase, const float* weights) {
-                windows.correlate(phase, row, count, in, weights, zero_bias, 1, scratch + windows.scratch(),
-                                  dx + n * p.in_h * p.in_w * p.in_c);
-              });
-            });
+  correlate_gradient(p, dz, y, argmax, w, nullptr, 1, dx, workspace);
+}
+
+template <>
+void conv_transpose2d_forward(const Conv2dParams& p, const Activation& f, const float* z, const float* w,
+                              const float* bias, float* x, float* workspace) {
+  correlate_gradient(joined(p), z, nullptr, nullptr, w, bias, slope_of(f), x, workspace);
+  if (f.kind == ActivationKind::sigmoid) activation_forward(f, x, x, p.batch * p.in_h * p.in_w * p.in_c);
 }
 
 template <>

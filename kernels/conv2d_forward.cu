@@ -8,19 +8,6 @@
 namespace lookalike::cuda {
 namespace {
 
-struct Output {
-  const float* bias;  // may be null
-  ActivationKind kind;
-  float slope;
-  int channels;
-
-  __device__ float finish(float x, int channel) const {
-    if (bias != nullptr) x += bias[channel];
-    if (kind == ActivationKind::sigmoid) return Sigmoid<float>{}.forward(x);
-    return kind == ActivationKind::none ? x : LeakyRelu<float>{slope}.forward(x);
-  }
-};
-
 template <class T>
 struct StorePixels {
   static constexpr bool kStaged = false;
@@ -29,12 +16,7 @@ struct StorePixels {
 
   template <int kRun>
   __device__ void operator()(int pixel, int channel, const float (&sums)[kRun], int valid) const {
-    gpu::Pack<T, kRun> run;
-#pragma unroll
-    for (int i = 0; i < kRun; i++) {
-      if (i < valid) run.x[i] = from_float<T>(output.finish(sums[i], channel + i));
-    }
-    gpu::store_run(y + int64_t{pixel} * output.channels + channel, run, output.channels, valid);
+    output.store(y + int64_t{pixel} * output.channels + channel, channel, sums, valid);
   }
 };
 

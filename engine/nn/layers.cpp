@@ -37,6 +37,23 @@ void Conv2d::collect(const std::string& prefix, NetworkState& state) const {
   if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_, false});
 }
 
+ConvTranspose2d::ConvTranspose2d(Initializer& init, int64_t in, int64_t out, int64_t kernel,
+                                 const ConvTranspose2dOptions& options)
+    : options_(options) {
+  const double bound = 1 / std::sqrt(static_cast<double>(kernel * kernel * out));
+  weight_ = init.uniform({in, kernel, kernel, out}, bound);
+  bias_ = init.uniform({out}, bound);
+}
+
+Variable ConvTranspose2d::forward(const Variable& x, const Mode&) {
+  return conv_transpose2d(x, weight_, bias_, options_);
+}
+
+void ConvTranspose2d::collect(const std::string& prefix, NetworkState& state) const {
+  state.parameters.push_back({prefix + "weight", weight_});
+  state.parameters.push_back({prefix + "bias", bias_, false});
+}
+
 Linear::Linear(Initializer& init, int64_t in, int64_t out, const Activation& activation) : activation_(activation) {
   const double bound = 1 / std::sqrt(static_cast<double>(in));
   weight_ = init.uniform({out, in}, bound);

@@ -7,6 +7,7 @@
 #include "engine/nn/module.h"
 #include "engine/ops/batch_norm.h"
 #include "engine/ops/conv2d.h"
+#include "engine/ops/conv_transpose2d.h"
 
 namespace lookalike {
 
@@ -38,6 +39,19 @@ class Conv2d : public Module {
  private:
   Variable weight_, bias_;
   Conv2dOptions options_;
+};
+
+// [N,H,W,in] -> [N,H',W',out], with fused activation; sizes as in ConvTranspose2dOptions. What PyTorch takes for fan_in here is
+// that of the weights as they lie: kernel * kernel * out.
+class ConvTranspose2d : public Module {
+ public:
+  ConvTranspose2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const ConvTranspose2dOptions& options);
+  Variable forward(const Variable& x, const Mode& mode) override;
+  void collect(const std::string& prefix, NetworkState& state) const override;
+
+ private:
+  Variable weight_, bias_;
+  ConvTranspose2dOptions options_;
 };
 
 // [N,in] -> [N,out], with fused activation.

@@ -56,6 +56,12 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
     return nhwc(F.conv2d(nchw(x), nchw(weight), bias, stride, padding))
 
 
+def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0):
+    """weight: [in, height, width, out]. output_padding -1: without the last row and column."""
+    y = F.conv_transpose2d(nchw(x), nchw(weight), bias, stride, padding, max(output_padding, 0))
+    return nhwc(y if output_padding >= 0 else y[..., :-1, :-1])
+
+
 def max_pool(x, size=2, stride=2):
     return nhwc(F.max_pool2d(nchw(x), size, stride))
 
@@ -109,6 +115,21 @@ def make_ops():
     run_case(tensors, "sigmoid", torch.sigmoid, x=random(3, 31, scale=4))
     run_case(tensors, "add", torch.add, a=random(3, 5), b=random(3, 5))
     run_case(tensors, "l2_normalize", F.normalize, x=random(5, 7))
+    transposed = {  # name: (x, weight, has bias, stride, padding, output padding)
+        "conv_transpose2d_double": ((2, 5, 4, 3), (3, 3, 3, 5), True, 2, 1, 1),
+        "conv_transpose2d_same": ((2, 4, 5, 3), (3, 3, 3, 5), True, 2, 0, -1),
+        "conv_transpose2d_4x2": ((1, 4, 3, 2), (2, 4, 2, 3), False, 3, 1, 2),
+        "conv_transpose2d_3x3": ((2, 5, 6, 5), (5, 3, 3, 1), True, 1, 1, 0),
+    }
+    with torch.random.fork_rng():  # the files below keep their numbers
+        for name, (x, weight, has_bias, *options) in transposed.items():
+            inputs = dict(x=random(*x), weight=random(*weight))
+            if has_bias:
+                inputs["bias"] = random(weight[3])
+            run_case(tensors, name, lambda x, weight, bias=None: conv_transpose2d(x, weight, bias, *options), **inputs)
+        run_case(tensors, "conv_transpose2d_leaky_relu",
+                 lambda *v: F.leaky_relu(conv_transpose2d(*v, stride=2, padding=1, output_padding=1), 0.1),
+                 x=random(2, 3, 4, 3), weight=random(3, 3, 3, 4), bias=random(4))
     write_safetensors("ops", tensors)
 
 

@@ -2,6 +2,7 @@
 #include "engine/ops/add.h"
 #include "engine/ops/batch_norm.h"
 #include "engine/ops/conv2d.h"
+#include "engine/ops/conv_transpose2d.h"
 #include "engine/ops/l2_normalize.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/pool2d.h"
@@ -24,6 +25,22 @@ TEST_CASE("convolution gives PyTorch's values") {
   check_golden(file, "conv2d_1x1", {"x", "weight", "bias"}, conv({}));
   check_golden(file, "conv2d_relu_pool", {"x", "weight", "bias"},
                conv({.padding = 1, .activation = {ActivationKind::relu}, .max_pool = 2}));
+}
+
+TEST_CASE("transposed convolution gives PyTorch's values") {
+  const TensorFile file = read_golden("ops");
+  const auto conv = [](const ConvTranspose2dOptions& options) {
+    return [options](const Inputs& in) {
+      return conv_transpose2d(in[0], in[1], in.size() > 2 ? in[2] : Variable(), options);
+    };
+  };
+  check_golden(file, "conv_transpose2d_double", {"x", "weight", "bias"},
+               conv({.stride = 2, .padding = 1, .output_padding = 1}));
+  check_golden(file, "conv_transpose2d_same", {"x", "weight", "bias"}, conv({.stride = 2, .output_padding = -1}));
+  check_golden(file, "conv_transpose2d_4x2", {"x", "weight"}, conv({.stride = 3, .padding = 1, .output_padding = 2}));
+  check_golden(file, "conv_transpose2d_3x3", {"x", "weight", "bias"}, conv({.padding = 1}));
+  check_golden(file, "conv_transpose2d_leaky_relu", {"x", "weight", "bias"},
+               conv({.stride = 2, .padding = 1, .output_padding = 1, .activation = {ActivationKind::leaky_relu, 0.1}}));
 }
 
 TEST_CASE("pooling gives PyTorch's values") {

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <omp.h>
 
+#include "engine/ops/conv_transpose2d.h"
 #include "engine/ops/linear.h"
 #include "tests/op_case.h"
 
@@ -32,8 +33,16 @@ std::vector<OpCase> large_cases() {
   add_conv({2, 45, 39, 36}, {150, 3, 3, 36}, {.padding = 1, .activation = relu, .max_pool = 2});
   add_conv({3, 64, 64, 3}, {40, 5, 5, 3}, {.padding = 2, .activation = relu, .max_pool = 2});
   add_conv({2, 90, 62, 16}, {16, 3, 3, 16}, {.stride = 2, .padding = 1, .activation = leaky, .max_pool = 2});
+  add_conv({2, 91, 80, 33}, {36, 4, 3, 33}, {.stride = 3, .padding = 2, .activation = leaky});
   add_conv({2, 8, 8, 130}, {270, 3, 3, 130}, {.padding = 1});
   add_conv({5, 7, 7, 40}, {70, 1, 1, 40}, {.activation = relu});
+  for (const ConvTranspose2dOptions& options :
+       {ConvTranspose2dOptions{.stride = 2, .output_padding = -1, .activation = leaky},
+        ConvTranspose2dOptions{.stride = 3, .padding = 1, .output_padding = 2, .activation = relu}})
+    cases.push_back({.name = fmt::format("conv_transpose2d stride {}", options.stride),
+                     .inputs = {{2, 60, 62, 33}, {33, 3, 3, 40}, {40}},
+                     .op = [options](auto& in) { return conv_transpose2d(in[0], in[1], in[2], options); },
+                     .prepare = round_to_quarters});
   const auto add_linear = [&](int64_t batch, int64_t in, int64_t out) {
     cases.push_back({.name = fmt::format("linear {} {}->{}", batch, in, out),
                      .inputs = {{batch, in}, {out, in}, {out}},
