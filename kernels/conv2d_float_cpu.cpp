@@ -286,7 +286,7 @@ void conv2d_backward_weights(const Conv2dParams& params, const float* x, const f
                          packed + r * windows.columns * t.block, t.block, pixels * t.block);
         for (int64_t b = first_block; b < last_block; b++)
           t.weight_gradient(windows.correlation(count), in, packed + (b - first_block) * pixels * t.block,
-                            sums + b * block_floats, bias_sums + b * t.block);
+                            channels - b * t.block, sums + b * block_floats, bias_sums + b * t.block);
       }
     }
   });

@@ -27,45 +27,48 @@ inline Vec leaky(Vec x, float slope) {
   return x > 0 ? x : slope * x;
 }
 
-// out[T][kBlock] at steps of out_step.
-template <int T>
+// out[T][V * kLanes] at steps of out_step. V = 1: of a block whose second half is empty.
+template <int T, int V>
 void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, float* out,
                     int64_t out_step) {
   const int64_t step = c.right;
-  Vec sums[T][2];
+  Vec sums[T][V];
 #pragma GCC unroll 16
-  for (int i = 0; i < T; i++) sums[i][0] = load(bias), sums[i][1] = load(bias + kLanes);
+  for (int i = 0; i < T; i++)
+    for (int v = 0; v < V; v++) sums[i][v] = load(bias + v * kLanes);
   for (int64_t r = 0; r < c.kernel_h; r++) {
     const float* from = in + r * c.in_row;
     for (int64_t j = 0; j < c.run; j++, w += kBlock) {
-      const Vec w0 = load(w), w1 = load(w + kLanes);
+      Vec weights[V];
+      for (int v = 0; v < V; v++) weights[v] = load(w + v * kLanes);
 #pragma GCC unroll 16
       for (int i = 0; i < T; i++) {
         const float x = from[i * step + j];
-        sums[i][0] += x * w0, sums[i][1] += x * w1;
+        for (int v = 0; v < V; v++) sums[i][v] += x * weights[v];
       }
     }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < T; i++) {
-    store(out + i * out_step, leaky(sums[i][0], c.slope));
-    store(out + i * out_step + kLanes, leaky(sums[i][1], c.slope));
-  }
+  for (int i = 0; i < T; i++)
+    for (int v = 0; v < V; v++) store(out + i * out_step + v * kLanes, leaky(sums[i][v], c.slope));
 }
 
+template <int V>
 void correlate_row(const Correlation& c, const float* in, const float* w, const float* bias, float* out,
                    int64_t out_step) {
-  for_tiles(c.columns,
-            [&]<int T>(int64_t q) { correlate_tile<T>(c, in + q * c.right, w, bias, out + q * out_step, out_step); });
+  for_tiles(c.columns, [&]<int T>(int64_t q) {
+    correlate_tile<T, V>(c, in + q * c.right, w, bias, out + q * out_step, out_step);
+  });
 }
 
-// Two rows[2][columns][kBlock] of outputs -> y[columns / 2][count] and argmax, at steps of out_step.
+// Two rows[2][columns][kBlock] of outputs -> y[columns / 2][count] and argmax, at steps of out_step; count <= V * kLanes.
+template <int V>
 void pool_rows(const float* rows, int64_t columns, float slope, int64_t count, int64_t out_step, float* y,
                uint8_t* argmax) {
   for (int64_t q = 0; q < columns / 2; q++, y += out_step, argmax += out_step) {
     float best[kBlock];
     uint8_t place[kBlock];
-    for (int half = 0; half < kBlock; half += kLanes) {
+    for (int half = 0; half < V * kLanes; half += kLanes) {
       const float* from = rows + 2 * q * kBlock + half;
       Vec value = load(from);
       IntVec at = {};
@@ -78,34 +81,41 @@ void pool_rows(const float* rows, int64_t columns, float slope, int64_t count, i
       store(best + half, leaky(value, slope));
       narrow(at, place + half);
     }
-    const int64_t n = count < kBlock ? count : kBlock;
-    __builtin_memcpy(y, best, static_cast<size_t>(n) * sizeof(float));
-    __builtin_memcpy(argmax, place, static_cast<size_t>(n));
+    __builtin_memcpy(y, best, static_cast<size_t>(count) * sizeof(float));
+    __builtin_memcpy(argmax, place, static_cast<size_t>(count));
+  }
+}
+
+// One block of `count` channels.
+template <int V>
+void correlate_block(const Correlation& c, const float* in, const float* w, const float* bias, int64_t count,
+                     float* scratch, float* y, uint8_t* argmax) {
+  Correlation plain = c;  // the activation comes after the maximum
+  plain.slope = 1;
+  for (int64_t p = 0; p < c.rows; p += c.pool) {
+    const float* from = in + p * c.down;
+    const int64_t at = p / c.pool * c.out_down;
+    if (c.pool == 2) {
+      for (int row = 0; row < 2; row++)
+        correlate_row<V>(plain, from + row * c.down, w, bias, scratch + row * c.columns * kBlock, kBlock);
+      pool_rows<V>(scratch, c.columns, c.slope, count, c.out_right, y + at, argmax + at);
+    } else if (count == V * kLanes) {
+      correlate_row<V>(c, from, w, bias, y + at, c.out_right);
+    } else {
+      correlate_row<V>(c, from, w, bias, scratch, kBlock);
+      for (int64_t q = 0; q < c.columns; q++)
+        __builtin_memcpy(y + at + q * c.out_right, scratch + q * kBlock, static_cast<size_t>(count) * sizeof(float));
+    }
   }
 }
 
 void correlate(const Correlation& c, const float* in, const float* packed, const float* bias, float* scratch, float* y,
                uint8_t* argmax) {
   const int64_t window = c.kernel_h * c.run;
-  Correlation plain = c;  // the activation comes after the maximum
-  plain.slope = 1;
   for (int64_t k = 0; k < c.out_c; k += kBlock, packed += window * kBlock) {
-    for (int64_t p = 0; p < c.rows; p += c.pool) {
-      const float* from = in + p * c.down;
-      float* to = y + p / c.pool * c.out_down + k;
-      const int64_t count = c.out_c - k;
-      if (c.pool == 2) {
-        for (int row = 0; row < 2; row++)
-          correlate_row(plain, from + row * c.down, packed, bias + k, scratch + row * c.columns * kBlock, kBlock);
-        pool_rows(scratch, c.columns, c.slope, count, c.out_right, to, argmax + (to - y));
-      } else if (count >= kBlock) {
-        correlate_row(c, from, packed, bias + k, to, c.out_right);
-      } else {
-        correlate_row(c, from, packed, bias + k, scratch, kBlock);
-        for (int64_t q = 0; q < c.columns; q++)
-          __builtin_memcpy(to + q * c.out_right, scratch + q * kBlock, static_cast<size_t>(count) * sizeof(float));
-      }
-    }
+    const int64_t count = c.out_c - k < kBlock ? c.out_c - k : kBlock;
+    const auto block = count > kLanes ? correlate_block<2> : correlate_block<1>;
+    block(c, in, packed, bias + k, count, scratch, y + k, argmax + (c.pool == 2 ? k : 0));
   }
 }
 
@@ -130,32 +140,35 @@ void gradient_row(const OutputGradient& g, int64_t p, int64_t first, int64_t cou
   }
 }
 
-// The sums of dw[T][kBlock] stay in registers over all pixels.
-template <int T>
+// The sums of dw[T][V * kLanes] stay in registers over all pixels.
+template <int T, int V>
 void weight_gradient_tile(const Correlation& c, const float* in, const float* dz, float* dw) {
   const int64_t right = c.right;
-  Vec sums[T][2];
+  Vec sums[T][V];
 #pragma GCC unroll 16
-  for (int i = 0; i < T; i++) sums[i][0] = load(dw + i * kBlock), sums[i][1] = load(dw + i * kBlock + kLanes);
+  for (int i = 0; i < T; i++)
+    for (int v = 0; v < V; v++) sums[i][v] = load(dw + i * kBlock + v * kLanes);
   for (int64_t p = 0; p < c.rows; p++) {
     const float* from = in + p * c.down;
     for (int64_t q = 0; q < c.columns; q++, from += right, dz += kBlock) {
-      const Vec d0 = load(dz), d1 = load(dz + kLanes);
+      Vec gradients[V];
+      for (int v = 0; v < V; v++) gradients[v] = load(dz + v * kLanes);
 #pragma GCC unroll 16
       for (int i = 0; i < T; i++) {
         const float x = from[i];
-        sums[i][0] += x * d0, sums[i][1] += x * d1;
+        for (int v = 0; v < V; v++) sums[i][v] += x * gradients[v];
       }
     }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < T; i++) store(dw + i * kBlock, sums[i][0]), store(dw + i * kBlock + kLanes, sums[i][1]);
+  for (int i = 0; i < T; i++)
+    for (int v = 0; v < V; v++) store(dw + i * kBlock + v * kLanes, sums[i][v]);
 }
 
-void weight_gradient(const Correlation& c, const float* in, const float* dz, float* dw, float* dbias) {
+void weight_gradient(const Correlation& c, const float* in, const float* dz, int64_t count, float* dw, float* dbias) {
   for_tiles(c.run, [&]<int T>(int64_t j) {
-    for (int64_t r = 0; r < c.kernel_h; r++)
-      weight_gradient_tile<T>(c, in + r * c.in_row + j, dz, dw + (r * c.run + j) * kBlock);
+    const auto tile = count > kLanes ? weight_gradient_tile<T, 2> : weight_gradient_tile<T, 1>;
+    for (int64_t r = 0; r < c.kernel_h; r++) tile(c, in + r * c.in_row + j, dz, dw + (r * c.run + j) * kBlock);
   });
   Vec sum0 = load(dbias), sum1 = load(dbias + kLanes);
   for (int64_t q = 0; q < c.rows * c.columns; q++)

@@ -1,5 +1,5 @@
 // What the float convolution is made of, compiled once for each instruction set (conv2d_tile.cpp) and driven by
-// conv2d_float_cpu.cpp. One register tile serves all passes: kTile broadcast values times two vectors of channels.
+// conv2d_float_cpu.cpp. One register tile serves all passes: kTile broadcast values times two vectors of channels, or one where the channels fit in it.
 //   forward         broadcast pixels of x, vectors of output channels, reduction over the window (r, s, c)
 //   backward data   the same for each phase of the stride (conv2d_phases.h): the gradient in the place of x, the phase's
 //                   weights turned by 180 degrees
@@ -47,9 +47,10 @@ struct ConvTiles {
   // k / block * block_step + k % block.
   void (*gradient_row)(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t pixel_step,
                        int64_t block_step);
-  // dw[kernel_h * run][block] += sum over rows and columns of in * dz; dz[rows, columns, block]; c.out_c is not used.
-  // dbias[block] += the sum of dz.
-  void (*weight_gradient)(const Correlation& c, const float* in, const float* dz, float* dw, float* dbias);
+  // dw[kernel_h * run][block] += sum over rows and columns of in * dz; dz[rows, columns, block], of whose block the first
+  // `count` channels are not zero; c.out_c is not used. dbias[block] += the sum of dz.
+  void (*weight_gradient)(const Correlation& c, const float* in, const float* dz, int64_t count, float* dw,
+                          float* dbias);
   // Elements [begin, end) of the windows dw[out_c, window] of block b: the sum, in order, of partials[g * group] to
   // be read as [window][block], for all groups g.
   void (*unpack_weights)(const float* partials, int64_t groups, int64_t group, int64_t out_c, int64_t window, int64_t b,
