@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 command -v nvcc >/dev/null || { echo "skipped: there is no nvcc"; exit 0; }
 folder=${1:-build-package/gpu}
 programs=(tests/gpu_test bench/gpu_bench bench/train_bench)
-cmake -S . -B build-package -G Ninja -DLOOKALIKE_GPU=cuda -DCMAKE_CUDA_ARCHITECTURES=90a-real >/dev/null
+cmake -S . -B build-package -G Ninja -DLOOKALIKE_GPU=cuda -DCMAKE_CUDA_ARCHITECTURES=90a-real -DCMAKE_CUDA_FLAGS=--compress-mode=size >/dev/null
 cmake --build build-package --target gpu_test gpu_bench train_bench
 rm -rf "$folder"
 mkdir -p "$folder/lib" "$folder/peers"
