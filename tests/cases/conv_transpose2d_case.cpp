@@ -71,8 +71,8 @@ Variable scattered(const Layer& l, const std::vector<Variable>& in) {
 
 OpCase make_case(const Layer& l) {
   const char* kinds[] = {"none", "relu", "leaky_relu", "sigmoid"};
-  OpCase c{.name = fmt::format("conv_transpose2d {}->{} {}x{} of {}x{}x{} stride {} padding {} {} {}{}", l.in_c,
-                               l.out_c, l.kernel_h, l.kernel_w, l.batch, l.height, l.width, l.options.stride,
+  OpCase c{.name = fmt::format("conv_transpose2d {}->{} {}x{} of {}x{}x{} stride {} padding {} output_padding {} {}{}",
+                               l.in_c, l.out_c, l.kernel_h, l.kernel_w, l.batch, l.height, l.width, l.options.stride,
                                l.options.padding, l.options.output_padding,
                                kinds[static_cast<int>(l.options.activation.kind)], l.bias ? "" : " no bias"),
            .inputs = {{l.batch, l.height, l.width, l.in_c}, {l.in_c, l.kernel_h, l.kernel_w, l.out_c}}};
