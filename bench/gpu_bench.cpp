@@ -32,10 +32,12 @@
 #include "kernels/gpu/cudnn.h"
 #include "kernels/gpu/shared_library.h"
 #include "kernels/grad_norm.h"
+#include "kernels/image_batch.h"
 #include "kernels/l2_normalize.h"
 #include "kernels/matmul.h"
 #include "kernels/nt_xent.h"
 #include "kernels/optimizer_step.h"
+#include "kernels/pool2d.h"
 #include "kernels/top_k.h"
 #include "kernels/triplet.h"
 #ifdef LOOKALIKE_SIMT
@@ -399,6 +401,11 @@ void bench_conv(Bench& bench, const NamedConv& conv, bool tf32) {
   }
 }
 
+Conv2dParams conv(int64_t batch, int64_t side, int64_t in_c, int64_t out_c, int64_t kernel, int64_t stride = 1) {
+  const int64_t pad = kernel / 2;
+  return {batch, side, side, in_c, out_c, kernel, kernel, stride, pad, pad, pad, pad};
+}
+
 template <class T>
 void bench_memory(Bench& bench) {
   // The first batch norm of convnet_bn, with its pool, on 2 x 64 images of 64x64.
@@ -406,7 +413,7 @@ void bench_memory(Bench& bench) {
   const int64_t n = bn.images * bn.height * bn.width * bn.channels;
   const double bytes = kSize<T> * static_cast<double>(n);
   const Activation leaky{ActivationKind::leaky_relu, 0.1};
-  std::map<std::string, std::pair<double, std::vector<Call>>> calls;  // by name: arrays moved, calls
+  std::map<std::string, std::pair<double, std::vector<Call>>> calls;  // by name: bytes moved, calls
   for (int i = 0; i < bench.sets(3 * bytes); i++) {
     const auto x = random_array<T>(n), dy = random_array<T>(n), y = random_array<T>(n);
     const auto gamma = random_array<float>(bn.channels), beta = random_array<float>(bn.channels);
@@ -415,10 +422,13 @@ void bench_memory(Bench& bench) {
     const auto work = std::make_shared<Array<double>>(cuda::batch_norm_workspace(bn));
     const auto sums = std::make_shared<Array<double>>(4 * bn.channels);
     gpu::fill_bytes(sums->data(), 0, 8 * sums->size(), gpu::compute_stream());
-    const auto add = [&](const char* name, double arrays, Call call) {
+    const auto add_bytes = [&](const char* name, double moved, Call call) {
       auto& entry = calls[name];
-      entry.first = arrays;
+      entry.first = moved;
       entry.second.push_back(std::move(call));
+    };
+    const auto add = [&](const char* name, double arrays, Call call) {
+      add_bytes(name, arrays * bytes, std::move(call));
     };
     add("accumulate", 3, [=](gpu::Stream on) { cuda::accumulate<T>(x->data(), y->data(), n, on); });
     add("activation forward", 2,
@@ -441,9 +451,57 @@ void bench_memory(Bench& bench) {
       cuda::batch_norm_backward<T>(bn, x->data(), nullptr, mean->data(), variance->data(), gamma->data(), beta->data(),
                                    dy->data(), sums->data(), y->data(), on);
     });
+
+    // Other shapes in the same memory, as many rows or images as fit.
+    const Pool2dParams pool{bn.images, bn.height, bn.width, bn.channels, 2, 2};
+    const auto winners = std::make_shared<Array<uint8_t>>(n / 4);
+    gpu::fill_bytes(winners->data(), 0, n / 4, gpu::compute_stream());
+    const double count = static_cast<double>(n);
+    add_bytes("max_pool2d forward", 1.25 * bytes + count / 4,
+              [=](gpu::Stream on) { cuda::max_pool2d_forward<T>(pool, x->data(), y->data(), winners->data(), on); });
+    add_bytes("max_pool2d backward", 1.25 * bytes + count / 4,
+              [=](gpu::Stream on) { cuda::max_pool2d_backward<T>(pool, dy->data(), winners->data(), y->data(), on); });
+    // The end of ResNet50.
+    const int64_t wide = bench.tiny ? 128 : 2048, maps = n / (49 * wide);
+    const double map_bytes = kSize<T> * static_cast<double>(maps * wide * 50);
+    add_bytes("global average pool forward", map_bytes,
+              [=](gpu::Stream on) { cuda::global_avg_pool_forward<T>(maps, 49, wide, x->data(), y->data(), on); });
+    add_bytes("global average pool backward", map_bytes,
+              [=](gpu::Stream on) { cuda::global_avg_pool_backward<T>(maps, 49, wide, dy->data(), y->data(), on); });
+    // siamese_cnn 1.
+    const int64_t side = bench.tiny ? 16 : 64;
+    Conv2dParams first = conv(n / (side * side * 64), side, 3, 64, 5);
+    first.activation = {ActivationKind::relu}, first.pool = 2;
+    const auto bias = std::make_shared<Array<float>>(64);
+    const auto conv_work = std::make_shared<Array<T>>(cuda::conv2d_workspace<T>(first).backward_weights);
+    add_bytes("conv output gradient", 1.5 * bytes + count / 4, [=](gpu::Stream on) {
+      cuda::conv2d_output_gradient<T>(first, dy->data(), x->data(), winners->data(), y->data(), bias->data(),
+                                      conv_work->data(), on);
+    });
+    const int64_t d = 128, rows = n / d * static_cast<int64_t>(sizeof(T)) / 4;
+    const double row_bytes = static_cast<double>(rows) * (d * (4 + kSize<T>)+4);
+    const auto scale = std::make_shared<Array<float>>(rows);
+    const auto floats = [](const auto& array) { return reinterpret_cast<float*>(array->data()); };
+    add_bytes("l2_normalize forward", row_bytes, [=](gpu::Stream on) {
+      cuda::l2_normalize_forward<T>(x->data(), rows, d, 1e-12, floats(y), scale->data(), on);
+    });
+    add_bytes("l2_normalize backward", row_bytes + static_cast<double>(4 * rows * d), [=](gpu::Stream on) {
+      cuda::l2_normalize_backward<T>(floats(x), scale->data(), floats(dy), rows, d, y->data(), on);
+    });
+    const auto sum_work = std::make_shared<Array<T>>(cuda::column_sums_workspace<T>(n / d, d));
+    add("column_sums", 1,
+        [=](gpu::Stream on) { cuda::column_sums<T>(n / d, d, x->data(), scale->data(), sum_work->data(), on); });
+    const int64_t pixels = bench.tiny ? 32 : 224, pictures = n / (3 * pixels * pixels);
+    const ImageBatchParams batch{pictures, pixels, pixels, 3, {1, 1, 1}, {0, 0, 0}};
+    const auto draws = std::make_shared<Array<ImageDraw>>(pictures);
+    const std::vector<ImageDraw> turned(pictures, {.xx = 0.98f, .xy = 0.1f, .yx = -0.1f, .yy = 0.98f});
+    gpu::copy_to_device(draws->data(), turned.data(), pictures * sizeof(ImageDraw), gpu::compute_stream());
+    add_bytes("image_batch", static_cast<double>(pictures * pixels * pixels * 3) * (1 + kSize<T>), [=](gpu::Stream on) {
+      cuda::image_batch<T>(batch, reinterpret_cast<const uint8_t*>(x->data()), draws->data(), y->data(), on);
+    });
   }
   for (const auto& [name, entry] : calls) {
-    if (bench.wants(name)) bench.add(name, precision_name<T>(false), entry.first * bytes, 0, entry.second);
+    if (bench.wants(name)) bench.add(name, precision_name<T>(false), entry.first, 0, entry.second);
   }
 }
 
@@ -536,11 +594,6 @@ void bench_optimizers(Bench& bench) {
                 cuda::grad_norm(grads, 1, work->data(), work->data() + work->size() - 1, factor->data(), on);
               }});
   }
-}
-
-Conv2dParams conv(int64_t batch, int64_t side, int64_t in_c, int64_t out_c, int64_t kernel, int64_t stride = 1) {
-  const int64_t pad = kernel / 2;
-  return {batch, side, side, in_c, out_c, kernel, kernel, stride, pad, pad, pad, pad};
 }
 
 void run_all(Bench& bench) {

@@ -58,7 +58,8 @@ void batch_norm_backward(const BatchNormParams& p, const T* x, const T* x_max, c
 
 }  // namespace cpu
 
-// The same for activations (x, x_max, y, dy, dx) of T = float and bf16; statistics, gain and shift are float.
+// The same for activations (x, x_max, y, dy, dx) of T = float and bf16; statistics, gain and shift are float. x has at most
+// 2^31 - 2^16 elements.
 namespace cuda {
 
 int64_t batch_norm_workspace(const BatchNormParams& p);

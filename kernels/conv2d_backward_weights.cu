@@ -2,6 +2,7 @@
 // the gradient before activation and pooling, which comes first, with the sums of its channels, the bias' gradient.
 #include "kernels/conv2d_cudnn.h"
 #include "kernels/conv2d_gemm.h"
+#include "kernels/gpu/columns.h"
 
 namespace lookalike::cuda {
 namespace {
@@ -31,76 +32,83 @@ struct StoreWeights {
   }
 };
 
-// dz of a run of channels of one pixel (before pooling).
-template <class T, class F>
+// A body of sum_columns: the gradients before activation and pooling, made and added up. Rows are pixels of y; with pooling
+// windows, those that the image's edge cuts included.
+template <class T, class F, bool kPool>
 struct OutputGradient {
   F f;
   const T *dy, *y;
-  const uint8_t* argmax;  // null: no pooling
-  T* dz;
-  int64_t out_h, out_w, y_h, y_w, channels;
+  const uint8_t* argmax;
+  T* dz;  // may be null
+  int channels, out_h, out_w;
+  gpu::FastDivide by_width, by_height;  // windows
 
-  template <int kWidth>
-  __device__ void run(int64_t i) const {
-    const int64_t k = i % channels, position = i / channels, line = position / out_w;
-    const int64_t q = position % out_w, p = line % out_h, n = line / out_h;
-    gpu::Pack<T, kWidth> out;
-    const bool inside = argmax == nullptr || (p / 2 < y_h && q / 2 < y_w);
-    if (!inside) {
+  template <int kRun>
+  struct Loaded {
+    gpu::Pack<T, kRun> dy, y;
+  };
+  template <int kRun>
+  __device__ Loaded<kRun> load(int64_t from) const {
+    return {gpu::load<kRun>(dy + from), gpu::load<kRun>(y + from)};
+  }
+
+  template <int kRun>
+  __device__ void add(const gpu::ColumnShare<kRun>& share, float (&sums)[kRun]) const {
+    if constexpr (kPool)
+      add_windows(share, sums);
+    else
+      add_pixels(share, sums);
+  }
+
+  template <int kRun>
+  __device__ void add_pixels(const gpu::ColumnShare<kRun>& share, float (&sums)[kRun]) const {
+    share.template walk<2>([&](int row) { return load<kRun>(int64_t{row} * channels + share.column); },
+                           [&](int row, const Loaded<kRun>& of) {
+                             gpu::Pack<T, kRun> out;
 #pragma unroll
-      for (int j = 0; j < kWidth; j++) out.x[j] = from_float<T>(0.0f);
-      return gpu::store(dz + i, out);
-    }
-    const int64_t from = argmax == nullptr ? i : ((n * y_h + p / 2) * y_w + q / 2) * channels + k;
-    const auto grads = gpu::load<kWidth>(dy + from);
-    const auto values = gpu::load<kWidth>(y + from);
-    gpu::Pack<uint8_t, kWidth> winner{};
-    if (argmax != nullptr) winner = gpu::load<kWidth>(argmax + from);
-    const int place = argmax == nullptr ? 0 : static_cast<int>(p % 2 * 2 + q % 2);
+                             for (int j = 0; j < kRun; j++) {
+                               const float gradient = to_float(of.dy.x[j]) * f.backward(to_float(of.y.x[j]));
+                               sums[j] += gradient, out.x[j] = from_float<T>(gradient);
+                             }
+                             if (dz != nullptr) gpu::store(dz + int64_t{row} * channels + share.column, out);
+                           });
+  }
+
+  template <int kRun>
+  __device__ void add_windows(const gpu::ColumnShare<kRun>& share, float (&sums)[kRun]) const {
+    for (int row = share.begin; row < share.end; row += static_cast<int>(blockDim.y)) {
+      int w = row, h = by_width.split(w);
+      const int n = by_height.split(h);
+      const bool right = 2 * w + 1 < out_w, below = 2 * h + 1 < out_h, whole = right && below;
+      float gradients[kRun] = {};
+      gpu::Pack<uint8_t, kRun> winner{};
+      if (whole) {
+        const int64_t from = int64_t{(n * (out_h / 2) + h) * (out_w / 2) + w} * channels + share.column;
+        const auto of = load<kRun>(from);
+        winner = gpu::load<kRun>(argmax + from);
 #pragma unroll
-    for (int j = 0; j < kWidth; j++) {
-      out.x[j] = from_float<T>(winner.x[j] == place ? to_float(grads.x[j]) * f.backward(to_float(values.x[j])) : 0.0f);
+        for (int j = 0; j < kRun; j++) {
+          gradients[j] = to_float(of.dy.x[j]) * f.backward(to_float(of.y.x[j]));
+          sums[j] += gradients[j];
+        }
+      }
+      if (dz == nullptr) continue;
+      T* const to = dz + int64_t{(n * out_h + 2 * h) * out_w + 2 * w} * channels + share.column;
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        if ((i % 2 == 1 && !right) || (i / 2 == 1 && !below)) continue;
+        gpu::Pack<T, kRun> out;
+#pragma unroll
+        for (int j = 0; j < kRun; j++) out.x[j] = from_float<T>(winner.x[j] == i ? gradients[j] : 0.0f);
+        gpu::store(to + (i / 2 * out_w + i % 2) * channels, out);
+      }
     }
-    gpu::store(dz + i, out);
   }
 };
 
-// Sums over positions of dy f'(y): a block adds the rows of its share, kLines at a time, then one thread for each channel
-// adds the blocks' sums in order.
-constexpr int kLines = 8;
-
-int64_t bias_blocks(int64_t rows) {
-  return std::clamp<int64_t>(rows / 64, 1, 256);
-}
-
-template <class T, class F>
-__global__ void __launch_bounds__(gpu::kWarp* kLines)
-    bias_kernel(F f, int64_t rows, int64_t channels, const T* dy, const T* y, float* sums) {
-  LOOKALIKE_SHARED(float, lines, [kLines][gpu::kWarp]);
-  const int64_t channel = int64_t{blockIdx.x} * gpu::kWarp + threadIdx.x;
-  const int64_t begin = rows * blockIdx.y / gridDim.y, end = rows * (blockIdx.y + 1) / gridDim.y;
-  float sum = 0;
-  if (channel < channels) {
-#pragma unroll 4
-    for (int64_t row = begin + threadIdx.y; row < end; row += kLines) {
-      const int64_t i = row * channels + channel;
-      sum += to_float(dy[i]) * f.backward(to_float(y[i]));
-    }
-  }
-  lines[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y != 0 || channel >= channels) return;
-#pragma unroll
-  for (int line = 1; line < kLines; line++) sum += lines[line][threadIdx.x];
-  sums[blockIdx.y * channels + channel] = sum;
-}
-
-__global__ void add_bias_kernel(int64_t blocks, int64_t channels, const float* sums, float* dbias) {
-  const int64_t channel = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (channel >= channels) return;
-  float sum = 0;
-  for (int64_t block = 0; block < blocks; block++) sum += sums[block * channels + channel];
-  dbias[channel] = sum;
+// Of OutputGradient.
+int64_t gradient_rows(const Conv2dParams& p) {
+  return p.batch * gpu::ceil_divide(p.out_h(), p.pool) * gpu::ceil_divide(p.out_w(), p.pool);
 }
 
 template <class T>
@@ -122,33 +130,35 @@ ConvSpace<T> backward_weights_space(const Conv2dParams& p) {
   space.images = padded_images_size<T>(p);
   space.floats =
       std::max(gpu::gemm_workspace(plan_weights<T>(p), p.out_c, p.kernel_h * p.kernel_w * padded_channels<T>(p)),
-               bias_blocks(p.batch * p.y_h() * p.y_w()) * p.out_c);
+               gpu::sum_columns_workspace(gradient_rows(p), p.out_c));
   return space;
 }
 
 template <class T>
 void conv2d_output_gradient(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, T* dz, float* dbias,
                             T* workspace, gpu::Stream stream) {
-  const int64_t rows = p.batch * p.y_h() * p.y_w();
-  with_activation<float>(p.activation, [&](auto f) {
-    using F = decltype(f);
-    if (dz != nullptr) {
-      constexpr int kWidth = kConvVector<T>;
-      const bool wide = p.out_c % kWidth == 0 && gpu::aligned_to_16(dy, y, argmax, dz);
-      gpu::for_runs<kWidth>("conv2d_output_gradient", p.batch * p.out_h() * p.out_w() * p.out_c, wide, stream,
-                            OutputGradient<T, F>{f, dy, y, p.pool == 2 ? argmax : nullptr, dz, p.out_h(), p.out_w(),
-                                                 p.y_h(), p.y_w(), p.out_c});
-    }
-    if (dbias != nullptr) {
-      float* const sums = backward_weights_space<T>(p).floats_in(workspace);
-      const dim3 grid(static_cast<unsigned>(gpu::ceil_divide<int64_t>(p.out_c, gpu::kWarp)),
-                      static_cast<unsigned>(bias_blocks(rows)));
-      gpu::launch({"conv2d_bias_gradient", grid, dim3(gpu::kWarp, kLines), stream}, bias_kernel<T, F>, f, rows, p.out_c,
-                  dy, y, sums);
-      gpu::launch(
-          {"conv2d_add_bias", dim3(static_cast<unsigned>(gpu::ceil_divide<int64_t>(p.out_c, 128))), dim3(128), stream},
-          add_bias_kernel, bias_blocks(rows), p.out_c, sums, dbias);
-    }
+  if (dz == nullptr && dbias == nullptr) return;
+  float* const sums = backward_weights_space<T>(p).floats_in(workspace);
+  gpu::with_run<T>(p.out_c, gpu::aligned_to_16(dy, y, argmax, dz), [&](auto run) {
+    with_activation<float>(p.activation, [&](auto f) {
+      const auto make = [&](auto pool) {
+        const OutputGradient<T, decltype(f), pool.value> body{f,
+                                                              dy,
+                                                              y,
+                                                              argmax,
+                                                              dz,
+                                                              static_cast<int>(p.out_c),
+                                                              static_cast<int>(p.out_h()),
+                                                              static_cast<int>(p.out_w()),
+                                                              gpu::FastDivide(gpu::ceil_divide<int64_t>(p.out_w(), 2)),
+                                                              gpu::FastDivide(gpu::ceil_divide<int64_t>(p.out_h(), 2))};
+        gpu::sum_columns<run.value>("conv2d_output_gradient", gradient_rows(p), p.out_c, body, sums, dbias, stream);
+      };
+      if (p.pool == 2)
+        make(std::true_type{});
+      else
+        make(std::false_type{});
+    });
   });
 }
 

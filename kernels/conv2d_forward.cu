@@ -103,14 +103,21 @@ struct PadWeights {
   }
 };
 
+// A thread writes 16 bytes of a pixel.
 template <class T>
 struct PadImages {
   const T* x;
   T* to;
-  int64_t channels, padded;
+  int channels;
+  gpu::FastDivide by_runs;
   __device__ void operator()(int64_t i) const {
-    const int64_t c = i % padded;
-    to[i] = c < channels ? x[i / padded * channels + c] : from_float<T>(0.0f);
+    constexpr int kRun = kConvVector<T>;
+    int c = static_cast<int>(i);
+    const T* const from = x + int64_t{by_runs.split(c)} * channels;
+    gpu::Pack<T, kRun> run;
+#pragma unroll
+    for (int j = 0; j < kRun; j++) run.x[j] = c * kRun + j < channels ? from[c * kRun + j] : from_float<T>(0.0f);
+    gpu::store(to + i * kRun, run);
   }
 };
 
@@ -142,8 +149,9 @@ template <class T>
 const T* pad_images(const Conv2dParams& p, const T* x, T* to, gpu::Stream stream) {
   const int64_t channels = padded_channels<T>(p);
   if (channels == p.in_c) return x;
-  gpu::for_each("conv2d_pad_images", p.batch * p.in_h * p.in_w * channels, stream,
-                PadImages<T>{x, to, p.in_c, channels});
+  const int64_t runs = channels / kConvVector<T>;
+  gpu::for_each("conv2d_pad_images", p.batch * p.in_h * p.in_w * runs, stream,
+                PadImages<T>{x, to, static_cast<int>(p.in_c), gpu::FastDivide(runs)});
   return to;
 }
 

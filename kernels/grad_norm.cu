@@ -30,11 +30,12 @@ __global__ void __launch_bounds__(kThreads) squares_kernel(const __grid_constant
   if (threadIdx.x == 0) sums[table.chunks_before + chunk] = total;
 }
 
-__global__ void __launch_bounds__(kThreads)
+constexpr int kAddThreads = 1024;  // the fewest loads behind each other
+__global__ void __launch_bounds__(kAddThreads)
     norm_kernel(int64_t chunks, const double* sums, double max_norm, double* norm, float* factor) {
   double sum = 0;
-  for (int64_t i = threadIdx.x; i < chunks; i += kThreads) sum += sums[i];
-  const double length = sqrt(gpu::block_sum<kThreads>(sum));
+  for (int64_t i = threadIdx.x; i < chunks; i += kAddThreads) sum += sums[i];
+  const double length = sqrt(gpu::block_sum<kAddThreads>(sum));
   if (threadIdx.x != 0) return;
   *norm = length;
   *factor = isfinite(length) && length > max_norm ? static_cast<float>(max_norm / (length + 1e-6)) : 1.0f;
@@ -53,7 +54,7 @@ void grad_norm(std::span<const GradTensor<float>> tensors, double max_norm, doub
     gpu::launch({"grad_norm_squares", dim3(static_cast<unsigned>(chunks)), dim3(kThreads), stream},
                 squares_kernel<Table>, table, workspace);
   });
-  gpu::launch({"grad_norm", dim3(1), dim3(kThreads), stream}, norm_kernel, gpu::table_chunks(tensors), workspace,
+  gpu::launch({"grad_norm", dim3(1), dim3(kAddThreads), stream}, norm_kernel, gpu::table_chunks(tensors), workspace,
               max_norm, norm, factor);
 }
 

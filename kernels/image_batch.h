@@ -12,7 +12,7 @@ namespace lookalike {
 
 // What one image gets. The source position of an output pixel is x = xx * column + xy * row + x0, and y likewise; output
 // channel c shows gain[c] times the image's channel[c], at most 1.
-struct ImageDraw {
+struct alignas(16) ImageDraw {
   float xx = 1, xy = 0, x0 = 0, yx = 0, yy = 1, y0 = 0;
   float gain[3] = {1, 1, 1};
   int32_t channel[3] = {0, 1, 2};
@@ -25,7 +25,8 @@ struct ImageBatchParams {
 
 namespace cuda {
 
-// pixels[images, height, width, channels], draws[images] -> out, shaped like pixels, overwritten; T is float or bf16.
+// pixels[images, height, width, channels], draws[images] -> out, shaped like pixels, overwritten; T is float or bf16. There are
+// at most 2^31 - 2^16 values.
 template <class T>
 void image_batch(const ImageBatchParams& p, const uint8_t* pixels, const ImageDraw* draws, T* out, gpu::Stream stream);
 

@@ -59,7 +59,7 @@ void matmul_tn(int64_t m, int64_t n, int64_t k, const T* a, const T* b, bool tf3
 template <class T>
 void matmul_tt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, bool tf32, T* c, T* workspace,
                gpu::Stream stream);
-// sums[n] of the columns of a[m,n], overwritten.
+// sums[n] of the columns of a[m,n], overwritten; m is at most 2^31 - 2^16.
 template <class T>
 void column_sums(int64_t m, int64_t n, const T* a, float* sums, T* workspace, gpu::Stream stream);
 

@@ -25,19 +25,16 @@ struct Adam {
   float rate;  // divided by 1 - beta1^t
   float beta1, beta2;
   float take1, take2;  // 1 - beta, which float would round badly
-  float root;          // sqrt(1 - beta2^t)
+  float v_scale;       // 1 / sqrt(1 - beta2^t)
   float epsilon;
-  float decay_rate;  // of AdamW; 0: decay goes through the gradient
+  float decay_rate, decay_share;  // one is 0: AdamW's decay is of the weight, Adam's goes through the gradient
 
   __device__ bool first_moment() const { return true; }
   __device__ void operator()(float& w, float g, float& m, float& v, float decay) const {
-    if (decay_rate != 0)
-      w *= 1 - decay_rate * decay;
-    else
-      g += decay * w;
+    g += decay_share * decay * w;
     m = beta1 * m + take1 * g;
     v = beta2 * v + take2 * g * g;
-    w -= rate * m / (sqrtf(v) / root + epsilon);
+    w = (1 - decay_rate * decay) * w - rate * m / (sqrtf(v) * v_scale + epsilon);
   }
 };
 
@@ -99,9 +96,10 @@ void adam_step(const AdamParams& p, std::span<const StepTensor<float>> tensors, 
            .beta2 = static_cast<float>(p.beta2),
            .take1 = static_cast<float>(1 - p.beta1),
            .take2 = static_cast<float>(1 - p.beta2),
-           .root = static_cast<float>(std::sqrt(1 - std::pow(p.beta2, t))),
+           .v_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(p.beta2, t))),
            .epsilon = static_cast<float>(p.epsilon),
-           .decay_rate = static_cast<float>(p.decoupled ? p.rate : 0)},
+           .decay_rate = static_cast<float>(p.decoupled ? p.rate : 0),
+           .decay_share = p.decoupled ? 0.0f : 1.0f},
       tensors, gradient_factor, stream);
 }
 

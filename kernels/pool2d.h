@@ -47,7 +47,7 @@ void global_avg_pool_backward(int64_t images, int64_t positions, int64_t channel
 
 }  // namespace cpu
 
-// The same for T = float and bf16.
+// The same for T = float and bf16. x has at most 2^31 - 2^16 elements.
 namespace cuda {
 
 template <class T>

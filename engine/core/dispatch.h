@@ -11,6 +11,7 @@
 
 #include "engine/core/device.h"
 #include "engine/core/dtype.h"
+#include "engine/core/shape.h"
 #include "kernels/gpu/device.h"
 
 #define LOOKALIKE_ON_CPU(tensor, ...)                                                                   \
@@ -47,6 +48,13 @@ void with_gpu_float(DType type, const Body& body) {
   if (type == DType::bf16) return body(bf16{}, gpu::compute_stream());
   check(type == DType::f32, "element type is {}, expected f32 or bf16 on the GPU", name_of(type));
   body(float{}, gpu::compute_stream());
+}
+
+// GPU kernels that say so in their headers count elements in 31 bits, with room for the threads behind the end.
+inline void check_gpu_size(const char* op, const Shape& shape, Device device) {
+  constexpr int64_t kMost = (int64_t{1} << 31) - (1 << 16);
+  check(device == Device::cpu || shape.size() <= kMost, "{}: {} has {} elements, expected at most {} on the GPU", op,
+        shape.to_string(), shape.size(), kMost);
 }
 
 }  // namespace lookalike

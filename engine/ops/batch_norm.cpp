@@ -14,6 +14,7 @@ BatchNormParams make_params(const Variable& x, const BatchNormOptions& options) 
         shape[0], options.views);
   check(options.max_pool == 1 || (options.max_pool == 2 && image),
         "batch_norm: max_pool is {} for x {}, expected 1, or 2 for [N, H, W, C]", options.max_pool, shape.to_string());
+  check_gpu_size("batch_norm", shape, x.device());
   return {.views = options.training ? options.views : 1,
           .images = shape[0],
           .height = image ? shape[1] : 1,

@@ -33,6 +33,8 @@ Variable conv_transpose2d(const Variable& x, const Variable& w, const Variable& 
   check(x.shape()[1] > 0 && x.shape()[2] > 0 && p.in_h > 0 && p.in_w > 0,
         "conv_transpose2d: nothing is left of image {}, kernel {}, with padding {} and output_padding {}",
         x.shape().to_string(), w.shape().to_string(), padding, more);
+  check_gpu_size("conv_transpose2d", x.shape(), x.device());
+  check_gpu_size("conv_transpose2d", {p.batch, p.in_h, p.in_w, p.in_c}, x.device());
   p.tf32 = tf32_allowed(), p.cudnn = chosen_conv() == ConvBackend::cudnn;
   const Activation f = options.activation;
 

@@ -13,6 +13,7 @@ Pool2dParams make_params(const char* op, const Variable& x, int64_t size, int64_
   check(stride >= 0, "{}: stride is {}, expected at least 1, or 0 for the size", op, stride);
   check(size <= shape[1] && size <= shape[2], "{}: a {}x{} window does not fit into x {}", op, size, size,
         shape.to_string());
+  check_gpu_size(op, shape, x.device());
   return {.images = shape[0],
           .height = shape[1],
           .width = shape[2],
@@ -28,6 +29,7 @@ Shape out_shape(const Pool2dParams& p) {
 void check_global(const char* op, const Variable& x) {
   check(x.shape().rank() == 4 && x.shape()[1] * x.shape()[2] > 0,
         "{}: x is {}, expected [N, H, W, C] with at least one position", op, x.shape().to_string());
+  check_gpu_size(op, x.shape(), x.device());
 }
 
 }  // namespace

@@ -8,9 +8,9 @@
 
 namespace lookalike::gpu {
 
-// kWidth neighbouring elements, loaded and stored at once.
+// kWidth neighbouring elements, loaded and stored at once, or 16 bytes at a time.
 template <class T, int kWidth>
-struct alignas(kWidth * sizeof(T)) Pack {
+struct alignas(std::min<size_t>(kWidth * sizeof(T), 16)) Pack {
   T x[kWidth];
 };
 template <int kWidth, class T>
@@ -27,34 +27,32 @@ bool aligned_to_16(const T*... arrays) {
   return ((reinterpret_cast<uintptr_t>(arrays) % 16 == 0) && ...);
 }
 
-// Blocks of an elementwise kernel of `items` threads: enough to fill the device a few times over.
-inline unsigned elementwise_blocks(int64_t items, int threads) {
-  return static_cast<unsigned>(
-      std::min<int64_t>(ceil_divide<int64_t>(items, threads), int64_t{limits().multiprocessors} * 16));
+// A thread for each item and no loop: small blocks that come and go share out memory's bandwidth more evenly than large
+// shares that all start together.
+constexpr int kElementThreads = 256;
+inline dim3 element_blocks(int64_t items) {
+  return dim3(static_cast<unsigned>(ceil_divide<int64_t>(items, kElementThreads)));
 }
 
 template <class Body>
-__global__ void for_each_kernel(int64_t n, Body body) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) body(i);
+__global__ void __launch_bounds__(kElementThreads) for_each_kernel(int64_t n, Body body) {
+  const int64_t i = int64_t{blockIdx.x} * kElementThreads + threadIdx.x;
+  if (i < n) body(i);
 }
 
 // body(i) for each i of [0, n), in any order.
 template <class Body>
 void for_each(const char* name, int64_t n, Stream stream, const Body& body,
               std::source_location where = std::source_location::current()) {
-  constexpr int kThreads = 256;
-  launch({name, dim3(elementwise_blocks(n, kThreads)), dim3(kThreads), stream, 0, where}, for_each_kernel<Body>, n,
-         body);
+  launch({name, element_blocks(n), dim3(kElementThreads), stream, 0, where}, for_each_kernel<Body>, n, body);
 }
 
 template <int kWidth, class Body>
-__global__ void for_runs_kernel(int64_t n, Body body) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x, first = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const int64_t whole = n / kWidth;
-  for (int64_t i = first; i < whole; i += step) body.template run<kWidth>(i * kWidth);
+__global__ void __launch_bounds__(kElementThreads) for_runs_kernel(int64_t n, Body body) {
+  const int64_t i = int64_t{blockIdx.x} * kElementThreads + threadIdx.x, whole = n / kWidth;
+  if (i < whole) body.template run<kWidth>(i * kWidth);
   if constexpr (kWidth > 1) {
-    for (int64_t i = whole * kWidth + first; i < n; i += step) body.template run<1>(i);
+    if (i < n % kWidth) body.template run<1>(whole * kWidth + i);
   }
 }
 
@@ -62,14 +60,9 @@ __global__ void for_runs_kernel(int64_t n, Body body) {
 template <int kWidth, class Body>
 void for_runs(const char* name, int64_t n, bool wide, Stream stream, const Body& body,
               std::source_location where = std::source_location::current()) {
-  constexpr int kThreads = 256;
-  if (wide)
-    launch(
-        {name, dim3(elementwise_blocks(ceil_divide<int64_t>(n, kWidth), kThreads)), dim3(kThreads), stream, 0, where},
-        for_runs_kernel<kWidth, Body>, n, body);
-  else
-    launch({name, dim3(elementwise_blocks(n, kThreads)), dim3(kThreads), stream, 0, where}, for_runs_kernel<1, Body>, n,
-           body);
+  const int64_t threads = wide ? ceil_divide<int64_t>(n, kWidth) : n;
+  launch({name, element_blocks(threads), dim3(kElementThreads), stream, 0, where},
+         wide ? for_runs_kernel<kWidth, Body> : for_runs_kernel<1, Body>, n, body);
 }
 
 }  // namespace lookalike::gpu

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cast.h"
+#include "kernels/gpu/columns.h"
 #include "kernels/gpu/gemm.h"
 #include "kernels/matmul.h"
 
@@ -88,45 +89,11 @@ Store<T> plain_store(T* c, int64_t n) {
   return {c, nullptr, ActivationKind::none, 0, static_cast<int>(n)};
 }
 
-// Column sums: a block adds kSumRows rows of kSumColumns columns, then one adds the blocks' sums of a column, in order.
-constexpr int kSumColumns = 32, kSumLines = 8;
-// Rows of a block: few enough blocks for the second stage, enough to fill the device.
-int64_t rows_per_block(int64_t m) {
-  return std::max<int64_t>(64, gpu::ceil_divide<int64_t>(m, 256));
-}
-
-template <class T>
-__global__ void __launch_bounds__(kSumColumns* kSumLines)
-    column_sums_kernel(int64_t m, int64_t n, int64_t rows, const T* a, float* sums) {
-  LOOKALIKE_SHARED(float, lines, [kSumLines][kSumColumns]);
-  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
-  const int64_t column = int64_t{blockIdx.x} * kSumColumns + x;
-  const int64_t begin = int64_t{blockIdx.y} * rows, end = min(begin + rows, m);
-  float sum = 0;
-  if (column < n) {
-    for (int64_t i = begin + y; i < end; i += kSumLines) sum += to_float(a[i * n + column]);
-  }
-  lines[y][x] = sum;
-  __syncthreads();
-  if (y != 0 || column >= n) return;
-#pragma unroll
-  for (int i = 1; i < kSumLines; i++) sum += lines[i][x];
-  sums[blockIdx.y * n + column] = sum;
-}
-
-template <class T>
-void launch_column_sums(int64_t m, int64_t n, int64_t rows, const T* a, float* sums, gpu::Stream stream) {
-  const dim3 grid(static_cast<unsigned>(gpu::ceil_divide<int64_t>(n, kSumColumns)),
-                  static_cast<unsigned>(std::max<int64_t>(1, gpu::ceil_divide(m, rows))));
-  gpu::launch({"column_sums", grid, dim3(kSumColumns, kSumLines), stream}, column_sums_kernel<T>, m, n, rows, a, sums);
-}
-
 }  // namespace
 
 template <class T>
 int64_t column_sums_workspace(int64_t m, int64_t n) {
-  const int64_t blocks = gpu::ceil_divide(m, rows_per_block(m));
-  return blocks > 1 ? blocks * n * static_cast<int64_t>(sizeof(float) / sizeof(T)) : 0;
+  return gpu::sum_columns_workspace(m, n) * static_cast<int64_t>(sizeof(float) / sizeof(T));
 }
 
 template <class T>
@@ -168,10 +135,10 @@ void matmul_tt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, bool
 
 template <class T>
 void column_sums(int64_t m, int64_t n, const T* a, float* sums, T* workspace, gpu::Stream stream) {
-  const int64_t rows = rows_per_block(m), blocks = gpu::ceil_divide(m, rows);
-  float* const partials = blocks > 1 ? reinterpret_cast<float*>(workspace) : sums;
-  launch_column_sums(m, n, rows, a, partials, stream);
-  if (blocks > 1) launch_column_sums<float>(blocks, n, blocks, partials, sums, stream);
+  gpu::with_run<T>(n, gpu::aligned_to_16(a), [&](auto run) {
+    gpu::sum_columns<run.value>("column_sums", m, n, gpu::PlainColumns<T>{a, static_cast<int>(n)},
+                                reinterpret_cast<float*>(workspace), sums, stream);
+  });
 }
 
 #define LOOKALIKE_INSTANTIATE_MATMUL(T)                                                                             \

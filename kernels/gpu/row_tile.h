@@ -57,7 +57,7 @@ struct PanelPart {
   __device__ PanelPart(const TileRows& rows, int64_t d) {
     const int64_t row = rows.first + threadIdx.x / 4;
     const int begin = 4 * static_cast<int>(threadIdx.x % 4);
-    next = rows.x + (row * d + begin);
+    next = rows.x + (row < rows.count ? row * d + begin : 0);
 #pragma unroll
     for (int i = 0; i < 2; i++) left[i] = row + i * kTile / 2 < rows.count ? static_cast<int>(d) - begin : 0;
   }

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/autograd/variable.h"
+#include "engine/core/dispatch.h"
 #include "engine/core/random.h"
 #include "engine/ops/activation.h"
 
@@ -17,6 +18,13 @@ TEST_CASE("shapes know their sizes and refuse nonsense") {
   CHECK(Shape{2, 3}.to_string() == "[2, 3]");
   CHECK_THROWS_AS((Shape{2, -1}), Error);
   CHECK_THROWS_AS((Shape{int64_t{1} << 40, int64_t{1} << 40}), Error);
+}
+
+TEST_CASE("what the GPU cannot count is refused there") {
+  const Shape large{2, 1 << 15, 1 << 15};
+  CHECK_THROWS_AS(check_gpu_size("op", large, Device::cuda), Error);
+  CHECK_NOTHROW(check_gpu_size("op", large, Device::cpu));
+  CHECK_NOTHROW(check_gpu_size("op", {(1 << 15) - 1, 1 << 16}, Device::cuda));
 }
 
 TEST_CASE("tensors share memory until cloned") {
