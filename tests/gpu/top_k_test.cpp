@@ -61,15 +61,22 @@ TEST_CASE("top_k") {
   }
 }
 
-// Rising scores raise the threshold with every row, so that lists fill up again and again; with falling ones they never do.
+std::vector<float> sorted_rows(int64_t n, float sign) {
+  std::vector<float> rows;
+  for (int64_t i = 0; i < n; i++) rows.push_back(sign * static_cast<float>(i / 2));
+  return rows;
+}
+
+// Rising scores raise the threshold with every row; falling ones never do.
 TEST_CASE("top_k of sorted rows") {
   for (const float sign : {1.0f, -1.0f}) {
-    for (const int64_t k : {1, 70, 520}) {
-      std::vector<float> rows;
-      for (int64_t i = 0; i < 2 * 600; i++) rows.push_back(sign * static_cast<float>(i / 2));
-      check_top_k({1, 2}, rows, 1, k);
-    }
+    for (const int64_t k : {1, 70, 520}) check_top_k({1, 2}, sorted_rows(1200, sign), 1, k);
   }
+}
+
+// So many that a block takes several tiles, and its lists fill up more than once.
+TEST_CASE("top_k of many sorted rows") {
+  check_top_k({1, 2}, sorted_rows(3900, 1), 1, 70);
 }
 
 TEST_CASE("top_k of what is no number") {
