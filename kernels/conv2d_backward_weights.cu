@@ -22,9 +22,9 @@ struct StoreWeights {
       for (int i = 0; i < kRun; i++) run.x[i] = sums[i];
       return gpu::store_run(dw + int64_t{k} * row + n, run, row, valid);
     }
+    // All runs are whole: padded is a multiple of 4.
 #pragma unroll
     for (int i = 0; i < kRun; i++) {
-      if (i >= valid) break;
       int c = n + i;
       const int tap = by_padded.split(c);
       if (c < channels) dw[int64_t{k} * row + tap * channels + c] = sums[i];
