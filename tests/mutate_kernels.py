@@ -42,10 +42,10 @@ LOOKALIKE_UNSEEN inline bool mutated(int i) {
 DELETED = (("barrier", r"\b__sync(?:threads|warp)\(\);|(?<![\w:])(?:Group::)?sync\(\);"),
            ("async", r"(?<!::)\bcp_async_(?:wait<[^;]*>|commit)\(\);"))
 # Comparisons of values, not of places; and those with >= that let through where they hold.
-VALUES = re.compile(r"squared < near|near < .*|far >= 0|partner\[row\] < .*|a < b|triplets.*anchor < row|at < place|row < x.n \? positive")
+VALUES = re.compile(r"squared < near|near < .*|far >= 0|partner\[row\] < .*|a < b|triplets.*anchor < row|at < place|place\[j\] < 0|row < x.n \? positive")
 THROUGH = re.compile(r".* >= 0|row >= begin|begin \+ anchors >= m")
 CONSTANT = r"(?:\w+::)*(?:k[A-Z]\w*|\d+)"
-CONSTANTS = re.compile(rf"{CONSTANT}(?:\s*[-+*/]\s*{CONSTANT})*")
+CONSTANTS = rf"{CONSTANT}(?:\s*[-+*/]\s*{CONSTANT})*"
 # Flags where they decide, not where they are made, and pointers that may be null.
 FLAG = r"(?<![\w.])(?:\w+\.)*(?:inside_?|exists|valid|whole)(?:\[\w+\])?"
 FLAGS = re.compile(rf"{FLAG}(?= \?| &&)|(?:(?<=[(!])|(?<=&& )){FLAG}(?=\))|(?<= = ){FLAG}(?=;)|(?<=global, kBytes, )valid|[\w.]+ != nullptr")
@@ -120,24 +120,25 @@ def mutants_of(text):
         for take, other in ((a, b), (b, a)):
             yield bound(match.start(), end, f"-> {take}", ")", "(%s > %s && {} ? %s : " % (take, other, take))
 
-    loops = []  # of each the range of its condition, and whether it begins at a constant
+    loops = []  # of each the range of its condition, and a pattern for ends that are no bound of data: of geometric steps, and of constants
     for match in re.finditer(r"\bfor \(", code):
         parts = code[match.end():closing(code, match.end() - 1) - 1].split(";")
-        if len(parts) == 3 and "*=" not in parts[2]:
+        if len(parts) == 3:
             begin = match.end() + len(parts[0]) + 1
-            loops.append((range(begin, begin + len(parts[1])), re.search(rf"= {CONSTANT}$", parts[0]) is not None))
+            harmless = ".*" if re.search("[*/]=", parts[2]) else CONSTANTS if re.search(rf"= {CONSTANT}$", parts[0]) else "$"
+            loops.append((range(begin, begin + len(parts[1])), harmless))
     for match in re.finditer(r"\bwhile \(", code):
-        loops.append((range(match.end(), closing(code, match.end() - 1)), False))
+        loops.append((range(match.end(), closing(code, match.end() - 1)), "$"))
     tokens = list(TOKEN.finditer(code))
     for i, token in enumerate(tokens):
         if token[0] not in ("<", "<=", ">=") or code[token.start() - 1] + code[token.end()] != "  ":
             continue
         begin, end = tokens[operand(tokens, i - 1, -1)].start(), tokens[operand(tokens, i + 1, 1)].end()
         a, b = text[begin:token.start()].strip(), text[token.end():end].strip()
-        in_loop = next((constant for place, constant in loops if begin in place), None)
-        if VALUES.match(text[begin:end + 11]) or in_loop and CONSTANTS.fullmatch(b):
+        harmless = next((pattern for place, pattern in loops if begin in place), None)
+        if VALUES.match(text[begin:end + 11]) or harmless and re.fullmatch(harmless, b):
             continue
-        if in_loop is not None:
+        if harmless:
             equal = f"{a} == {b}" + (" + 1" if token[0] == "<=" else "")
             yield bound(begin, end, "lets one more round through", " || (%s && {}))" % equal)
         elif re.match(rf"\s*\?\s*{re.escape(a)}\s*:\s*{re.escape(b)}\b", text[end:]):
