@@ -3,7 +3,8 @@
 // same run measures: a copy on the device, and cuBLAS's best product where libcublas can be loaded. Beside products stand
 // cuBLAS's, beside convolutions cuDNN's (with the casts between its bf16 weights and our float ones), where they can be
 // loaded; "to peer" is how many times as fast ours are. Convolutions and products, the peers' too, are verified first: the
-// three passes must be each other's adjoints. Buffers rotate, so that none is in the cache from the last call.
+// three passes must be each other's adjoints. Buffers of products, convolutions and memory-bound kernels rotate, so that none is in the cache
+// from the last call.
 //
 //   gpu_bench [--only TEXT] [--json FILE] [--tiny]      --tiny: little sizes, once each: that everything runs
 //
@@ -110,7 +111,7 @@ constexpr const char* kScattered[] = {"conv siamese_cnn 1 weights", "conv resnet
 class Bench {
  public:
 #ifdef LOOKALIKE_SIMT
-  Bench(std::string only, bool) : tiny(true), only_(std::move(only)) {
+  Bench(std::string only, std::string json, bool) : tiny(true), only_(std::move(only)), json_(std::move(json)) {
     fmt::print("{:<34} {:<8} {:>10} {:>10} {:>10} {:>6} {:>8}\n", "kernel", "", "needed KB", "moved KB", "coalesced",
                "banks", "barriers");
   }
@@ -153,13 +154,14 @@ class Bench {
                      {"banks", banks},
                      {"barriers", total.barriers},
                      {"launches", total.launches}});
+    write_json();
     return 0;
   }
   double time(const std::vector<Call>&) const {
     return 1;
   }
 #else
-  Bench(std::string only, bool tiny) : tiny(tiny), only_(std::move(only)) {
+  Bench(std::string only, std::string json, bool tiny) : tiny(tiny), only_(std::move(only)), json_(std::move(json)) {
     const int64_t bytes = tiny ? 1 << 12 : int64_t{1} << 30;
     const auto from = std::make_shared<Array<uint8_t>>(bytes), to = std::make_shared<Array<uint8_t>>(bytes);
     const double ms = time({[=](gpu::Stream on) { gpu::copy_on_device(to->data(), from->data(), from->size(), on); }});
@@ -187,6 +189,7 @@ class Bench {
                      {"share", share},
                      {"error", error}});
     if (peer_ms > 0) rows_.back().update({{"peer_ms", peer_ms}, {"speed_to_peer", peer_ms / ms}});
+    write_json();
     return ms;
   }
   // The median of some rounds of about 10 ms.
@@ -225,9 +228,12 @@ class Bench {
     double& peak = peaks_[precision];
     peak = std::max(peak, flops / ms * 1e-9);
   }
-  nlohmann::json json() const {
-    return {
+  // After every row, so that a run that is cut off leaves what it has.
+  void write_json() const {
+    if (json_.empty()) return;
+    const nlohmann::json all{
         {"device", gpu::limits().name}, {"copy_gb_per_s", copy_}, {"cublas_tflop_per_s", peaks_}, {"kernels", rows_}};
+    std::ofstream(json_) << all.dump(1) << "\n";
   }
 
   const bool tiny;
@@ -237,7 +243,7 @@ class Bench {
     check(error <= (precision == "fp32" ? 1e-5 : 2e-2), "{} {} is wrong by {:.1e}", name, precision, error);
   }
 
-  std::string only_;
+  std::string only_, json_;
   double copy_ = 1;
   std::map<std::string, double> peaks_;
   nlohmann::json rows_ = nlohmann::json::array();
@@ -650,9 +656,8 @@ int main(int argc, char** argv) {
       fmt::print("skipped: {}\n", lookalike::gpu::why_not());
       return 0;
     }
-    lookalike::Bench bench(only, tiny);
+    lookalike::Bench bench(only, json, tiny);
     lookalike::run_all(bench);
-    if (!json.empty()) std::ofstream(json) << bench.json().dump(1) << "\n";
   } catch (const std::exception& error) {
     fmt::print(stderr, "gpu_bench: {}\n", error.what());
     return 1;

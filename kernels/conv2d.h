@@ -1,8 +1,7 @@
 // Convolution in NHWC with KRSC weights, bias, activation and 2x2 max pooling:
-//   z[n,p,q,k] = f(bias[k] + sum over r,s,c of x[n, p * stride + r - pad_top, q * stride + s - pad_left, c] *
-//   w[k,r,s,c]) y          = z, or with pool == 2 the maximum over windows of 2x2 side by side (odd sizes round down)
-//   and `argmax`, 0..3, its place in
-//                the window, row by row; ties go to the first
+//   z[n,p,q,k] = f(bias[k] + sum over r,s,c of x[n, p * stride + r - pad_top, q * stride + s - pad_left, c] w[k,r,s,c])
+//   y          = z, or with pool == 2 the maximum over windows of 2x2 side by side (odd sizes round down), and `argmax`,
+//                0..3, its place in the window, row by row; ties go to the first
 // Outside of the image x is 0. f has a gradient that follows from y (activation.h); with pooling it must be none, relu
 // or leaky_relu.
 #pragma once

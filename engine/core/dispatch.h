@@ -56,5 +56,17 @@ inline void check_gpu_size(const char* op, const Shape& shape, Device device) {
   check(device == Device::cpu || shape.size() <= kMost, "{}: {} has {} elements, expected at most {} on the GPU", op,
         shape.to_string(), shape.size(), kMost);
 }
+// Of the images of a convolution, whose channels its kernels fill up to 16 bytes, and whose rows and columns they count in 16
+// bits with the padding.
+inline void check_gpu_images(const char* op, const Shape& shape, int64_t padding, DType type, Device device) {
+  if (device == Device::cpu) return;
+  const int64_t width = type == DType::bf16 ? 8 : 4, channels = shape[3];
+  const int64_t filled = channels < 3 ? channels : (channels + width - 1) / width * width;
+  check_gpu_size(op, {shape[0], shape[1], shape[2], filled}, device);
+  constexpr int64_t kMost = (1 << 15) - 1;
+  check(shape[1] + 2 * padding <= kMost && shape[2] + 2 * padding <= kMost,
+        "{}: images {} with padding {}, expected at most {} rows and columns on the GPU", op, shape.to_string(),
+        padding, kMost);
+}
 
 }  // namespace lookalike

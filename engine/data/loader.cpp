@@ -158,7 +158,10 @@ PairLoader::~PairLoader() {
   thread_.join();
   if constexpr (gpu::kBuilt) {
     for (const auto& [event, pixels] : uploads_) {
-      gpu::synchronize(event);
+      try {
+        gpu::synchronize(event);
+      } catch (const gpu::Failure&) {  // what failed before it is under way already
+      }
       gpu::destroy(event);
     }
   }

@@ -36,7 +36,7 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
             p.y_w() > 0,
         "conv2d: image {} is smaller than kernel {} with padding {} and max_pool {}", x.shape().to_string(),
         w.shape().to_string(), options.padding, options.max_pool);
-  check_gpu_size("conv2d", x.shape(), x.device());
+  check_gpu_images("conv2d", x.shape(), options.padding, x.dtype(), x.device());
   check_gpu_size("conv2d", {p.batch, p.out_h(), p.out_w(), p.out_c}, x.device());
 
   p.tf32 = tf32_allowed(), p.cudnn = chosen_conv() == ConvBackend::cudnn;

@@ -34,7 +34,7 @@ Variable conv_transpose2d(const Variable& x, const Variable& w, const Variable& 
         "conv_transpose2d: nothing is left of image {}, kernel {}, with padding {} and output_padding {}",
         x.shape().to_string(), w.shape().to_string(), padding, more);
   check_gpu_size("conv_transpose2d", x.shape(), x.device());
-  check_gpu_size("conv_transpose2d", {p.batch, p.in_h, p.in_w, p.in_c}, x.device());
+  check_gpu_images("conv_transpose2d", {p.batch, p.in_h, p.in_w, p.in_c}, p.pad_bottom, x.dtype(), x.device());
   p.tf32 = tf32_allowed(), p.cudnn = chosen_conv() == ConvBackend::cudnn;
   const Activation f = options.activation;
 

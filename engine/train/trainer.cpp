@@ -248,8 +248,10 @@ void Run::show_step() {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   const int64_t left = (recipe_.epochs - at_.epoch) * steps_per_epoch_ - at_.step;
   const double per_step = seconds / static_cast<double>(steps_done_);
-  progress_.update(fmt::format("epoch {}/{}  step {}/{}  loss {:.4f}  {:.0f} images/s  {} left", at_.epoch + 1,
-                               recipe_.epochs, at_.step, steps_per_epoch_, at_.meter.mean(at_.meter.loss),
+  // On the GPU the first losses come after some steps.
+  const std::string loss = at_.meter.steps > 0 ? fmt::format("loss {:.4f}  ", at_.meter.mean(at_.meter.loss)) : "";
+  progress_.update(fmt::format("epoch {}/{}  step {}/{}  {}{:.0f} images/s  {} left", at_.epoch + 1, recipe_.epochs,
+                               at_.step, steps_per_epoch_, loss,
                                2.0 * static_cast<double>(loader_->batch_size()) / per_step,
                                format_seconds(per_step * static_cast<double>(left))));
 }

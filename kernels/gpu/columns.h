@@ -39,7 +39,10 @@ struct ColumnLayout {
     block = dim3(across, kColumnThreads / across);
     // Enough blocks to fill the device a few times over, few enough for who adds up their sums.
     const int64_t beside = ceil_divide<int64_t>(runs, across), wanted = int64_t{limits().multiprocessors} * 8;
-    rows_in_block = static_cast<int>(block.y * std::clamp<int64_t>(rows * beside * parts / (block.y * wanted), 4, 64));
+    constexpr int64_t kMostBlocks = 65535;  // of a grid, in y
+    const int64_t steps = std::max(std::clamp<int64_t>(rows * beside * parts / (block.y * wanted), 4, 64),
+                                   ceil_divide(rows, block.y * kMostBlocks));
+    rows_in_block = static_cast<int>(block.y * steps);
     grid = dim3(static_cast<unsigned>(beside), static_cast<unsigned>(ceil_divide<int64_t>(rows, rows_in_block)),
                 static_cast<unsigned>(parts));
   }

@@ -160,8 +160,7 @@ double milliseconds(Event from, Event to) {
 }
 
 void detail::launch(const Launch& how, const void* kernel, void** arguments) {
-  constexpr size_t kOrdinaryShared = 48 << 10;  // more must be asked for
-  if (how.shared_bytes > kOrdinaryShared) {
+  if (how.shared_bytes > 0) {  // more than 48 KiB, static arrays included, must be asked for
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(how.shared_bytes)),
           how.name, how.where);
   }

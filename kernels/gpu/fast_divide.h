@@ -1,5 +1,6 @@
 // Division of 0 ... 2^31 - 1 by a number known at the launch: a multiplication, an addition and a shift (Granlund, Montgomery,
-// "Division by invariant integers using multiplication", PLDI 1994).
+// "Division by invariant integers using multiplication", PLDI 1994). Of an empty shape, where there is nothing to divide, the
+// divisor may be 0.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@ namespace lookalike::gpu {
 class FastDivide {
  public:
   FastDivide() = default;
-  explicit FastDivide(int64_t divisor) : divisor_(static_cast<uint32_t>(divisor)), shift_(0) {
+  explicit FastDivide(int64_t divisor) : divisor_(static_cast<uint32_t>(divisor > 0 ? divisor : 1)), shift_(0) {
     while ((uint64_t{1} << shift_) < divisor_) shift_++;
     magic_ = static_cast<uint32_t>((uint64_t{1} << 32) * ((uint64_t{1} << shift_) - divisor_) / divisor_ + 1);
   }
