@@ -181,7 +181,7 @@ class TileLoader {
     if constexpr (kAsync)
       cp_async<kBytes>(to, from, from != nullptr);
     else
-      held_[i] = {load_or_zero(&from->bits)};
+      held_[i] = {load_or_zero(reinterpret_cast<const uint16_t*>(from))};
   }
 
   static constexpr int kOuters = kAlongOuter ? 1 : kPasses;
