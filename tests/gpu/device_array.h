@@ -41,7 +41,7 @@ class DeviceArray {
             size_);
     }
     std::vector<T> result(size_);
-    std::memcpy(result.data(), bytes.data() + kCanary, size_ * sizeof(T));
+    if (size_ > 0) std::memcpy(result.data(), bytes.data() + kCanary, size_ * sizeof(T));
     return result;
   }
 
