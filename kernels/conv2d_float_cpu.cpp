@@ -47,7 +47,7 @@ struct GradientWindows {
         columns((p.in_w - 1 + p.pad_left) / p.stride - first + 1),
         left(std::max<int64_t>(0, first - (taps_s - 1))),
         in_row(std::max(left + columns + taps_s - 1, before() + p.pool * p.y_w()) * p.out_c),
-        bands(rows, kBandFloats / in_row - (taps_r - 1), 1) {}
+        bands(rows, band_rows(p, rows, columns, in_row, taps_r - 1), 1) {}
 
   // The gradient of a pointwise convolution without activation can be read where it lies.
   bool in_place() const {
@@ -97,10 +97,15 @@ struct GradientWindows {
   int64_t before() const { return left + taps_s - 1 - first; }  // columns of zeros
 };
 
-// How backward weights divides its work: units are (group of bands, part of the blocks of channels).
+int64_t threads() {
+  return omp_get_max_threads();
+}
+
+// How backward weights divides its work: units are (group of bands, part of the blocks of channels). The groups, whose sums are
+// added up, follow from sizes; the parts, each of which reads all of its group's input again, from the threads too.
 struct WeightPlan {
   Windows windows;
-  int64_t window, blocks, items, groups, parts, group_floats;
+  int64_t window, blocks, items, groups, group_floats, parts = 1;
 
   explicit WeightPlan(const Conv2dParams& p)
       : windows(p, std::max<int64_t>(1, kGradientPixels / std::max<int64_t>(1, p.pool * p.y_w()))),
@@ -108,16 +113,13 @@ struct WeightPlan {
         blocks((p.out_c + tiles().block - 1) / tiles().block),
         items(p.batch * windows.bands.count),
         groups(weight_groups(items, window * p.out_c)),
-        parts(std::min(blocks, (kGroups + groups - 1) / groups)),
-        group_floats((window + 1) * blocks * tiles().block) {}
+        group_floats((window + 1) * blocks * tiles().block) {
+    while (parts < blocks && (groups * parts < 2 * threads() || groups * parts % threads() > 0)) parts++;
+  }
 
   int64_t pixels() const { return windows.bands.height() * windows.columns; }
-  int64_t scratch() const { return windows.scratch() + (blocks + parts - 1) / parts * pixels() * tiles().block; }
+  int64_t scratch() const { return windows.scratch() + pixels() * ((blocks + parts - 1) / parts * tiles().block + 16); }
 };
-
-int64_t threads() {
-  return omp_get_max_threads();
-}
 
 // The gradient of a sigmoid is not a matter of sign: its own pass into the workspace.
 const float* before_sigmoid(const Conv2dParams& p, const float* dy, const float* y, float*& workspace) {
@@ -284,9 +286,10 @@ void conv2d_backward_weights(const Conv2dParams& params, const float* x, const f
         for (int64_t r = 0; r < count; r++)
           t.gradient_row(gradient, row + r, first_block * t.block, channels - first_block * t.block,
                          packed + r * windows.columns * t.block, t.block, pixels * t.block);
-        for (int64_t b = first_block; b < last_block; b++)
-          t.weight_gradient(windows.correlation(count), in, packed + (b - first_block) * pixels * t.block,
-                            channels - b * t.block, sums + b * block_floats, bias_sums + b * t.block);
+        Correlation c = windows.correlation(count);
+        c.out_c = channels - first_block * t.block;
+        t.weight_gradient(c, in, packed, packed + (last_block - first_block) * pixels * t.block,
+                          sums + first_block * block_floats, dbias ? bias_sums + first_block * t.block : nullptr);
       }
     }
   });

@@ -23,41 +23,48 @@ void pack_tap(const float* w, int64_t out_c, int64_t filter, int64_t count, floa
     for (int64_t c = 0; c < kBlock; c++) packed[c] = c < count ? w[c] : 0;
 }
 
+constexpr int64_t kFar = 128;  // floats from one pixel to the next
+
 inline Vec leaky(Vec x, float slope) {
   return x > 0 ? x : slope * x;
 }
 
-// out[T][V * kLanes] at steps of out_step. V = 1: of a block whose second half is empty.
-template <int T, int V>
+// H rows of out[T][V * kLanes] at steps of out_step, rows c.out_down apart. V = 1: of a block whose second half is empty.
+template <int H, int T, int V>
 void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, float* out,
                     int64_t out_step) {
-  const int64_t step = c.right;
-  Vec sums[T][V];
+  const int64_t step = c.right, down = c.down;
+  Vec sums[H * T][V];
 #pragma GCC unroll 16
-  for (int i = 0; i < T; i++)
-    for (int v = 0; v < V; v++) sums[i][v] = load(bias + v * kLanes);
+  for (int i = 0; i < H * T; i++)
+    for (int v = 0; v < V; v++) {
+      sums[i][v] = load(bias + v * kLanes);
+      // The lines to write are fetched while the sums are made.
+      __builtin_prefetch(out + i / T * c.out_down + i % T * out_step + v * kLanes, 1);
+    }
   for (int64_t r = 0; r < c.kernel_h; r++) {
     const float* from = in + r * c.in_row;
     for (int64_t j = 0; j < c.run; j++, w += kBlock) {
       Vec weights[V];
       for (int v = 0; v < V; v++) weights[v] = load(w + v * kLanes);
 #pragma GCC unroll 16
-      for (int i = 0; i < T; i++) {
-        const float x = from[i * step + j];
+      for (int i = 0; i < H * T; i++) {
+        const float x = from[i / T * down + i % T * step + j];
         for (int v = 0; v < V; v++) sums[i][v] += x * weights[v];
       }
     }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < T; i++)
-    for (int v = 0; v < V; v++) store(out + i * out_step + v * kLanes, leaky(sums[i][v], c.slope));
+  for (int i = 0; i < H * T; i++)
+    for (int v = 0; v < V; v++)
+      store(out + i / T * c.out_down + i % T * out_step + v * kLanes, leaky(sums[i][v], c.slope));
 }
 
 template <int V>
 void correlate_row(const Correlation& c, const float* in, const float* w, const float* bias, float* out,
                    int64_t out_step) {
   for_tiles(c.columns, [&]<int T>(int64_t q) {
-    correlate_tile<T, V>(c, in + q * c.right, w, bias, out + q * out_step, out_step);
+    correlate_tile<1, T, V>(c, in + q * c.right, w, bias, out + q * out_step, out_step);
   });
 }
 
@@ -92,6 +99,7 @@ void correlate_block(const Correlation& c, const float* in, const float* w, cons
                      float* scratch, float* y, uint8_t* argmax) {
   Correlation plain = c;  // the activation comes after the maximum
   plain.slope = 1;
+  const bool direct = c.pool == 1 && count == V * kLanes, pairs = direct && 2 * c.columns <= kTile;
   for (int64_t p = 0; p < c.rows; p += c.pool) {
     const float* from = in + p * c.down;
     const int64_t at = p / c.pool * c.out_down;
@@ -99,7 +107,11 @@ void correlate_block(const Correlation& c, const float* in, const float* w, cons
       for (int row = 0; row < 2; row++)
         correlate_row<V>(plain, from + row * c.down, w, bias, scratch + row * c.columns * kBlock, kBlock);
       pool_rows<V>(scratch, c.columns, c.slope, count, c.out_right, y + at, argmax + at);
-    } else if (count == V * kLanes) {
+    } else if (pairs && p + 1 < c.rows) {  // rows as short as half a tile
+      with_constant<kTile / 2>(c.columns,
+                               [&]<int T>() { correlate_tile<2, T, V>(c, from, w, bias, y + at, c.out_right); });
+      p++;
+    } else if (direct) {
       correlate_row<V>(c, from, w, bias, y + at, c.out_right);
     } else {
       correlate_row<V>(c, from, w, bias, scratch, kBlock);
@@ -112,6 +124,9 @@ void correlate_block(const Correlation& c, const float* in, const float* w, cons
 void correlate(const Correlation& c, const float* in, const float* packed, const float* bias, float* scratch, float* y,
                uint8_t* argmax) {
   const int64_t window = c.kernel_h * c.run;
+  // Pointwise: one contiguous array, of which a tile reads many places at once.
+  if (c.kernel_h == 1 && c.run == c.right)
+    for (int64_t i = 0; i < c.rows * c.columns * c.right; i += 16) __builtin_prefetch(in + i, 0, 2);
   for (int64_t k = 0; k < c.out_c; k += kBlock, packed += window * kBlock) {
     const int64_t count = c.out_c - k < kBlock ? c.out_c - k : kBlock;
     const auto block = count > kLanes ? correlate_block<2> : correlate_block<1>;
@@ -140,17 +155,17 @@ void gradient_row(const OutputGradient& g, int64_t p, int64_t first, int64_t cou
   }
 }
 
-// The sums of dw[T][V * kLanes] stay in registers over all pixels.
+// The sums of dw[T][V * kLanes] stay in registers over all pixels, which lie `right` apart in rows `down` apart.
 template <int T, int V>
-void weight_gradient_tile(const Correlation& c, const float* in, const float* dz, float* dw) {
-  const int64_t right = c.right;
+void weight_gradient_tile(int64_t rows, int64_t columns, const float* in, int64_t right, int64_t down, const float* dz,
+                          float* dw) {
   Vec sums[T][V];
 #pragma GCC unroll 16
   for (int i = 0; i < T; i++)
     for (int v = 0; v < V; v++) sums[i][v] = load(dw + i * kBlock + v * kLanes);
-  for (int64_t p = 0; p < c.rows; p++) {
-    const float* from = in + p * c.down;
-    for (int64_t q = 0; q < c.columns; q++, from += right, dz += kBlock) {
+  for (int64_t p = 0; p < rows; p++) {
+    const float* from = in + p * down;
+    for (int64_t q = 0; q < columns; q++, from += right, dz += kBlock) {
       Vec gradients[V];
       for (int v = 0; v < V; v++) gradients[v] = load(dz + v * kLanes);
 #pragma GCC unroll 16
@@ -165,15 +180,38 @@ void weight_gradient_tile(const Correlation& c, const float* in, const float* dz
     for (int v = 0; v < V; v++) store(dw + i * kBlock + v * kLanes, sums[i][v]);
 }
 
-void weight_gradient(const Correlation& c, const float* in, const float* dz, int64_t count, float* dw, float* dbias) {
+void weight_gradient(const Correlation& c, const float* in, const float* dz, float* scratch, float* dw, float* dbias) {
+  const int64_t pixels = c.rows * c.columns, window = c.kernel_h * c.run;
+  // Pixels far apart share no cache line and, at distances of powers of two, few places in the first-level cache; where
+  // several blocks want them, they are laid out side by side first.
+  const bool copied = c.right >= kFar && c.out_c > kBlock;
+  if (copied)
+    for (int64_t r = 0; r < (c.rows - 1) * c.down / c.in_row + c.kernel_h; r++)
+      for (int64_t i = 0; i < (c.columns - 1) * c.right + c.run; i += 16)
+        __builtin_prefetch(in + r * c.in_row + i, 0, 2);
   for_tiles(c.run, [&]<int T>(int64_t j) {
-    const auto tile = count > kLanes ? weight_gradient_tile<T, 2> : weight_gradient_tile<T, 1>;
-    for (int64_t r = 0; r < c.kernel_h; r++) tile(c, in + r * c.in_row + j, dz, dw + (r * c.run + j) * kBlock);
+    for (int64_t r = 0; r < c.kernel_h; r++) {
+      const float* from = in + r * c.in_row + j;
+      int64_t rows = c.rows, columns = c.columns, right = c.right;
+      if (copied) {
+        float* to = scratch;
+        for (int64_t p = 0; p < rows; p++)
+          for (int64_t q = 0; q < columns; q++, to += T)
+            __builtin_memcpy(to, from + p * c.down + q * right, T * sizeof(float));
+        from = scratch, rows = 1, columns = pixels, right = T;
+      }
+      for (int64_t k = 0; k < c.out_c; k += kBlock) {
+        const auto tile = c.out_c - k > kLanes ? weight_gradient_tile<T, 2> : weight_gradient_tile<T, 1>;
+        tile(rows, columns, from, right, c.down, dz + k * pixels, dw + k * window + (r * c.run + j) * kBlock);
+      }
+    }
   });
-  Vec sum0 = load(dbias), sum1 = load(dbias + kLanes);
-  for (int64_t q = 0; q < c.rows * c.columns; q++)
-    sum0 += load(dz + q * kBlock), sum1 += load(dz + q * kBlock + kLanes);
-  store(dbias, sum0), store(dbias + kLanes, sum1);
+  for (int64_t k = 0; dbias && k < c.out_c; k += kBlock) {
+    Vec sum0 = load(dbias + k), sum1 = load(dbias + k + kLanes);
+    for (const float* from = dz + k * pixels; from < dz + (k + kBlock) * pixels; from += kBlock)
+      sum0 += load(from), sum1 += load(from + kLanes);
+    store(dbias + k, sum0), store(dbias + k + kLanes, sum1);
+  }
 }
 
 void unpack_weights(const float* partials, int64_t groups, int64_t group, int64_t out_c, int64_t window, int64_t b,

@@ -47,9 +47,9 @@ struct ConvTiles {
   // k / block * block_step + k % block.
   void (*gradient_row)(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t pixel_step,
                        int64_t block_step);
-  // dw[kernel_h * run][block] += sum over rows and columns of in * dz; dz[rows, columns, block], of whose block the first
-  // `count` channels are not zero; c.out_c is not used. dbias[block] += the sum of dz.
-  void (*weight_gradient)(const Correlation& c, const float* in, const float* dz, int64_t count, float* dw,
+  // For each block of out_c channels: dw[kernel_h * run][block] += sum over rows and columns of in * dz[rows, columns, block],
+  // zero behind out_c; dbias[block], or null, += the sum of dz. scratch of rows * columns * 16.
+  void (*weight_gradient)(const Correlation& c, const float* in, const float* dz, float* scratch, float* dw,
                           float* dbias);
   // Elements [begin, end) of the windows dw[out_c, window] of block b: the sum, in order, of partials[g * group] to
   // be read as [window][block], for all groups g.

@@ -5,14 +5,17 @@
 #include <algorithm>
 #include <cstring>
 
+#include <omp.h>
+
 #include "kernels/conv2d.h"
 #include "kernels/conv2d_tile.h"
 
 namespace lookalike::cpu {
 
 constexpr int64_t kBandFloats = 32768;       // of a filled band: 128 KB
+constexpr int64_t kBandPixels = 56;          // of a band at least, for each goes over all weights
 constexpr int64_t kGroups = 32;              // of bands in backward weights, at most
-constexpr int64_t kPartialFloats = 1 << 22;  // of all groups' sums together, about
+constexpr int64_t kPartialFloats = 1 << 20;  // of all groups' sums together, about
 
 inline int64_t round_up(int64_t n, int64_t step) {
   return (n + step - 1) / step * step;
@@ -34,11 +37,18 @@ struct Bands {
   int64_t step_;
 };
 
-// A pointwise convolution sees no neighbours, so rows shorter than a register tile are joined.
+// Rows of a band: what kBandFloats hold or kBandPixels ask for, but no more than give each thread a band.
+inline int64_t band_rows(const Conv2dParams& p, int64_t rows, int64_t columns, int64_t row_floats, int64_t extra_rows) {
+  const int64_t most = std::max(kBandFloats / row_floats - extra_rows, kBandPixels / columns);
+  return std::min(most, (p.batch * rows + omp_get_max_threads() - 1) / omp_get_max_threads());
+}
+
+// A pointwise convolution sees no neighbours: rows shorter than a register tile are joined, and all images are one.
 inline Conv2dParams joined(Conv2dParams p) {
   const bool pointwise = p.kernel_h * p.kernel_w == 1 && p.stride == 1 && p.pool == 1 &&
                          p.pad_top + p.pad_left + p.pad_bottom + p.pad_right == 0;
   if (pointwise && p.in_w < 14) p.in_w *= p.in_h, p.in_h = 1;
+  if (pointwise) p.in_h *= p.batch, p.batch = 1;
   return p;
 }
 
@@ -66,15 +76,15 @@ struct Windows {
   int64_t in_row;
   Bands bands;
 
-  // band_rows 0: as many as kBandFloats hold. copy: also where no padding asks for it.
-  Windows(const Conv2dParams& p, int64_t band_rows, bool copy = false)
+  // most_rows 0: of a band as many as band_rows() says. copy: also where no padding asks for it.
+  Windows(const Conv2dParams& p, int64_t most_rows, bool copy = false)
       : p(p),
         rows(p.pool * p.y_h()),
         columns(p.pool * p.y_w()),
         padded(copy || p.pad_top || p.pad_left || (rows - 1) * p.stride + p.kernel_h > p.in_h ||
                (columns - 1) * p.stride + p.kernel_w > p.in_w),
         in_row((padded ? (columns - 1) * p.stride + p.kernel_w : p.in_w) * p.in_c),
-        bands(rows, band_rows ? band_rows : kBandFloats / (p.stride * in_row), p.pool) {}
+        bands(rows, most_rows ? most_rows : band_rows(p, rows, columns, p.stride * in_row, 0), p.pool) {}
 
   int64_t scratch() const { return padded ? ((bands.height() - 1) * p.stride + p.kernel_h) * in_row : 0; }
 

@@ -12,7 +12,7 @@ using gpu::FastDivide;
 
 // Windows, and a grid of positions that items count off: channels first, by runs.
 struct Grid {
-  int height, width, channels, size, stride, out_h, out_w;
+  int height, width, channels, size, stride, padding, out_h, out_w;
   FastDivide by_runs, by_width, by_height;
 
   Grid(const Pool2dParams& p, int run, int64_t rows, int64_t columns)
@@ -21,6 +21,7 @@ struct Grid {
         channels(static_cast<int>(p.channels)),
         size(static_cast<int>(p.size)),
         stride(static_cast<int>(p.stride)),
+        padding(static_cast<int>(p.padding)),
         out_h(static_cast<int>(p.out_height())),
         out_w(static_cast<int>(p.out_width())),
         by_runs(p.channels / run),
@@ -37,7 +38,7 @@ struct Grid {
   }
 };
 
-// kSize 0: any.
+// kSize 0: any, with any padding.
 template <class T, int kRun, bool kMax, int kSize>
 struct Forward {
   Grid grid;  // of y
@@ -49,19 +50,24 @@ struct Forward {
     const auto [image, row, column, run] = grid.place(item);
     const int size = kSize > 0 ? kSize : grid.size;
     const int line = grid.width * grid.channels;
+    const int above = row * grid.stride - (kSize > 0 ? 0 : grid.padding);
+    const int before = column * grid.stride - (kSize > 0 ? 0 : grid.padding);
+    // What of the window lies in the image.
+    const int top = kSize > 0 ? 0 : max(-above, 0), bottom = kSize > 0 ? kSize : min(size, grid.height - above);
+    const int left = kSize > 0 ? 0 : max(-before, 0), right = kSize > 0 ? kSize : min(size, grid.width - before);
     const T* from =
-        x + int64_t{(image * grid.height + row * grid.stride) * grid.width + column * grid.stride} * grid.channels +
-        run * kRun;
+        x + int64_t{(image * grid.height + above + top) * grid.width + before + left} * grid.channels + run * kRun;
     float best[kRun];
     gpu::Pack<uint8_t, kRun> winner;
 #pragma unroll
-    for (int j = 0; j < kRun; j++) best[j] = kMax ? -INFINITY : 0, winner.x[j] = 0;
+    for (int j = 0; j < kRun; j++)
+      best[j] = kMax ? -INFINITY : 0, winner.x[j] = static_cast<uint8_t>(top * size + left);
 #pragma unroll
-    for (int h = 0; h < size; h++, from += line) {
+    for (int h = top; h < bottom; h++, from += line) {
       float sum[kRun] = {};  // of a line, then of the window: shorter chains round less
 #pragma unroll
-      for (int w = 0; w < size; w++) {
-        const auto values = gpu::load<kRun>(from + w * grid.channels);
+      for (int w = left; w < right; w++) {
+        const auto values = gpu::load<kRun>(from + (w - left) * grid.channels);
 #pragma unroll
         for (int j = 0; j < kRun; j++) {
           const float value = to_float(values.x[j]);
@@ -103,11 +109,12 @@ struct BackwardApart {
       grads = gpu::load<kRun>(dy + from);
       if constexpr (kMax) winner = gpu::load<kRun>(argmax + from);
     }
-    const int top = row * grid.stride, left = column * grid.stride;
-    const int rows = min(grid.stride, grid.height - top), columns = min(grid.stride, grid.width - left);
-    T* to = dx + int64_t{(image * grid.height + top) * grid.width + left} * grid.channels + run * kRun;
-    for (int h = 0; h < rows; h++, to += grid.width * grid.channels) {
-      for (int w = 0; w < columns; w++) {
+    const int above = row * grid.stride - grid.padding, before = column * grid.stride - grid.padding;
+    const int top = max(-above, 0), bottom = min(grid.stride, grid.height - above);
+    const int left = max(-before, 0), right = min(grid.stride, grid.width - before);
+    T* to = dx + int64_t{(image * grid.height + above + top) * grid.width + before + left} * grid.channels + run * kRun;
+    for (int h = top; h < bottom; h++, to += grid.width * grid.channels) {
+      for (int w = left; w < right; w++) {
         const bool inside = window && h < grid.size && w < grid.size;
         gpu::Pack<T, kRun> out;
 #pragma unroll
@@ -115,7 +122,7 @@ struct BackwardApart {
           const bool mine = inside && (!kMax || winner.x[j] == h * grid.size + w);
           out.x[j] = from_float<T>(mine ? to_float(grads.x[j]) * share : 0.0f);
         }
-        gpu::store(to + w * grid.channels, out);
+        gpu::store(to + (w - left) * grid.channels, out);
       }
     }
   }
@@ -131,7 +138,8 @@ struct BackwardOverlapping {
   T* dx;
 
   __device__ void operator()(int64_t item) const {
-    const auto [image, row, column, run] = grid.place(item);
+    const auto [image, h_of_x, w_of_x, run] = grid.place(item);
+    const int row = h_of_x + grid.padding, column = w_of_x + grid.padding;
     float sum[kRun] = {};
     // Windows [first, last] of each direction cover this position.
     const int first_h = row < grid.size ? 0 : by_stride.divide(row - grid.size) + 1;
@@ -167,7 +175,7 @@ void forward(const char* name, const Pool2dParams& p, const T* x, T* y, uint8_t*
   gpu::with_run<T>(p.channels, gpu::aligned_to_16(x, y, argmax), [&](auto run) {
     const int64_t items = p.images * p.out_height() * p.out_width() * p.channels / run;
     const Grid grid(p, run, p.out_height(), p.out_width());
-    if (p.size == 2)
+    if (p.size == 2 && p.padding == 0)
       gpu::for_each(name, items, stream, Forward<T, run.value, kMax, 2>{grid, x, y, argmax});
     else
       gpu::for_each(name, items, stream, Forward<T, run.value, kMax, 0>{grid, x, y, argmax});
@@ -179,7 +187,8 @@ void backward(const char* name, const Pool2dParams& p, const T* dy, const uint8_
   const float share = kMax ? 1.0f : 1.0f / static_cast<float>(p.size * p.size);
   gpu::with_run<T>(p.channels, gpu::aligned_to_16(dy, dx, argmax), [&](auto run) {
     if (p.stride >= p.size) {
-      const int64_t rows = gpu::ceil_divide(p.height, p.stride), columns = gpu::ceil_divide(p.width, p.stride);
+      const int64_t rows = gpu::ceil_divide(p.height + p.padding, p.stride);
+      const int64_t columns = gpu::ceil_divide(p.width + p.padding, p.stride);
       gpu::for_each(name, p.images * rows * columns * p.channels / run, stream,
                     BackwardApart<T, run.value, kMax>{Grid(p, run, rows, columns), share, dy, argmax, dx});
     } else {

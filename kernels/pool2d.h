@@ -1,5 +1,6 @@
 // Pooling of NHWC activations over square windows: y[n, i, j, c] is the maximum or the mean of x[n, h, w, c] over
-// h in [i * stride, i * stride + size), w likewise. No padding; what no window covers gets no gradient.
+// h in [i * stride - padding, i * stride - padding + size), w likewise. Padding, of the maximum alone, never wins; what no
+// window covers gets no gradient.
 // Global pooling takes all positions of an image as one window.
 #pragma once
 
@@ -12,11 +13,15 @@ namespace lookalike {
 
 struct Pool2dParams {
   int64_t images, height, width, channels, size, stride;
+  int64_t padding = 0;  // below size, so that every window meets the image
 
-  int64_t out_height() const { return (height - size) / stride + 1; }
-  int64_t out_width() const { return (width - size) / stride + 1; }
+  int64_t out_height() const { return (height + 2 * padding - size) / stride + 1; }
+  int64_t out_width() const { return (width + 2 * padding - size) / stride + 1; }
   // Whether every position is in a window, or in several.
-  bool covers() const { return stride <= size && (height - size) % stride == 0 && (width - size) % stride == 0; }
+  bool covers() const {
+    const int64_t last_row = (out_height() - 1) * stride - padding, last_column = (out_width() - 1) * stride - padding;
+    return stride <= size && last_row + size >= height && last_column + size >= width;
+  }
 };
 
 namespace cpu {

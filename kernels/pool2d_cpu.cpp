@@ -21,23 +21,34 @@ void for_images(int64_t images, int64_t image_size, const Body& body) {
   });
 }
 
-// body(out, corner) for each window of an image: the flat output position and that of the window's first element.
+struct Window {
+  int64_t corner;                    // flat input position of its first element, which may be padding
+  int64_t top, left, bottom, right;  // rows [top, bottom) and columns [left, right) of it lie in the image
+};
+
+// body(out, window) for each window of an image, with its flat output position.
 template <class Body>
 void for_windows(const Pool2dParams& p, int64_t image, const Body& body) {
   const int64_t out_height = p.out_height(), out_width = p.out_width();
   for (int64_t i = 0; i < out_height; i++) {
+    const int64_t row = i * p.stride - p.padding;
     for (int64_t j = 0; j < out_width; j++) {
-      const int64_t corner = (image * p.height + i * p.stride) * p.width + j * p.stride;
-      body((image * out_height + i) * out_width + j, corner);
+      const int64_t column = j * p.stride - p.padding;
+      const Window window{.corner = (image * p.height + row) * p.width + column,
+                          .top = std::max<int64_t>(-row, 0),
+                          .left = std::max<int64_t>(-column, 0),
+                          .bottom = std::min(p.size, p.height - row),
+                          .right = std::min(p.size, p.width - column)};
+      body((image * out_height + i) * out_width + j, window);
     }
   }
 }
 
-// body(k, at) for each element of the window at `corner`: its number and its flat input position.
+// body(k, at) for each element of the window that lies in the image: its number and its flat input position.
 template <class Body>
-void for_elements(const Pool2dParams& p, int64_t corner, const Body& body) {
-  for (int64_t h = 0; h < p.size; h++) {
-    for (int64_t w = 0; w < p.size; w++) body(h * p.size + w, corner + h * p.width + w);
+void for_elements(const Pool2dParams& p, const Window& window, const Body& body) {
+  for (int64_t h = window.top; h < window.bottom; h++) {
+    for (int64_t w = window.left; w < window.right; w++) body(h * p.size + w, window.corner + h * p.width + w);
   }
 }
 
@@ -47,15 +58,16 @@ template <class T>
 void max_pool2d_forward(const Pool2dParams& p, const T* x, T* y, uint8_t* argmax) {
   const int64_t channels = p.channels;
   for_images(p.images, p.height * p.width * channels, [=](int64_t image) {
-    for_windows(p, image, [=](int64_t out, int64_t corner) {
+    for_windows(p, image, [=](int64_t out, const Window& window) {
       T* to = y + out * channels;
       uint8_t* index = argmax ? argmax + out * channels : nullptr;
-      for_elements(p, corner, [=](int64_t k, int64_t at) {
+      const int64_t first = window.top * p.size + window.left;
+      for_elements(p, window, [=](int64_t k, int64_t at) {
         const T* from = x + at * channels;
         const uint8_t mine = static_cast<uint8_t>(k);
 #pragma GCC ivdep
         for (int64_t c = 0; c < channels; c++) {
-          const bool wins = k == 0 || from[c] > to[c];
+          const bool wins = k == first || from[c] > to[c];
           if (index) index[c] = wins ? mine : index[c];
           to[c] = wins ? from[c] : to[c];
         }
@@ -70,10 +82,10 @@ void max_pool2d_backward(const Pool2dParams& p, const T* dy, const uint8_t* argm
   const bool overlap = p.stride < p.size;
   for_images(p.images, image_size, [=](int64_t image) {
     if (overlap || !p.covers()) std::fill_n(dx + image * image_size, image_size, T(0));
-    for_windows(p, image, [=](int64_t out, int64_t corner) {
+    for_windows(p, image, [=](int64_t out, const Window& window) {
       const T* grad = dy + out * channels;
       const uint8_t* index = argmax + out * channels;
-      for_elements(p, corner, [=](int64_t k, int64_t at) {
+      for_elements(p, window, [=](int64_t k, int64_t at) {
         T* to = dx + at * channels;
         const uint8_t mine = static_cast<uint8_t>(k);
 #pragma GCC ivdep
@@ -91,10 +103,10 @@ void avg_pool2d_forward(const Pool2dParams& p, const T* x, T* y) {
   const int64_t channels = p.channels;
   const T factor = T(1) / static_cast<T>(p.size * p.size);
   for_images(p.images, p.height * p.width * channels, [=](int64_t image) {
-    for_windows(p, image, [=](int64_t out, int64_t corner) {
+    for_windows(p, image, [=](int64_t out, const Window& window) {
       T* to = y + out * channels;
       std::fill_n(to, channels, T(0));
-      for_elements(p, corner, [=](int64_t, int64_t at) {
+      for_elements(p, window, [=](int64_t, int64_t at) {
         const T* from = x + at * channels;
 #pragma GCC ivdep
         for (int64_t c = 0; c < channels; c++) to[c] += from[c];
@@ -110,9 +122,9 @@ void avg_pool2d_backward(const Pool2dParams& p, const T* dy, T* dx) {
   const T factor = T(1) / static_cast<T>(p.size * p.size);
   for_images(p.images, image_size, [=](int64_t image) {
     std::fill_n(dx + image * image_size, image_size, T(0));
-    for_windows(p, image, [=](int64_t out, int64_t corner) {
+    for_windows(p, image, [=](int64_t out, const Window& window) {
       const T* grad = dy + out * channels;
-      for_elements(p, corner, [=](int64_t, int64_t at) {
+      for_elements(p, window, [=](int64_t, int64_t at) {
         T* to = dx + at * channels;
 #pragma GCC ivdep
         for (int64_t c = 0; c < channels; c++) to[c] += factor * grad[c];
