@@ -39,8 +39,8 @@ Variable Variable::from_op(Tensor value, std::vector<Variable> inputs, BackwardF
 }
 
 void Variable::set_requires_grad(bool on) {
-  check(!on || dtype() == DType::f32 || dtype() == DType::f64 || dtype() == DType::bf16, "a tensor of {} cannot require a gradient",
-        name_of(dtype()));
+  check(!on || dtype() == DType::f32 || dtype() == DType::f64 || dtype() == DType::bf16,
+        "a tensor of {} cannot require a gradient", name_of(dtype()));
   node_->requires_grad = on;
 }
 
@@ -88,15 +88,17 @@ void Variable::backward(Tensor seed) {
     bool owned = false;
   };
   std::unordered_map<Node*, Pending> pending;
-  const auto add = [](Pending& to, const Tensor& grad, bool owned) {
+  const auto add = [](Pending& to, Pending more) {
     if (!to.grad.defined()) {
-      to = {grad, owned};
+      to = more;
       return;
     }
+    if (!to.owned) std::swap(to, more);
     if (!to.owned) to = {to.grad.clone(), true};
+    const Tensor& grad = more.grad;
     LOOKALIKE_ON_DEVICE(grad, { on::accumulate(grad.data<T>(), to.grad.data<T>(), grad.size(), stream...); });
   };
-  add(pending[node_.get()], seed, false);
+  add(pending[node_.get()], {seed, false});
 
   for (size_t i = order.size(); i-- > 0; order.pop_back()) {
     Variable& variable = order[i];
@@ -106,7 +108,7 @@ void Variable::backward(Tensor seed) {
     if (!mine.grad.defined()) continue;
     if (!node.backward) {  // a leaf
       Pending total{node.grad, true};
-      add(total, mine.owned ? mine.grad : mine.grad.clone(), true);
+      add(total, {mine.owned ? mine.grad : mine.grad.clone(), true});
       node.grad = total.grad;
       continue;
     }
@@ -119,7 +121,8 @@ void Variable::backward(Tensor seed) {
       check(grads[k].shape() == input.shape() && grads[k].dtype() == input.dtype(),
             "gradient of input {} is {} {}, expected {} {}", k, name_of(grads[k].dtype()), grads[k].shape().to_string(),
             name_of(input.dtype()), input.shape().to_string());
-      add(pending[input.node_.get()], grads[k], grads[k].raw() != mine.grad.raw());
+      const auto same = [&](const Tensor& other) { return other.defined() && other.raw() == grads[k].raw(); };
+      add(pending[input.node_.get()], {grads[k], !same(mine.grad) && std::ranges::count_if(grads, same) == 1});
     }
     node.backward = nullptr;
     node.inputs.clear();

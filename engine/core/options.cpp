@@ -144,6 +144,20 @@ std::string Options::choice(const std::string& key, const std::string& fallback,
   return value;
 }
 
+std::string Options::text(const std::string& key, const std::string& fallback) {
+  return read<std::string>(key, fallback, &json::is_string, "a string");
+}
+
+std::vector<std::string> Options::texts(const std::string& key) {
+  if (const json* value = find(key); value && !value->is_array()) wrong(key, "a list of strings");
+  const json values = table_.value(key, json::array());
+  for (const json& value : values) {
+    if (!value.is_string()) wrong(key, "a list of strings");
+  }
+  resolved_[key] = values;
+  return values.get<std::vector<std::string>>();
+}
+
 std::vector<int64_t> Options::integers(const std::string& key, const std::vector<int64_t>& fallback, int64_t low) {
   const std::string expected = fmt::format("a list of integers, each at least {}", low);
   if (const json* value = find(key); value && !value->is_array()) wrong(key, expected);

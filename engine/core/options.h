@@ -24,8 +24,12 @@ class Options {
   bool flag(const std::string& key, bool fallback);
   // One of `values`; a wrong one is an Error that lists them and names the nearest.
   std::string choice(const std::string& key, const std::string& fallback, const std::vector<std::string>& values);
+  std::string text(const std::string& key, const std::string& fallback);
+  std::vector<std::string> texts(const std::string& key);  // none by default
   std::vector<int64_t> integers(const std::string& key, const std::vector<int64_t>& fallback, int64_t low = 1);
   std::vector<double> numbers(const std::string& key, const std::vector<double>& fallback);
+  // Whether the table has a value of that key.
+  bool has(const std::string& key) const { return table_.contains(key); }
   // A section; empty where the table has none. Its keys are checked by its own finish().
   Options section(const std::string& key);
   void add_section(const std::string& key, const Options& read);

@@ -136,6 +136,12 @@ void Tensor::fill(double value) {
   });
 }
 
+Tensor rows_of(const Tensor& tensor, std::span<const int64_t> rows) {
+  Tensor result(tensor.shape().with_rows(std::ssize(rows)), tensor.dtype());
+  for (int64_t i = 0; i < std::ssize(rows); i++) result.rows(i, i + 1).copy_from(tensor.rows(rows[i], rows[i] + 1));
+  return result;
+}
+
 Tensor place_input(const Tensor& input, const Compute& compute) {
   const Tensor there = input.to(compute.device);
   return compute.precision == Precision::bf16 ? there.to(DType::bf16) : there;

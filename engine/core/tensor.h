@@ -86,6 +86,9 @@ class Tensor {
   Device device_ = Device::cpu;
 };
 
+// These rows of a tensor on the CPU, copied, in this order.
+Tensor rows_of(const Tensor& tensor, std::span<const int64_t> rows);
+
 // A network's input, float on the CPU, as `compute` wants it: on its device, as bf16 under mixed precision.
 Tensor place_input(const Tensor& input, const Compute& compute);
 

@@ -7,11 +7,14 @@
 
 namespace lookalike::detail {
 
-// What the kernels of a loss write to: the gradient of e, and on the CPU zeros in it; the loss; the sums.
+// What the kernels of a loss write to: the gradient of e; the loss, float for a bf16 e; the sums, zeros at first.
 struct LossOutput {
   Tensor de, loss, sums;
 
+  // With zeros as the gradient.
   explicit LossOutput(const Variable& e);
+  // With `de` for it, which a kernel overwrites.
+  LossOutput(const Variable& e, Tensor de);
   // On the CPU.
   void set(double value, const DistanceSums& counted);
   DistanceSums* sums_data() { return reinterpret_cast<DistanceSums*>(sums.raw()); }

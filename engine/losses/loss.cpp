@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/core/dispatch.h"
 #include "engine/losses/detail.h"
 #include "kernels/parallel.h"
 #include "kernels/scale.h"
@@ -16,9 +17,11 @@ LossStats LossResult::stats() const {
           .mean_negative_distance = per.mean_negative_distance * counted.negative_distance};
 }
 
-detail::LossOutput::LossOutput(const Variable& e)
-    : de(Tensor::zeros(e.shape(), e.dtype(), e.device())),
-      loss(Tensor::zeros(Shape{}, e.dtype(), e.device())),
+detail::LossOutput::LossOutput(const Variable& e) : LossOutput(e, Tensor::zeros(e.shape(), e.dtype(), e.device())) {}
+
+detail::LossOutput::LossOutput(const Variable& e, Tensor gradient)
+    : de(std::move(gradient)),
+      loss(Tensor::zeros(Shape{}, weight_type(e.dtype()), e.device())),
       sums(Tensor::zeros({sizeof(DistanceSums)}, DType::u8, e.device())) {}
 
 void detail::LossOutput::set(double value, const DistanceSums& counted) {
@@ -27,21 +30,17 @@ void detail::LossOutput::set(double value, const DistanceSums& counted) {
 }
 
 LossResult detail::finish(const Variable& e, const LossOutput& output, const LossStats& per) {
-  const auto backward = [de = output.de](const Tensor& dy) -> std::vector<Tensor> {
-    Tensor scaled(de.shape(), de.dtype(), de.device());
+  // Called once: the memory passes on to the tape.
+  const auto backward = [de = output.de](const Tensor& dy) mutable -> std::vector<Tensor> {
     if (de.device() == Device::cpu) {
-      with_float(de.dtype(), [&](auto zero) {
-        using T = decltype(zero);
-        cpu::vector_for(de.size(), [factor = *dy.data<T>(), from = de.data<T>(), to = scaled.data<T>()](int64_t i) {
-          to[i] = factor * from[i];
-        });
+      LOOKALIKE_ON_CPU(de, {
+        const T factor = *dy.data<T>();
+        if (factor != 1) cpu::vector_for(de.size(), [factor, to = de.data<T>()](int64_t i) { to[i] *= factor; });
       });
     } else {
-      if constexpr (gpu::kBuilt) {
-        cuda::scale(dy.data<float>(), de.data<float>(), scaled.data<float>(), de.size(), gpu::compute_stream());
-      }
+      LOOKALIKE_ON_GPU(de, { on::scale(dy.data<float>(), de.data<T>(), de.data<T>(), de.size(), stream...); });
     }
-    return {scaled};
+    return {de};
   };
   return {Variable::from_op(output.loss, {e}, backward), output.sums, per};
 }

@@ -1,6 +1,6 @@
-// Losses on embeddings, definitions in the kernels they name. Each is the mean over what it counts and computes its
-// gradient in the same call, so the tape's closure only scales it. A batch with nothing to count, or nothing active,
-// gives loss 0 and zero gradients.
+// Losses, definitions in the kernels they name. Each is the mean over what it counts and computes its gradient in the same
+// call, so the tape's closure only scales it. A batch with nothing to count, or nothing active, gives loss 0 and zero
+// gradients. Embeddings are float; outputs and logits may be bf16 on the GPU.
 #pragma once
 
 #include <span>
@@ -66,5 +66,19 @@ LossResult triplet_loss(const Variable& e, std::span<const int32_t> labels, cons
 // are the rows whose partner is not the most similar; negative distances are sampled, one for each pair: (i, N + (i +
 // 1) mod N). Error on an odd number of rows, and on a temperature that is not above 0.
 LossResult nt_xent_loss(const Variable& e, double temperature);
+
+// Barlow Twins, the sum over the cross-correlation matrix; z[2N, D] with partners i and N + i (kernels/barlow_twins.h).
+// No stats. Error on an odd number of rows, and on a negative lambda.
+LossResult barlow_twins_loss(const Variable& z, double lambda);
+
+// Mean over the elements (kernels/pointwise_loss.h); targets of y's shape and type, for both cross-entropies in [0, 1].
+// No stats.
+LossResult bce_with_logits_loss(const Variable& logits, const Tensor& targets);
+LossResult bce_loss(const Variable& probabilities, const Tensor& targets);
+LossResult mse_loss(const Variable& y, const Tensor& targets);
+
+// Mean over the rows of logits[N, C] (kernels/softmax_cross_entropy.h). Stats: active are the rows with a logit above their
+// label's. Error on a label outside of [0, C).
+LossResult softmax_cross_entropy_loss(const Variable& logits, std::span<const int32_t> labels);
 
 }  // namespace lookalike

@@ -6,20 +6,22 @@
 namespace lookalike {
 namespace {
 
-Pool2dParams make_params(const char* op, const Variable& x, int64_t size, int64_t stride) {
+Pool2dParams make_params(const char* op, const Variable& x, int64_t size, int64_t stride, int64_t padding) {
   const Shape& shape = x.shape();
   check(shape.rank() == 4, "{}: x is {}, expected [N, H, W, C]", op, shape.to_string());
   check(size >= 1 && size <= 16, "{}: size is {}, expected 1 to 16", op, size);
   check(stride >= 0, "{}: stride is {}, expected at least 1, or 0 for the size", op, stride);
-  check(size <= shape[1] && size <= shape[2], "{}: a {}x{} window does not fit into x {}", op, size, size,
-        shape.to_string());
+  check(padding >= 0 && padding < size, "{}: padding is {}, expected 0 to size - 1 = {}", op, padding, size - 1);
+  check(size <= shape[1] + 2 * padding && size <= shape[2] + 2 * padding,
+        "{}: a {}x{} window does not fit into x {} with padding {}", op, size, size, shape.to_string(), padding);
   check_gpu_size(op, shape, x.device());
   return {.images = shape[0],
           .height = shape[1],
           .width = shape[2],
           .channels = shape[3],
           .size = size,
-          .stride = stride ? stride : size};
+          .stride = stride ? stride : size,
+          .padding = padding};
 }
 
 Shape out_shape(const Pool2dParams& p) {
@@ -34,8 +36,8 @@ void check_global(const char* op, const Variable& x) {
 
 }  // namespace
 
-Variable max_pool2d(const Variable& x, int64_t size, int64_t stride) {
-  const Pool2dParams p = make_params("max_pool2d", x, size, stride);
+Variable max_pool2d(const Variable& x, int64_t size, int64_t stride, int64_t padding) {
+  const Pool2dParams p = make_params("max_pool2d", x, size, stride, padding);
   Tensor y(out_shape(p), x.dtype(), x.device()), argmax;
   if (will_record({x})) argmax = Tensor(y.shape(), DType::u8, x.device());
   LOOKALIKE_ON_DEVICE(x, {
@@ -51,7 +53,7 @@ Variable max_pool2d(const Variable& x, int64_t size, int64_t stride) {
 }
 
 Variable avg_pool2d(const Variable& x, int64_t size, int64_t stride) {
-  const Pool2dParams p = make_params("avg_pool2d", x, size, stride);
+  const Pool2dParams p = make_params("avg_pool2d", x, size, stride, 0);
   Tensor y(out_shape(p), x.dtype(), x.device());
   LOOKALIKE_ON_DEVICE(x, { on::avg_pool2d_forward(p, x.value().data<T>(), y.data<T>(), stream...); });
   return Variable::from_op(y, {x}, [p, shape = x.shape()](const Tensor& dy) -> std::vector<Tensor> {

@@ -4,9 +4,10 @@
 
 namespace lookalike {
 
-// Pooling of x [N, H, W, C] over size x size windows, without padding: [N, (H - size) / stride + 1, (W - size) / stride
-// + 1, C], rounded down. stride 0 means size: windows side by side. Definitions: kernels/pool2d.h.
-Variable max_pool2d(const Variable& x, int64_t size, int64_t stride = 0);
+// Pooling of x [N, H, W, C] over size x size windows: [N, (H + 2 padding - size) / stride + 1, (W + 2 padding - size) /
+// stride + 1, C], rounded down. stride 0 means size: windows side by side. padding is below size and never wins.
+// Definitions: kernels/pool2d.h.
+Variable max_pool2d(const Variable& x, int64_t size, int64_t stride = 0, int64_t padding = 0);
 Variable avg_pool2d(const Variable& x, int64_t size, int64_t stride = 0);
 
 // Over all positions: [N, H, W, C] -> [N, C].

@@ -2,11 +2,15 @@
 
 namespace lookalike {
 
+Variable reshape(const Variable& x, const Shape& shape) {
+  return Variable::from_op(
+      x.value().reshape(shape), {x},
+      [before = x.shape()](const Tensor& dy) -> std::vector<Tensor> { return {dy.reshape(before)}; });
+}
+
 Variable flatten(const Variable& x) {
-  const Shape shape = x.shape();
-  check(shape.rank() >= 1, "flatten of a scalar");
-  return Variable::from_op(x.value().reshape({shape[0], shape.row_size()}), {x},
-                           [shape](const Tensor& dy) -> std::vector<Tensor> { return {dy.reshape(shape)}; });
+  check(x.shape().rank() >= 1, "flatten of a scalar");
+  return reshape(x, {x.shape()[0], x.shape().row_size()});
 }
 
 Variable stack_views(const std::vector<Variable>& views) {

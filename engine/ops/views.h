@@ -7,6 +7,8 @@
 
 namespace lookalike {
 
+// The same elements in another shape of the same size; shares memory.
+Variable reshape(const Variable& x, const Shape& shape);
 // x [N, ...] as [N, the rest]; shares memory.
 Variable flatten(const Variable& x);
 

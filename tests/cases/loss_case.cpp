@@ -63,6 +63,12 @@ static const RegisterOpCases cases([](std::vector<OpCase>& add_case) {
                    }});
   }
 
+  for (const Shape& shape : {Shape{0, 3}, Shape{4, 0}, Shape{10, 1}, Shape{6, 5}, Shape{62, 33}, Shape{34, 72}}) {
+    add.push_back({.name = "barlow_twins " + shape.to_string(), .inputs = {shape}, .op = [](auto& in) {
+                     return barlow_twins_loss(in[0], 0.05).loss;
+                   }});
+  }
+
   // As the models use them.
   add.push_back({.name = "l2_normalize, triplet batch_hard",
                  .inputs = {{46, 19}},
@@ -97,6 +103,12 @@ static const RegisterOpCases cases([](std::vector<OpCase>& add_case) {
                  .prepare = quantise,
                  .tolerance = 1e-4,  // some of a million lie on the hinge
                  .bench = true});
+
+  add.push_back({.name = "barlow_twins [512, 1024]",
+                 .inputs = {{512, 1024}},
+                 .op = [](auto& in) { return barlow_twins_loss(in[0], 0.005).loss; },
+                 .bench = true,
+                 .flops = 3 * 2. * 256 * 1024 * 1024});
 
   for (OpCase& c : add) {
     c.activations = 0;

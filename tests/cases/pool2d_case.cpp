@@ -7,17 +7,19 @@ static const RegisterOpCases cases([](std::vector<OpCase>& add) {
   const auto distinct = [](std::vector<Tensor>& in) { make_distinct(in[0]); };
   struct Window {
     Shape x;
-    int64_t size, stride;
+    int64_t size, stride, padding = 0;
   };
-  for (const auto& [x, size, stride] :
+  for (const auto& [x, size, stride, padding] :
        {Window{{2, 6, 8, 31}, 2, 0}, Window{{1, 5, 7, 3}, 2, 0}, Window{{3, 7, 5, 1}, 3, 2},
         Window{{2, 9, 9, 64}, 3, 1}, Window{{1, 3, 4, 3}, 1, 2}, Window{{1, 17, 16, 2}, 16, 0},
-        Window{{0, 4, 4, 3}, 2, 0}}) {
-    const std::string of = fmt::format(" {} size {} stride {}", x.to_string(), size, stride);
+        Window{{0, 4, 4, 3}, 2, 0}, Window{{2, 9, 8, 64}, 3, 2, 1}, Window{{2, 6, 7, 5}, 3, 1, 2},
+        Window{{1, 5, 7, 3}, 2, 0, 1}, Window{{2, 7, 5, 4}, 2, 3, 1}, Window{{1, 1, 2, 3}, 3, 2, 1}}) {
+    const std::string of = fmt::format(" {} size {} stride {} padding {}", x.to_string(), size, stride, padding);
     add.push_back({.name = "max_pool2d" + of,
                    .inputs = {x},
-                   .op = [size, stride](auto& in) { return max_pool2d(in[0], size, stride); },
+                   .op = [=](auto& in) { return max_pool2d(in[0], size, stride, padding); },
                    .prepare = distinct});
+    if (padding > 0) continue;
     add.push_back({.name = "avg_pool2d" + of, .inputs = {x}, .op = [size, stride](auto& in) {
                      return avg_pool2d(in[0], size, stride);
                    }});
@@ -27,17 +29,19 @@ static const RegisterOpCases cases([](std::vector<OpCase>& add) {
     // Where one window covers the image, pooling is global pooling.
     const bool square = x[1] == x[2];
     const auto as_window = [](auto pool) {
-      return [pool](const std::vector<Variable>& in) { return pool(in[0], in[0].shape()[1], 0); };
+      return [pool](const std::vector<Variable>& in) { return pool(in[0], in[0].shape()[1]); };
     };
+    const auto max_window = [](const Variable& v, int64_t size) { return max_pool2d(v, size); };
+    const auto avg_window = [](const Variable& v, int64_t size) { return avg_pool2d(v, size); };
     add.push_back({.name = "global_max_pool" + of,
                    .inputs = {x},
                    .op = [](auto& in) { return global_max_pool(in[0]); },
                    .prepare = distinct,
-                   .same_as = square ? as_window(max_pool2d) : OpFunction()});
+                   .same_as = square ? as_window(max_window) : OpFunction()});
     add.push_back({.name = "global_avg_pool" + of,
                    .inputs = {x},
                    .op = [](auto& in) { return global_avg_pool(in[0]); },
-                   .same_as = square ? as_window(avg_pool2d) : OpFunction()});
+                   .same_as = square ? as_window(avg_window) : OpFunction()});
   }
   const Shape large{128, 64, 64, 32};
   const double bytes = 4. * static_cast<double>(large.size());

@@ -51,5 +51,33 @@ TEST_CASE("NT-Xent gives PyTorch's values") {
   check_golden(file, "nt_xent_one", {"e"}, loss);
 }
 
+TEST_CASE("Barlow Twins gives PyTorch's values") {
+  const TensorFile file = read_golden("losses");
+  check_golden(file, "barlow_twins", {"z"}, [](const Inputs& in) { return barlow_twins_loss(in[0], 0.0051).loss; });
+  check_golden(file, "barlow_twins_flat", {"z"}, [](const Inputs& in) { return barlow_twins_loss(in[0], 0.5).loss; });
+}
+
+TEST_CASE("losses element by element give PyTorch's values") {
+  const TensorFile file = read_golden("losses");
+  const std::pair<std::string, LossResult (*)(const Variable&, const Tensor&)> losses[] = {
+      {"bce_with_logits", bce_with_logits_loss}, {"bce", bce_loss}, {"mse", mse_loss}};
+  for (const auto& [of, loss] : losses) {
+    for (const std::string& name : {of, of + "_extremes"}) {
+      check_golden(file, name, {"x"}, [&, loss = loss](const Inputs& in) {
+        return loss(in[0], file.tensors.at(name + ".t").to(in[0].dtype())).loss;
+      });
+    }
+  }
+}
+
+TEST_CASE("softmax cross-entropy gives PyTorch's values") {
+  const TensorFile file = read_golden("losses");
+  for (const std::string name : {"softmax_cross_entropy", "softmax_cross_entropy_extremes"}) {
+    const Tensor& classes = file.tensors.at(name + ".classes");
+    check_golden(file, name, {"x"},
+                 [&](const Inputs& in) { return softmax_cross_entropy_loss(in[0], classes.span<int32_t>()).loss; });
+  }
+}
+
 }  // namespace
 }  // namespace lookalike::testing

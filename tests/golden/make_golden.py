@@ -14,14 +14,14 @@ from torch.nn import functional as F
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def write_safetensors(name, tensors):
-    """Inputs that floats hold are stored as floats, everything else as doubles."""
+def write_safetensors(name, tensors, keep_types=False):
+    """Inputs that floats hold are stored as floats, everything else as doubles, unless the types are kept."""
     header, data = {}, b""
     for key, tensor in tensors.items():
         values = tensor.detach().contiguous().numpy()
-        if tensor.dtype == torch.float64 and (values.astype("float32") == values).all():
+        if not keep_types and tensor.dtype == torch.float64 and (values.astype("float32") == values).all():
             values = values.astype("float32")
-        kind = {"float32": "F32", "float64": "F64", "int32": "I32"}[str(values.dtype)]
+        kind = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "uint8": "U8"}[str(values.dtype)]
         header[key] = {"dtype": kind, "shape": list(values.shape), "data_offsets": [len(data), len(data) + values.nbytes]}
         data += values.tobytes()
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -62,15 +62,15 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     return nhwc(y if output_padding >= 0 else y[..., :-1, :-1])
 
 
-def max_pool(x, size=2, stride=2):
-    return nhwc(F.max_pool2d(nchw(x), size, stride))
+def max_pool(x, size=2, stride=2, padding=0):
+    return nhwc(F.max_pool2d(nchw(x), size, stride, padding))
 
 
-def batch_norm(x, gamma, beta, running_mean, running_variance, training):
+def batch_norm(x, gamma, beta, running_mean, running_variance, training, epsilon=1e-5):
     """Each view normalised by itself, one after the other; the running averages change in place."""
     channels_second = nchw if x.dim() == 4 else lambda v: v
     views = x.chunk(2) if training else [x]
-    ys = [F.batch_norm(channels_second(v), running_mean, running_variance, gamma, beta, training, 0.1, 1e-5)
+    ys = [F.batch_norm(channels_second(v), running_mean, running_variance, gamma, beta, training, 0.1, epsilon)
           for v in views]
     y = torch.cat(ys)
     return nhwc(y) if x.dim() == 4 else y
@@ -130,6 +130,17 @@ def make_ops():
         run_case(tensors, "conv_transpose2d_leaky_relu",
                  lambda *v: F.leaky_relu(conv_transpose2d(*v, stride=2, padding=1, output_padding=1), 0.1),
                  x=random(2, 3, 4, 3), weight=random(3, 3, 3, 4), bias=random(4))
+        # All below zero: a zero from the padding would win.
+        below = -random(2, 6, 7, 3).abs()
+        run_case(tensors, "max_pool2d_padded", lambda x: max_pool(x, 3, 2, 1), x=below)
+        run_case(tensors, "max_pool2d_padded_apart", lambda x: max_pool(x, 2, 3, 1), x=below)
+        a, b = random(4, 5), random(4, 5)
+        b[0], b[1, 2] = a[0], a[1, 2]  # where the difference is 0
+        run_case(tensors, "difference", lambda a, b: (a - b).abs(), a=a, b=b)
+        run_case(tensors, "difference_and_product", lambda a, b: torch.cat([(a - b).abs(), a * b], 1), a=a, b=b)
+        rows = torch.tensor([3, 0, 3, 5, 3, 0], dtype=torch.int32)
+        tensors["gather_rows.index"] = rows
+        run_case(tensors, "gather_rows", lambda x: x[rows.long()], x=random(6, 4))
     write_safetensors("ops", tensors)
 
 
@@ -180,6 +191,37 @@ def nt_xent(e, temperature):
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
+def barlow_twins(z, weight):
+    """As the authors' code has it, without the sum over processes."""
+    a, b = (F.batch_norm(view, None, None, training=True, eps=1e-5) for view in z.chunk(2))
+    c = a.T @ b / len(a)
+    diagonal = torch.diagonal(c)
+    return (1 - diagonal).pow(2).sum() + weight * (c.pow(2).sum() - diagonal.pow(2).sum())
+
+
+def make_output_losses(tensors):
+    """Element by element and over classes: ordinary numbers, and where a formula could overflow or lose everything."""
+    losses = {"bce_with_logits": F.binary_cross_entropy_with_logits, "bce": F.binary_cross_entropy, "mse": F.mse_loss}
+    for name, loss in losses.items():
+        y, t = random(3, 4, 5), torch.rand(3, 4, 5).float().double()
+        extremes = torch.tensor([0, -0.0, 1e-3, -1e-3, 30, -30, 87, -87, 800, -800, 1e30, -1e30]).float().double()
+        hard = torch.tensor([0, 1, 0.25]).double().repeat(4)
+        if name == "bce":
+            y = torch.rand(3, 4, 5).float().double()
+            extremes = torch.tensor([0, 1, 0, 1, 1, 0, 2.0**-40, 1 - 2.0**-24, 1e-38, 0.5, 0.5, 0.75]).float().double()
+        if name == "mse":
+            extremes, hard = torch.tensor([0, 1e-20, 3, -1e15]).float().double(), torch.tensor([0, 0, 3, 0]).double()
+        for case, (values, targets) in {name: (y, t), f"{name}_extremes": (extremes, hard)}.items():
+            tensors[f"{case}.t"] = targets
+            run_case(tensors, case, lambda x: loss(x, targets), x=values)
+    far = random(4, 3)
+    far[0, 1], far[1, 0], far[2] = 1e4, -1e30, far[2, 0]
+    for case, x in {"softmax_cross_entropy": random(6, 7), "softmax_cross_entropy_extremes": far}.items():
+        classes = torch.randint(x.shape[1], x.shape[:1], dtype=torch.int32)
+        tensors[f"{case}.classes"] = classes
+        run_case(tensors, case, lambda x: F.cross_entropy(x, classes.long()), x=x)
+
+
 def make_losses():
     tensors = {}
     n, dimensions = 8, 6
@@ -200,6 +242,12 @@ def make_losses():
             run_case(tensors, name, lambda e: triplet(e, labels, negatives, 0.5, squared), e=e)
     run_case(tensors, "nt_xent", lambda e: nt_xent(e, 0.1), e=e)
     run_case(tensors, "nt_xent_one", lambda e: nt_xent(e, 0.1), e=e[:2])
+    with torch.random.fork_rng():  # the files below keep their numbers
+        make_output_losses(tensors)
+        run_case(tensors, "barlow_twins", lambda z: barlow_twins(z, 0.0051), z=random(14, 5, scale=2, shift=3))
+        flat = random(10, 4)
+        flat[:5, 2] = 0.5  # a column of one view without variance
+        run_case(tensors, "barlow_twins_flat", lambda z: barlow_twins(z, 0.5), z=flat)
     write_safetensors("losses", tensors)
 
 
@@ -267,6 +315,12 @@ def layer(parameters, name, *shape, bias=True):
         parameters[f"{name}.bias"] = uniform(shape[0])
 
 
+def norm_layer(parameters, buffers, name, width):
+    parameters.update({f"{name}.weight": torch.ones(width).double(), f"{name}.bias": torch.zeros(width).double()})
+    buffers.update({f"{name}.running_mean": torch.zeros(width).double(),
+                    f"{name}.running_var": torch.ones(width).double()})
+
+
 class SiameseCnn:
     """models/siamese_cnn.cpp with filters [4, 6], embedding 8, on 16x16x3."""
 
@@ -302,10 +356,7 @@ class ConvnetBn:
         inputs = 3
         for i, width in enumerate(self.channels, start=1):
             layer(self.parameters, f"conv{i}", width, 3, 3, inputs, bias=False)
-            self.parameters.update({f"norm{i}.weight": torch.ones(width).double(),
-                                    f"norm{i}.bias": torch.zeros(width).double()})
-            self.buffers.update({f"norm{i}.running_mean": torch.zeros(width).double(),
-                                 f"norm{i}.running_var": torch.ones(width).double()})
+            norm_layer(self.parameters, self.buffers, f"norm{i}", width)
             inputs = width
         layer(self.parameters, "embedding", 8, inputs)
 
@@ -329,19 +380,68 @@ class ConvnetBn:
         return torch.optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0}], lr=2e-3)
 
 
-def make_model(name, model):
-    """Images [2N, 16, 16, 3]; parameters and buffers before; loss and gradients of the first step; the losses of ten steps,
+class Resnet50:
+    """models/resnet50.cpp with width 2, blocks [2, 1, 1], on 24x24x3; Keras's variant with pool = flatten."""
+
+    def __init__(self, keras):
+        self.keras, self.parameters, self.buffers, self.blocks = keras, {}, {}, []
+        self.add("conv1", "bn1", 3, 2, 7)
+        inputs = 2
+        for stage, (width, count) in enumerate(zip((2, 4, 8), (2, 1, 1)), start=1):
+            for i in range(count):
+                block, stride = f"layer{stage}.{i}", 2 if stage > 1 and i == 0 else 1
+                self.add(f"{block}.conv1", f"{block}.bn1", inputs, width, 1)
+                self.add(f"{block}.conv2", f"{block}.bn2", width, width, 3)
+                self.add(f"{block}.conv3", f"{block}.bn3", width, 4 * width, 1)
+                if i == 0:
+                    self.add(f"{block}.downsample.0", f"{block}.downsample.1", inputs, 4 * width, 1)
+                self.blocks.append((block, stride))
+                inputs = 4 * width
+
+    def add(self, conv, norm, inputs, outputs, kernel):
+        layer(self.parameters, conv, outputs, kernel, kernel, inputs, bias=self.keras)
+        norm_layer(self.parameters, self.buffers, norm, outputs)
+
+    def apply(self, x, conv, norm, stride, training):
+        p, b = self.parameters, self.buffers
+        weight = p[f"{conv}.weight"]
+        x = conv2d(x, weight, p.get(f"{conv}.bias"), stride, weight.shape[1] // 2)
+        return batch_norm(x, p[f"{norm}.weight"], p[f"{norm}.bias"], b[f"{norm}.running_mean"], b[f"{norm}.running_var"],
+                          training, 1.001e-5 if self.keras else 1e-5)
+
+    def forward(self, x, training):
+        x = F.relu(self.apply(x, "conv1", "bn1", 2, training))
+        x = max_pool(x, 3, 2, 1)
+        for block, stride in self.blocks:
+            first, second = (stride, 1) if self.keras else (1, stride)
+            y = F.relu(self.apply(x, f"{block}.conv1", f"{block}.bn1", first, training))
+            y = F.relu(self.apply(y, f"{block}.conv2", f"{block}.bn2", second, training))
+            y = self.apply(y, f"{block}.conv3", f"{block}.bn3", 1, training)
+            if f"{block}.downsample.0.weight" in self.parameters:
+                x = self.apply(x, f"{block}.downsample.0", f"{block}.downsample.1", stride, training)
+            x = F.relu(x + y)
+        return x.flatten(1) if self.keras else x.mean((1, 2))
+
+    def loss(self, e):
+        return nt_xent(F.normalize(e), 0.1)
+
+    def optimizer(self):
+        return torch.optim.SGD(self.parameters.values(), lr=1e-3, momentum=0.9)
+
+
+def make_model(name, model, size=16, steps=10):
+    """Images [2N, size, size, 3]; parameters and buffers before; loss and gradients of the first step; the losses of all steps,
     parameters and buffers after them, and what the trained network makes of the images in evaluation."""
     for parameter in model.parameters.values():
         parameter.requires_grad_()
-    images = torch.rand(4, 16, 16, 3)
+    images = torch.rand(4, size, size, 3)
     images = torch.cat([images, (images + 0.3 * torch.randn_like(images)).clamp(0, 1)]).float().double()
     tensors = {"images": images}
     state = {**model.parameters, **model.buffers}
     tensors.update({f"before.{key}": value.detach().clone() for key, value in state.items()})
     optimizer = model.optimizer()
     losses = []
-    for step in range(10):
+    for step in range(steps):
         optimizer.zero_grad()
         loss = model.loss(model.forward(images, training=True))
         loss.backward()
@@ -364,3 +464,5 @@ if __name__ == "__main__":
     make_optimizers()
     make_model("siamese_cnn", SiameseCnn())
     make_model("convnet_bn", ConvnetBn())
+    make_model("resnet50_torchvision", Resnet50(keras=False), size=24, steps=3)
+    make_model("resnet50_keras", Resnet50(keras=True), size=24, steps=3)

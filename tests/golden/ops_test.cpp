@@ -3,8 +3,10 @@
 #include "engine/ops/batch_norm.h"
 #include "engine/ops/conv2d.h"
 #include "engine/ops/conv_transpose2d.h"
+#include "engine/ops/gather_rows.h"
 #include "engine/ops/l2_normalize.h"
 #include "engine/ops/linear.h"
+#include "engine/ops/pair_features.h"
 #include "engine/ops/pool2d.h"
 #include "tests/golden/golden.h"
 
@@ -47,6 +49,8 @@ TEST_CASE("pooling gives PyTorch's values") {
   const TensorFile file = read_golden("ops");
   check_golden(file, "max_pool2d", {"x"}, [](const Inputs& in) { return max_pool2d(in[0], 2); });
   check_golden(file, "max_pool2d_overlapping", {"x"}, [](const Inputs& in) { return max_pool2d(in[0], 3, 2); });
+  check_golden(file, "max_pool2d_padded", {"x"}, [](const Inputs& in) { return max_pool2d(in[0], 3, 2, 1); });
+  check_golden(file, "max_pool2d_padded_apart", {"x"}, [](const Inputs& in) { return max_pool2d(in[0], 2, 3, 1); });
   check_golden(file, "avg_pool2d", {"x"}, [](const Inputs& in) { return avg_pool2d(in[0], 2); });
   check_golden(file, "global_max_pool", {"x"}, [](const Inputs& in) { return global_max_pool(in[0]); });
   check_golden(file, "global_avg_pool", {"x"}, [](const Inputs& in) { return global_avg_pool(in[0]); });
@@ -61,6 +65,16 @@ TEST_CASE("linear, activations, add and L2 normalisation give PyTorch's values")
   check_golden(file, "sigmoid", {"x"}, [](const Inputs& in) { return sigmoid(in[0]); });
   check_golden(file, "add", {"a", "b"}, [](const Inputs& in) { return add(in[0], in[1]); });
   check_golden(file, "l2_normalize", {"x"}, [](const Inputs& in) { return l2_normalize(in[0]); });
+}
+
+TEST_CASE("pair features and gathered rows give PyTorch's values") {
+  const TensorFile file = read_golden("ops");
+  check_golden(file, "difference", {"a", "b"},
+               [](const Inputs& in) { return pair_features(in[0], in[1], PairFeatures::difference); });
+  check_golden(file, "difference_and_product", {"a", "b"},
+               [](const Inputs& in) { return pair_features(in[0], in[1], PairFeatures::both); });
+  const Tensor& index = file.tensors.at("gather_rows.index");
+  check_golden(file, "gather_rows", {"x"}, [&](const Inputs& in) { return gather_rows(in[0], index.span<int32_t>()); });
 }
 
 TEST_CASE("batch norm of two views gives the values of PyTorch's two passes") {

@@ -7,6 +7,7 @@
 #include "engine/core/dispatch.h"
 #include "engine/core/random.h"
 #include "engine/ops/activation.h"
+#include "engine/ops/add.h"
 
 namespace lookalike {
 
@@ -79,6 +80,16 @@ TEST_CASE("the tape adds up the gradients of a variable used twice") {
   // A second pass adds.
   twice(x, x).backward(Tensor::from<double>({2}, std::vector<double>{1, 1}));
   CHECK(x.grad().data<double>()[0] == 5);
+}
+
+TEST_CASE("a gradient that an op gives to two inputs is not changed for one of them") {
+  Tensor one({1});
+  one.fill(1);
+  Variable a(one, true), b(one.clone(), true);
+  const Variable x = relu(a), y = add(x, b, {ActivationKind::relu});
+  add(relu(x), y).backward();  // goes down y first, then adds to x's gradient
+  CHECK(a.grad().item() == 2);
+  CHECK(b.grad().item() == 1);
 }
 
 TEST_CASE("a chain of 100,000 ops runs backward and is freed without recursion") {

@@ -8,8 +8,11 @@
 #include <omp.h>
 
 #include "engine/losses/loss.h"
+#include "engine/ops/gather_rows.h"
 #include "engine/ops/l2_normalize.h"
+#include "engine/ops/pair_features.h"
 #include "kernels/exp.h"
+#include "kernels/log.h"
 #include "tests/op_case.h"
 
 namespace lookalike {
@@ -269,6 +272,45 @@ TEST_CASE("the vectorised exponential keeps its error bound") {
   CHECK(std::isnan(cpu::fast_exp(NAN)));
 }
 
+TEST_CASE("the vectorised logarithms keep their error bound") {
+  double largest = 0, largest_log1p = 0;
+  const auto error = [](float have, double want) { return want == 0 ? std::abs(have) : std::abs(have / want - 1); };
+  for (float x = 1e-45f; x < 1e38f; x = std::max(std::nextafter(x, INFINITY), x * 1.0001f)) {
+    largest = std::max(largest, error(cpu::fast_log(x), std::log(double{x})));
+    largest_log1p = std::max(largest_log1p, error(cpu::fast_log1p(x), std::log1p(double{x})));
+    if (x < 1) largest_log1p = std::max(largest_log1p, error(cpu::fast_log1p(-x), std::log1p(-double{x})));
+  }
+  for (float x = 0.5f; x < 2; x += 1e-6f) largest = std::max(largest, error(cpu::fast_log(x), std::log(double{x})));
+  CHECK(largest < 2e-7);
+  CHECK(largest_log1p < 3e-7);
+  CHECK(cpu::fast_log(0) == -INFINITY);
+  CHECK(cpu::fast_log1p(-1) == -INFINITY);
+  for (const float x : {-1.0f, -0x1p-149f, NAN, INFINITY}) CHECK(std::isnan(cpu::fast_log(x)));
+}
+
+TEST_CASE("Barlow Twins of a batch without variance: no correlation, no gradient") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    Tensor equal({8, 5}, dtype);
+    equal.fill(0.25);
+    for (const Tensor& z : {random_tensor({2, 5}, dtype), equal}) {
+      const Result result = run(z, [](auto& x) { return barlow_twins_loss(x, 0.1); });
+      CHECK(result.loss == 5);
+      CHECK(relative_error(result.grad, Tensor::zeros(z.shape())) == 0);
+    }
+  }
+}
+
+TEST_CASE("softmax cross-entropy counts the rows that it would classify wrongly") {
+  // A tie with the largest is not wrong.
+  const Tensor x = Tensor::from<double>({3, 2}, std::vector<double>{1, 2, 3, 3, 5, 4});
+  const auto stats = [&](std::vector<int32_t> labels) {
+    return run(x, [&](auto& v) { return softmax_cross_entropy_loss(v, labels); }).stats;
+  };
+  CHECK(stats({1, 1, 0}).active_share == 0);
+  CHECK(stats({0, 0, 0}).active_share == doctest::Approx(1 / 3.));
+  CHECK(stats({0, 1, 1}).active_share == doctest::Approx(2 / 3.));
+}
+
 TEST_CASE("NT-Xent is its formula, also where exp would overflow") {
   for (const int64_t n : {1, 2, 31, 96, 97, 200}) {
     for (const double temperature : {5.0, 0.3, 0.001}) {
@@ -343,6 +385,12 @@ TEST_CASE("NaN embeddings show in the loss") {
   }
   CHECK(std::isnan(run(e, [&](auto& x) { return contrastive_loss(x, twin_pairs(4, 0), {}); }).loss));
   CHECK(std::isnan(run(e, [&](auto& x) { return nt_xent_loss(x, 1); }).loss));
+  CHECK(std::isnan(run(e, [&](auto& x) { return barlow_twins_loss(x, 1); }).loss));
+  CHECK(std::isnan(run(e, [&](auto& x) { return softmax_cross_entropy_loss(x, labels_modulo(8, 4)); }).loss));
+  Tensor targets = Tensor::zeros(e.shape());
+  for (const auto loss : {bce_with_logits_loss, bce_loss, mse_loss}) {
+    CHECK(std::isnan(run(e, [&](auto& x) { return loss(x, targets); }).loss));
+  }
 }
 
 TEST_CASE("the number of threads changes no bit of a loss") {
@@ -365,6 +413,12 @@ TEST_CASE("the number of threads changes no bit of a loss") {
   }
   check_threads([&](const Variable& x) { return contrastive_loss(x, twin_pairs(210, 0), {.margin = 12}); });
   check_threads([&](const Variable& x) { return nt_xent_loss(x, 3); });
+  check_threads([&](const Variable& x) { return barlow_twins_loss(x, 0.01); });
+  check_threads([&](const Variable& x) { return softmax_cross_entropy_loss(x, labels); });
+  Tensor targets(e.shape());
+  targets.fill(0.25);
+  check_threads([&](const Variable& x) { return bce_with_logits_loss(x, targets); });
+  check_threads([&](const Variable& x) { return mse_loss(x, targets); });
 }
 
 TEST_CASE("rows without a direction have no gradient through l2_normalize") {
@@ -383,6 +437,18 @@ TEST_CASE("losses name what is wrong with their input") {
   CHECK_THROWS_WITH_AS(triplet_loss(e, std::vector<int32_t>(3), {}), "triplet loss: 3 labels for 4 rows", Error);
   CHECK_THROWS_AS(nt_xent_loss(Variable(random_tensor({3, 3})), 1), Error);
   CHECK_THROWS_AS(nt_xent_loss(e, 0), Error);
+  CHECK_THROWS_AS(barlow_twins_loss(Variable(random_tensor({3, 3})), 1), Error);
+  CHECK_THROWS_AS(barlow_twins_loss(e, -1), Error);
+  CHECK_THROWS_WITH_AS(softmax_cross_entropy_loss(e, std::vector<int32_t>{0, 1, 3, 2}),
+                       "softmax cross-entropy: label 3, expected 0 to 2", Error);
+  CHECK_THROWS_AS(softmax_cross_entropy_loss(e, std::vector<int32_t>{0, -1, 2, 2}), Error);
+  CHECK_THROWS_AS(softmax_cross_entropy_loss(e, std::vector<int32_t>(3)), Error);
+  CHECK_THROWS_WITH_AS(mse_loss(e, random_tensor({4, 2})),
+                       "MSE: targets are f64 [4, 2] on cpu, expected f64 [4, 3] on cpu", Error);
+  CHECK_THROWS_AS(bce_loss(e, Tensor({4, 3})), Error);
+  CHECK_THROWS_AS(pair_features(e, Variable(random_tensor({4, 2})), PairFeatures::both), Error);
+  CHECK_THROWS_WITH_AS(gather_rows(e, std::vector<int32_t>{0, 4}), "gather_rows: row 4 of 4", Error);
+  CHECK_THROWS_AS(gather_rows(e, std::vector<int32_t>{-1}), Error);
   CHECK_THROWS_AS(l2_normalize(Variable(random_tensor({3}))), Error);
 }
 
