@@ -109,6 +109,10 @@ uint8_t over_white(int value, int alpha, bool premultiplied) {
   return premultiplied ? std::min(value + 255 - alpha, 255) : (value * alpha + 255 * (255 - alpha) + 127) / 255;
 }
 
+uint8_t luma(const uint8_t* rgb) {
+  return (77 * rgb[0] + 150 * rgb[1] + 29 * rgb[2] + 128) >> 8;
+}
+
 }  // namespace
 
 Image on_white(const uint8_t* pixels, int64_t height, int64_t width, bool premultiplied) {
@@ -145,7 +149,7 @@ Image decode_image(std::string_view bytes, int64_t channels, const std::string& 
     if (channels == 3)
       std::copy_n(rgb, 3, to);
     else
-      *to = (77 * rgb[0] + 150 * rgb[1] + 29 * rgb[2] + 128) >> 8;
+      *to = luma(rgb);
   }
   return image;
 }
@@ -157,6 +161,18 @@ Image read_image(const std::string& path, int64_t channels) {
   std::string bytes(file.size(), '\0');
   file.read(0, bytes.data(), file.size());
   return decode_image(bytes, channels, path);
+}
+
+Image with_channels(const Image& image, int64_t channels) {
+  if (image.channels == channels) return image;
+  Image result{image.height, image.width, channels, std::vector<uint8_t>(image.height * image.width * channels)};
+  for (int64_t i = 0; i < image.height * image.width; i++) {
+    if (channels == 1)
+      result.pixels[i] = luma(&image.pixels[3 * i]);
+    else
+      std::fill_n(&result.pixels[3 * i], 3, image.pixels[i]);
+  }
+  return result;
 }
 
 Image resize(const Image& image, int64_t height, int64_t width) {

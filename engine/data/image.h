@@ -25,6 +25,9 @@ constexpr int64_t kMaxPixels = int64_t{1} << 26;
 Image decode_image(std::string_view bytes, int64_t channels, const std::string& name);
 Image read_image(const std::string& path, int64_t channels);
 
+// Colour becomes grey by its luma, grey becomes colour by repetition.
+Image with_channels(const Image& image, int64_t channels);
+
 // Stretches to height x width with an antialiased triangle filter: linear interpolation that, where it shrinks, widens
 // to the pixels it must average.
 Image resize(const Image& image, int64_t height, int64_t width);

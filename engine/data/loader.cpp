@@ -25,6 +25,12 @@ ImageStore::ImageStore(std::span<const std::string> files, const Preprocess& pre
     for (const std::string& error : errors_) check(error.empty(), "{}", error);
 }
 
+ImageStore::ImageStore(std::vector<uint8_t> pixels, const Preprocess& preprocess)
+    : preprocess_(preprocess), pixels_(std::move(pixels)), errors_(pixels_.size() / preprocess.image_size()) {
+  check(std::ssize(pixels_) == size() * preprocess.image_size(), "{} bytes for images of {}", pixels_.size(),
+        preprocess.image_size());
+}
+
 Tensor ImageStore::batch(std::span<const int64_t> images) const {
   Tensor result({std::ssize(images), preprocess_.height, preprocess_.width, preprocess_.channels});
   float* out = result.data<float>();
@@ -54,6 +60,7 @@ PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, cons
     const std::string where = fmt::format("{}:{}", csv, pair.line);
     files.push_back(left.find(pair.left, where));
     files.push_back(right.find(pair.right, where));
+    data.labels.insert(data.labels.end(), 2, static_cast<int32_t>(data.labels.size() / 2));
   }
   data.images = ImageStore(files, preprocess, on_corrupt);
   for (int64_t i = 0; i < std::ssize(pairs); i++) {
@@ -108,7 +115,7 @@ std::vector<std::string> check_pairs(const std::string& folder) {
 }
 
 // Pinning memory is slow, so blocks, all of one size, are used again.
-struct PairLoader::PinnedBlocks : std::enable_shared_from_this<PinnedBlocks> {
+struct Loader::PinnedBlocks : std::enable_shared_from_this<PinnedBlocks> {
   std::mutex mutex;
   std::vector<uint8_t*> waiting;
 
@@ -133,10 +140,12 @@ struct PairLoader::PinnedBlocks : std::enable_shared_from_this<PinnedBlocks> {
   }
 };
 
-PairLoader::PairLoader(const PairData& data, int64_t batch_size, const Augmentation& augmentation, uint64_t seed,
-                       int64_t epoch, int64_t step, const Compute& compute)
+Loader::Loader(const Dataset& data, Sampler sampler, int64_t batch_size, const Augmentation& augmentation,
+               uint64_t seed, int64_t epoch, int64_t step, const Compute& compute, Tensor features)
     : data_(data),
-      batch_size_(std::min(batch_size, std::ssize(data.samples))),
+      sampler_(std::move(sampler)),
+      features_(std::move(features)),
+      batch_size_(std::min(batch_size, sampler_.size)),
       seed_(seed),
       epoch_(epoch),
       step_(step),
@@ -144,12 +153,12 @@ PairLoader::PairLoader(const PairData& data, int64_t batch_size, const Augmentat
       compute_(compute),
       augmenter_(augmentation, data.images.preprocess()),
       pinned_(std::make_shared<PinnedBlocks>()) {
-  check(batch_size_ >= 1, "a batch of {} out of {} pairs", batch_size, data.samples.size());
+  check(batch_size_ >= 1, "a batch of {} out of {} samples", batch_size, sampler_.size);
   check(step >= 0 && step < steps_per_epoch(), "step {} of an epoch of {}", step, steps_per_epoch());
   thread_ = std::thread([this] { work(); });
 }
 
-PairLoader::~PairLoader() {
+Loader::~Loader() {
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
@@ -167,7 +176,7 @@ PairLoader::~PairLoader() {
   }
 }
 
-Batch PairLoader::next() {
+Batch Loader::next() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return !ready_.empty() || error_; });
   if (ready_.empty()) std::rethrow_exception(error_);
@@ -175,11 +184,14 @@ Batch PairLoader::next() {
   ready_.pop_front();
   changed_.notify_all();
   lock.unlock();
-  if (compute_.device == Device::cuda) batch.images = make_on_gpu(batch);
+  if (features_.defined())
+    batch.images = place_input(batch.images, compute_);
+  else if (compute_.device == Device::cuda)
+    batch.images = make_on_gpu(batch);
   return batch;
 }
 
-void PairLoader::work() try {
+void Loader::work() try {
   for (;;) {
     Batch batch = make(epoch_, step_);
     if (++step_ == steps_per_epoch()) epoch_++, step_ = 0;
@@ -195,27 +207,34 @@ void PairLoader::work() try {
   changed_.notify_all();
 }
 
-Batch PairLoader::make(int64_t epoch, int64_t step) {
+Batch Loader::make(int64_t epoch, int64_t step) {
   if (order_epoch_ != epoch) {
-    order_.resize(data_.samples.size());
-    std::iota(order_.begin(), order_.end(), 0);
-    Random(seed_, RandomUse::shuffle, epoch).shuffle(std::span(order_));
+    order_ = sampler_.epoch(epoch);
     order_epoch_ = epoch;
   }
   const Preprocess& preprocess = data_.images.preprocess();
   Batch batch{.epoch = epoch,
               .step = step,
               .samples = {order_.begin() + step * batch_size_, order_.begin() + (step + 1) * batch_size_}};
-  const auto stream_of = [&](int64_t sample, int view) {
-    return Random(seed_, RandomUse::augment, epoch, 2 * sample + view);
+  for (int view = 0; view < 2; view++)
+    for (const Sample& sample : batch.samples) batch.labels.push_back(data_.labels[sample.images[view]]);
+  if (features_.defined()) {
+    std::vector<int64_t> images;
+    for (int view = 0; view < 2; view++)
+      for (const Sample& sample : batch.samples) images.push_back(sample.images[view]);
+    batch.images = rows_of(features_, images);
+    return batch;
+  }
+  const auto stream_of = [&](const Sample& sample, int view) {
+    return Random(seed_, RandomUse::augment, epoch, 2 * sample.id + view);
   };
   const int64_t size = preprocess.image_size();
   if (compute_.device == Device::cuda) {
     batch.pixels = pinned_->take(2 * batch_size_ * size);
     uint8_t* to = batch.pixels.get();
     for (int view = 0; view < 2; view++)
-      for (const int64_t sample : batch.samples) {
-        std::copy_n(data_.images.pixels(data_.samples[sample][view]), size, to);
+      for (const Sample& sample : batch.samples) {
+        std::copy_n(data_.images.pixels(sample.images[view]), size, to);
         batch.draws.push_back(draw_image(augmentation_, preprocess, stream_of(sample, view)));
         to += size;
       }
@@ -224,15 +243,15 @@ Batch PairLoader::make(int64_t epoch, int64_t step) {
   batch.images = Tensor({2 * batch_size_, preprocess.height, preprocess.width, preprocess.channels});
   float* out = batch.images.data<float>();
   for (int view = 0; view < 2; view++)
-    for (const int64_t sample : batch.samples) {
-      augmenter_.apply(data_.images.pixels(data_.samples[sample][view]), stream_of(sample, view), out);
+    for (const Sample& sample : batch.samples) {
+      augmenter_.apply(data_.images.pixels(sample.images[view]), stream_of(sample, view), out);
       out += size;
     }
   return batch;
 }
 
 // The pixels go up on the copy stream, while the compute stream still works on the step before.
-Tensor PairLoader::make_on_gpu(const Batch& batch) {
+Tensor Loader::make_on_gpu(const Batch& batch) {
   const Preprocess& preprocess = data_.images.preprocess();
   const auto count = std::ssize(batch.draws);
   const DType type = compute_.precision == Precision::bf16 ? DType::bf16 : DType::f32;

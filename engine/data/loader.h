@@ -18,6 +18,7 @@
 #include "engine/data/augment.h"
 #include "engine/data/pairs.h"
 #include "engine/data/preprocess.h"
+#include "engine/data/sampler.h"
 
 namespace lookalike {
 
@@ -29,6 +30,9 @@ class ImageStore {
   ImageStore() = default;
   // Decodes on all cores. Throws the Error of the first file that can't be read, or, with `skip`, goes on and keeps it.
   ImageStore(std::span<const std::string> files, const Preprocess& preprocess, OnCorrupt on_corrupt = OnCorrupt::stop);
+
+  // Images that are decoded already, of the network's size and in its colour order.
+  ImageStore(std::vector<uint8_t> pixels, const Preprocess& preprocess);
 
   const Preprocess& preprocess() const { return preprocess_; }
   int64_t size() const { return std::ssize(errors_); }
@@ -46,12 +50,17 @@ class ImageStore {
   std::vector<std::string> errors_;
 };
 
-// Training samples, each a pair of images of the store.
-struct PairData {
-  std::vector<Pair> pairs;
+// Images with the class of each: what samples are drawn from.
+struct Dataset {
   ImageStore images;
+  std::vector<int32_t> labels;
+  std::vector<std::string> skipped;  // a line for each image that could not be read
+};
+
+// Pairs of images, each pair a class of its own.
+struct PairData : Dataset {
+  std::vector<Pair> pairs;
   std::vector<std::array<int64_t, 2>> samples;  // left and right image of each of `pairs`
-  std::vector<std::string> skipped;             // a line for each image that could not be read
 };
 
 // The pairs of `csv`, whose images lie in `folder`/left and `folder`/right. With `skip`, pairs with a damaged image are
@@ -67,27 +76,29 @@ std::vector<std::string> check_pairs(const std::string& folder);
 
 struct Batch {
   int64_t epoch, step;
-  Tensor images;                 // [2N, height, width, channels]: N left ones, then their partners
-  std::vector<int64_t> samples;  // N, indices into the data set
+  Tensor images;                // [2N, height, width, channels]: the first image of N samples, then the second of each
+  std::vector<int32_t> labels;  // 2N, the class of each
+  std::vector<Sample> samples;  // N
   // For the GPU, which makes the images from these.
   std::shared_ptr<uint8_t> pixels;
   std::vector<ImageDraw> draws;
 };
 
-// Endless batches of pairs, in a new order each epoch. A batch depends on (seed, epoch, step) alone, so training that
-// goes on from any position sees what it would have seen. What is left over at the end of an epoch, less than a batch,
-// is dropped; a set smaller than a batch is one batch.
-class PairLoader {
+// Endless batches of a sampler's samples. A batch depends on (seed, epoch, step) alone, so training that goes on from any
+// position sees what it would have seen. What is left over at the end of an epoch, less than a batch, is dropped; a set
+// smaller than a batch is one batch.
+class Loader {
  public:
-  // `data` must outlive the loader. Error when it has no pair. Images come on the device of `compute` and in its type.
-  PairLoader(const PairData& data, int64_t batch_size, const Augmentation& augmentation, uint64_t seed,
-             int64_t epoch = 0, int64_t step = 0, const Compute& compute = {});
-  ~PairLoader();
-  PairLoader(const PairLoader&) = delete;
-  PairLoader& operator=(const PairLoader&) = delete;
+  // `data` must outlive the loader. Error when the sampler has no sample. Images come on the device of `compute` and in its type.
+  // With `features`, one row for each image, batches hold these rows in place of images.
+  Loader(const Dataset& data, Sampler sampler, int64_t batch_size, const Augmentation& augmentation, uint64_t seed,
+         int64_t epoch = 0, int64_t step = 0, const Compute& compute = {}, Tensor features = {});
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
 
   int64_t batch_size() const { return batch_size_; }
-  int64_t steps_per_epoch() const { return std::ssize(data_.samples) / batch_size_; }
+  int64_t steps_per_epoch() const { return sampler_.size / batch_size_; }
   // The batch of the current position, which moves on. Throws what went wrong while it was made.
   Batch next();
 
@@ -98,7 +109,9 @@ class PairLoader {
 
   static constexpr size_t kAhead = 2;
 
-  const PairData& data_;
+  const Dataset& data_;
+  Sampler sampler_;
+  Tensor features_;
   int64_t batch_size_;
   uint64_t seed_;
   int64_t epoch_, step_;
@@ -109,7 +122,7 @@ class PairLoader {
   std::shared_ptr<PinnedBlocks> pinned_;
   // Uploads under way, and the pixels that they read.
   std::deque<std::pair<gpu::Event, std::shared_ptr<uint8_t>>> uploads_;
-  std::vector<int64_t> order_;
+  std::vector<Sample> order_;
   int64_t order_epoch_ = -1;
 
   std::mutex mutex_;

@@ -193,6 +193,11 @@ std::string content_hash(const Candidates& candidates) {
   return hash.hex();
 }
 
+std::string pairs_folder(const std::string& folder, const std::string& part) {
+  const std::string inner = folder + "/" + part;
+  return !std::filesystem::exists(folder + "/left") && std::filesystem::exists(inner + "/left") ? inner : folder;
+}
+
 ImageFolder::ImageFolder(const std::string& path) : path_(path) {
   check(std::filesystem::is_directory(path), "{}: no such folder, expected one with images", path);
   for (const auto& entry : std::filesystem::directory_iterator(path)) {

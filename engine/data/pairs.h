@@ -51,6 +51,9 @@ std::vector<int64_t> places_of_truth(const Candidates& candidates, std::span<con
 std::string content_hash(std::span<const Pair> pairs);
 std::string content_hash(const Candidates& candidates);
 
+// Where left/ and right/ are: in `folder` itself, or, as the course data has them, in its folder `part` ("train" or "test").
+std::string pairs_folder(const std::string& folder, const std::string& part);
+
 // The images of one folder by name, with or without extension.
 class ImageFolder {
  public:

@@ -41,7 +41,11 @@ Preprocess preprocess_from_json(const nlohmann::json& json, const std::string& w
 }
 
 Image prepare_image(const std::string& path, const Preprocess& preprocess) {
-  Image image = resize(read_image(path, preprocess.channels), preprocess.height, preprocess.width);
+  return prepare_image(read_image(path, preprocess.channels), preprocess);
+}
+
+Image prepare_image(const Image& decoded, const Preprocess& preprocess) {
+  Image image = resize(with_channels(decoded, preprocess.channels), preprocess.height, preprocess.width);
   if (preprocess.channels == 3 && preprocess.color_order == "bgr") {
     for (size_t i = 0; i < image.pixels.size(); i += 3) std::swap(image.pixels[i], image.pixels[i + 2]);
   }

@@ -30,8 +30,9 @@ nlohmann::json to_json(const Preprocess& preprocess);
 // Error, beginning with `where`, when a key is missing, unknown or wrong.
 Preprocess preprocess_from_json(const nlohmann::json& json, const std::string& where);
 
-// The image at the network's size and in its colour order, still 8 bits a value.
+// The image with the network's size, channels and colour order, still 8 bits a value.
 Image prepare_image(const std::string& path, const Preprocess& preprocess);
+Image prepare_image(const Image& decoded, const Preprocess& preprocess);
 // image_size() values, 8 bits to float.
 void normalize(const Preprocess& preprocess, const uint8_t* pixels, float* out);
 

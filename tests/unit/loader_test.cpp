@@ -27,7 +27,7 @@ TEST_CASE("a batch holds the left images, then their partners in the same order"
   const DataFolder folder;
   write_pairs_folder(folder, 7);
   const PairData data = load(folder);
-  PairLoader loader(data, 3, {}, 0);
+  Loader loader(data, pair_sampler(data.samples, 0), 3, {}, 0);
   CHECK(loader.steps_per_epoch() == 2);
   std::set<int64_t> seen;
   for (int step = 0; step < 2; step++) {
@@ -35,7 +35,7 @@ TEST_CASE("a batch holds the left images, then their partners in the same order"
     CHECK(batch.step == step);
     CHECK(batch.images.shape() == Shape{6, 8, 8, 3});
     for (int i = 0; i < 3; i++) {
-      const int64_t sample = batch.samples[i];
+      const int64_t sample = batch.samples[i].id;
       CHECK(seen.insert(sample).second);
       const std::vector<std::string> files{folder.path("left/" + data.pairs[sample].left + ".png"),
                                            folder.path("right/" + data.pairs[sample].right)};
@@ -55,13 +55,13 @@ TEST_CASE("batches follow from seed, epoch and step: going on from any position 
   const Augmentation augmentation{.flip = 0.5f, .shift = 0.1f, .color = 0.1f};
   std::vector<Batch> batches;
   {
-    PairLoader loader(data, 4, augmentation, 5);
+    Loader loader(data, pair_sampler(data.samples, 5), 4, augmentation, 5);
     for (int i = 0; i < 8; i++) batches.push_back(loader.next());
   }
   CHECK(batches[0].samples != batches[2].samples);  // another order each epoch
   CHECK(!same(batches[0].images, batches[2].images));
   for (int start = 0; start < 8; start++) {
-    PairLoader loader(data, 4, augmentation, 5, start / 2, start % 2);
+    Loader loader(data, pair_sampler(data.samples, 5), 4, augmentation, 5, start / 2, start % 2);
     for (int i = start; i < std::min(start + 3, 8); i++) {
       const Batch batch = loader.next();
       CHECK(batch.epoch == i / 2);
@@ -69,26 +69,26 @@ TEST_CASE("batches follow from seed, epoch and step: going on from any position 
       CHECK(same(batch.images, batches[i].images));
     }
   }
-  CHECK(PairLoader(data, 4, augmentation, 6).next().samples != batches[0].samples);
+  CHECK(Loader(data, pair_sampler(data.samples, 6), 4, augmentation, 6).next().samples != batches[0].samples);
 }
 
 TEST_CASE("a set smaller than a batch is one batch; nothing at all is an error") {
   const DataFolder folder;
   write_pairs_folder(folder, 3);
   const PairData data = load(folder);
-  PairLoader loader(data, 100, {}, 0);
+  Loader loader(data, pair_sampler(data.samples, 0), 100, {}, 0);
   CHECK(loader.steps_per_epoch() == 1);
   CHECK(loader.next().images.shape()[0] == 6);
   CHECK(loader.next().epoch == 1);
-  CHECK_THROWS_AS(PairLoader(data, 0, {}, 0), Error);
-  CHECK_THROWS_AS(PairLoader(data, 1, {}, 0, 0, 3), Error);
+  CHECK_THROWS_AS(Loader(data, pair_sampler(data.samples, 0), 0, {}, 0), Error);
+  CHECK_THROWS_AS(Loader(data, pair_sampler(data.samples, 0), 1, {}, 0, 0, 3), Error);
 }
 
 TEST_CASE("a loader that is thrown away unread ends its thread") {
   const DataFolder folder;
   write_pairs_folder(folder, 4);
   const PairData data = load(folder);
-  for (int i = 0; i < 20; i++) PairLoader(data, 2, {}, i);
+  for (int i = 0; i < 20; i++) Loader(data, pair_sampler(data.samples, i), 2, {}, i);
 }
 
 TEST_CASE("images are stretched to the size of the network") {

@@ -84,14 +84,15 @@ TEST_CASE("bootstrap intervals are as wide as they should be and do not depend o
 TEST_CASE("retrieval metrics of a worked example") {
   // On a circle: two classes of three and two items, and one alone. Neighbours by angle.
   const std::vector<double> degrees{0, 10, 25, 31, 80, 170};
-  const std::vector<int64_t> labels{7, 9, 7, 9, 7, 1};
+  const std::vector<int32_t> labels{7, 9, 7, 9, 7, 1};
   Tensor embeddings({6, 2});
   for (int i = 0; i < 6; i++) {
     embeddings.data<float>()[2 * i] = static_cast<float>(3 * std::cos(degrees[i] * 0.017453292519943295));
     embeddings.data<float>()[2 * i + 1] = static_cast<float>(3 * std::sin(degrees[i] * 0.017453292519943295));
   }
   // Rankings: 0: 9 7 9 7 1 | 1: 7 7 9 7 1 | 2: 9 9 7 7 1 | 3: 7 9 7 7 1 | 4: 9 7 9 7 1
-  const LabelledMetrics metrics = labelled_metrics(embeddings, labels, std::vector<int64_t>{1, 2, 4}, 0);
+  const LabelledMetrics metrics =
+      labelled_metrics(embeddings, labels, std::vector<int64_t>{1, 2, 4}, Similarity::cosine, 0);
   CHECK(metrics.precision_at_1.value == 0);
   CHECK(metrics.precision_at_1.n == 5);
   CHECK(metrics.recall[0].value == 0);
@@ -100,44 +101,60 @@ TEST_CASE("retrieval metrics of a worked example") {
   // R = 2, 1, 2, 1, 2: one hit in the first two for items 0 and 4.
   CHECK(metrics.r_precision.value == Approx((0.5 + 0 + 0 + 0 + 0.5) / 5));
   CHECK(metrics.map_at_r.value == Approx((0.25 + 0 + 0 + 0 + 0.25) / 5));
-  CHECK_THROWS_AS(labelled_metrics(embeddings, std::vector<int64_t>{1, 2, 3, 4, 5, 6}, std::vector<int64_t>{1}, 0),
+  CHECK_THROWS_AS(labelled_metrics(embeddings, std::vector<int32_t>{1, 2, 3, 4, 5, 6}, std::vector<int64_t>{1},
+                                   Similarity::cosine, 0),
                   Error);
 }
 
 TEST_CASE("retrieval metrics across blocks equal the definition on sorted rows") {
   const int64_t n = 600, d = 5;
   const Tensor embeddings = random_matrix(n, d, 5, 11);
-  std::vector<int64_t> labels(n);
+  std::vector<int32_t> labels(n);
   Random random(12, RandomUse::test);
-  for (auto& label : labels) label = static_cast<int64_t>(random.below(40));
+  for (auto& label : labels) label = static_cast<int32_t>(random.below(40));
   labels[17] = 1000;
 
-  const Tensor unit = normalize_rows(embeddings), scores = search_top_k(unit, unit, n).scores;
-  const Tensor order = search_top_k(unit, unit, n).indices;
-  double recall5 = 0, precision = 0, r_precision = 0, map = 0;
-  int64_t queries = 0;
-  for (int64_t q = 0; q < n; q++) {
-    std::vector<int> hit;
-    for (int64_t i = 0; i < n; i++) {
-      const int64_t other = order.data<int64_t>()[q * n + i];
-      if (other != q) hit.push_back(labels[other] == labels[q]);
+  const Tensor unit = normalize_rows(embeddings);
+  for (const Similarity similarity : {Similarity::cosine, Similarity::negative_distance}) {
+    // Each item's list of all: by distance, exact on whole numbers, sorted here.
+    const bool cosine = similarity == Similarity::cosine;
+    const Tensor order = cosine ? search_top_k(unit, unit, n).indices : Tensor({n, n}, DType::i64);
+    for (int64_t q = 0; q < n && !cosine; q++) {
+      const auto row = order.rows(q, q + 1).span<int64_t>();
+      const auto squared_distance = [&](int64_t i) {
+        float sum = 0;
+        for (int64_t j = 0; j < d; j++) {
+          const float difference = embeddings.data<float>()[q * d + j] - embeddings.data<float>()[i * d + j];
+          sum += difference * difference;
+        }
+        return sum;
+      };
+      std::iota(row.begin(), row.end(), 0);
+      std::ranges::stable_sort(row, {}, squared_distance);
     }
-    const int64_t r = std::count(hit.begin(), hit.end(), 1);
-    if (r == 0) continue;
-    queries++;
-    recall5 += std::count(hit.begin(), hit.begin() + 5, 1) > 0;
-    precision += hit[0];
-    r_precision += std::count(hit.begin(), hit.begin() + r, 1) / static_cast<double>(r);
-    for (int64_t i = 0; i < r; i++)
-      map += hit[i] * std::count(hit.begin(), hit.begin() + i + 1, 1) / static_cast<double>(i + 1) /
-             static_cast<double>(r);
+    double recall5 = 0, precision = 0, r_precision = 0, map = 0;
+    int64_t queries = 0;
+    for (int64_t q = 0; q < n; q++) {
+      std::vector<int> hit;
+      for (const int64_t other : order.rows(q, q + 1).span<int64_t>())
+        if (other != q) hit.push_back(labels[other] == labels[q]);
+      const int64_t r = std::count(hit.begin(), hit.end(), 1);
+      if (r == 0) continue;
+      queries++;
+      recall5 += std::count(hit.begin(), hit.begin() + 5, 1) > 0;
+      precision += hit[0];
+      r_precision += std::count(hit.begin(), hit.begin() + r, 1) / static_cast<double>(r);
+      for (int64_t i = 0; i < r; i++)
+        map += hit[i] * std::count(hit.begin(), hit.begin() + i + 1, 1) / static_cast<double>(i + 1) /
+               static_cast<double>(r);
+    }
+    const LabelledMetrics metrics = labelled_metrics(embeddings, labels, std::vector<int64_t>{5}, similarity, 0);
+    CHECK(metrics.precision_at_1.n == queries);
+    CHECK(metrics.recall[0].value == Approx(recall5 / queries));
+    CHECK(metrics.precision_at_1.value == Approx(precision / queries));
+    CHECK(metrics.r_precision.value == Approx(r_precision / queries));
+    CHECK(metrics.map_at_r.value == Approx(map / queries));
   }
-  const LabelledMetrics metrics = labelled_metrics(embeddings, labels, std::vector<int64_t>{5}, 0);
-  CHECK(metrics.precision_at_1.n == queries);
-  CHECK(metrics.recall[0].value == Approx(recall5 / queries));
-  CHECK(metrics.precision_at_1.value == Approx(precision / queries));
-  CHECK(metrics.r_precision.value == Approx(r_precision / queries));
-  CHECK(metrics.map_at_r.value == Approx(map / queries));
 }
 
 TEST_CASE("verification metrics of worked examples") {
@@ -231,6 +248,20 @@ TEST_CASE("search gives NaN rows the last ranks") {
   const Neighbors found = search_top_k(Tensor::from<float>({1, 1}, std::vector<float>{1}), database, 4);
   const auto indices = found.indices.span<int64_t>();
   CHECK(std::vector<int64_t>(indices.begin(), indices.end()) == std::vector<int64_t>{3, 1, 0, 2});
+}
+
+TEST_CASE("the nearest rows are found by direct differences, NaN ones last") {
+  // Far from the origin, where |a|^2 + |b|^2 - 2ab has no digit left of such distances.
+  const Tensor database =
+      Tensor::from<float>({5, 2}, std::vector<float>{4096, 1.5f, NAN, 0, 4096.0625f, 1, 4096, 1.25f, 0, 0});
+  const Tensor query = Tensor::from<float>({1, 2}, std::vector<float>{4096, 1});
+  const Neighbors found = search_nearest(query, database, 5);
+  const auto indices = found.indices.span<int64_t>();
+  CHECK(std::vector<int64_t>(indices.begin(), indices.end()) == std::vector<int64_t>{2, 3, 0, 4, 1});
+  CHECK(found.scores.data<float>()[0] == -0.0625f);
+  CHECK(found.scores.data<float>()[1] == -0.25f);
+  CHECK(found.scores.data<float>()[3] == Approx(-4096.0001));
+  CHECK(found.scores.data<float>()[4] == -std::numeric_limits<float>::infinity());
 }
 
 TEST_CASE("a score does not depend on what else is searched") {

@@ -6,29 +6,16 @@
 
 #include "engine/optim/optimizer.h"
 #include "engine/train/checkpoint.h"
-#include "engine/train/objective.h"
-#include "models/model.h"
 #include "tests/op_case.h"
+#include "tests/training_loss.h"
 
 namespace lookalike {
 namespace {
 
 using nlohmann::json;
+using testing::network_cases;
 using testing::random_tensor;
-
-const json kLosses[] = {{{"name", "contrastive"}},
-                        {{"name", "contrastive"}, {"hinge", "squared"}},
-                        {{"name", "triplet"}, {"negatives", "random"}},
-                        {{"name", "triplet"}, {"negatives", "semi_hard"}},
-                        {{"name", "triplet"}, {"negatives", "batch_hard"}},
-                        {{"name", "triplet"}, {"negatives", "batch_hard"}, {"squared", true}},
-                        {{"name", "triplet"}, {"negatives", "all"}},
-                        {{"name", "nt_xent"}}};
-
-Objective objective_of(const json& loss) {
-  Options options(loss, "loss");
-  return make_objective(options);
-}
+using testing::training_loss;
 
 Model build(const json& config, int64_t size) {
   Preprocess preprocess;
@@ -54,6 +41,13 @@ Tensor moved(const Tensor& x, const Tensor& direction, double step) {
   return result;
 }
 
+// Values from 0 to 1, as a reconstruction wants them.
+Tensor random_pictures(const Shape& shape) {
+  Tensor pictures = random_tensor(shape);
+  for (double& x : pictures.span<double>()) x = 1 / (1 + std::exp(-x));
+  return pictures;
+}
+
 double sum_of_sizes(const Tensor& tensor) {
   double sum = 0;
   for (const float x : tensor.span<float>()) sum += std::abs(x);
@@ -61,23 +55,17 @@ double sum_of_sizes(const Tensor& tensor) {
 }
 
 TEST_CASE("gradients through whole networks agree with central differences in double") {
-  const json networks[] = {
-      {{"name", "siamese_cnn"}, {"filters", {4, 6}}, {"dense", {9}}, {"embedding", 7}},
-      {{"name", "convnet_bn"}, {"channels", {4, 5, 6}}, {"pool_after", {1}}, {"grid", 2}, {"embedding", 7}}};
-  for (const json& config : networks) {
-    const Model model = build(config, 12);
+  for (const auto& [config, size, losses] : network_cases()) {
+    const Model model = build(config, size);
     NetworkState state = state_of(*model.network);
     to_double(state);
-    for (const json& loss : kLosses) {
+    for (const json& loss : losses) {
       CAPTURE(config.dump());
       CAPTURE(loss.dump());
-      const Objective objective = objective_of(loss);
-      const auto run = [&](const Variable& x) {
-        return objective(model.network->forward(x, {.training = true, .views = 2}), 1).loss;
-      };
+      const auto run = [&](const Variable& x) { return training_loss(*model.network, loss, x); };
       std::vector<Parameter> leaves = state.parameters;
-      leaves.push_back({"images", Variable(random_tensor({8, 12, 12, 3}), true)});
-      Variable images = leaves.back().variable;
+      const Variable images(random_pictures({8, size, size, 3}), true);
+      if (loss["name"] != "reconstruction") leaves.push_back({"images", images});  // there they are the target too
       for (Parameter& leaf : leaves) leaf.variable.grad() = Tensor();
       run(images).backward();
       for (Parameter& leaf : leaves) {
@@ -106,10 +94,10 @@ TEST_CASE("nothing to learn from gives finite losses and defined gradients") {
     const Model model = build({{"name", name}}, size);
     NetworkState state = state_of(*model.network);
     // Loss of one training pass; `total` takes the sum of all gradients' sizes.
+    const std::vector<json> losses = network_cases()[0].losses;
     const auto train = [&](const Tensor& images, const json& loss, double* total) {
       for (Parameter& p : state.parameters) p.variable.grad() = Tensor();
-      Variable value =
-          objective_of(loss)(model.network->forward(Variable(images), {.training = true, .views = 2}), 1).loss;
+      Variable value = training_loss(*model.network, loss, Variable(images));
       value.backward();
       *total = 0;
       for (const Parameter& p : state.parameters) {
@@ -129,7 +117,7 @@ TEST_CASE("nothing to learn from gives finite losses and defined gradients") {
                                                       {"all black", Tensor::zeros({8, size, size, 3})},
                                                       {"one pair", random_tensor({2, size, size, 3}, DType::f32)}};
     for (const auto& [what, images] : batches) {
-      for (const json& loss : kLosses) {
+      for (const json& loss : losses) {
         CAPTURE(name);
         CAPTURE(what);
         CAPTURE(loss.dump());
@@ -149,7 +137,6 @@ TEST_CASE("training gives the same bits with any number of threads") {
   const int before = omp_get_max_threads();
   for (const char* name : {"siamese_cnn", "convnet_bn"}) {
     for (const char* loss : {"triplet", "nt_xent"}) {
-      const Objective objective = objective_of({{"name", loss}});
       const auto train = [&](int threads) {
         omp_set_num_threads(threads);
         Model model = build({{"name", name}}, 32);
@@ -157,7 +144,7 @@ TEST_CASE("training gives the same bits with any number of threads") {
         const auto optimizer = make_optimizer({}, state.parameters);
         for (uint64_t step = 0; step < 3; step++) {
           const Variable images(random_tensor({14, 32, 32, 3}, DType::f32, step));
-          objective(model.network->forward(images, {.training = true, .views = 2}), step).loss.backward();
+          training_loss(*model.network, {{"name", loss}}, images, step).backward();
           optimizer->step(1e-3);
           optimizer->zero_grad();
         }

@@ -1,0 +1,112 @@
+#include "engine/data/sampler.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <unordered_set>
+
+#include "engine/core/error.h"
+#include "engine/core/random.h"
+
+namespace lookalike {
+namespace {
+
+std::vector<int64_t> shuffled(int64_t count, uint64_t seed, int64_t epoch) {
+  std::vector<int64_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  Random(seed, RandomUse::shuffle, epoch).shuffle(std::span(order));
+  return order;
+}
+
+// The images of each class, classes in order of their label.
+std::vector<std::vector<int64_t>> by_class(std::span<const int32_t> labels) {
+  std::map<int32_t, std::vector<int64_t>> classes;
+  for (int64_t i = 0; i < std::ssize(labels); i++) classes[labels[i]].push_back(i);
+  std::vector<std::vector<int64_t>> result;
+  for (auto& [label, images] : classes) result.push_back(std::move(images));
+  return result;
+}
+
+}  // namespace
+
+Sampler pair_sampler(std::vector<std::array<int64_t, 2>> pairs, uint64_t seed) {
+  const int64_t size = std::ssize(pairs);
+  return {size, [pairs = std::move(pairs), seed](int64_t epoch) {
+            std::vector<Sample> samples;
+            for (const int64_t i : shuffled(std::ssize(pairs), seed, epoch)) samples.push_back({i, pairs[i]});
+            return samples;
+          }};
+}
+
+Sampler view_sampler(std::vector<int64_t> images, uint64_t seed) {
+  std::vector<std::array<int64_t, 2>> twice;
+  for (const int64_t image : images) twice.push_back({image, image});
+  return pair_sampler(std::move(twice), seed);
+}
+
+Sampler class_sampler(std::span<const int32_t> labels, uint64_t seed) {
+  auto classes = by_class(labels);
+  int64_t size = 0;
+  for (const auto& images : classes) size += std::ssize(images) / 2;
+  check(size > 0, "no class has two images, of which a sample could be made");
+  return {size, [classes = std::move(classes), size, seed](int64_t epoch) {
+            Random random(seed, RandomUse::shuffle, epoch);
+            auto left = classes;
+            for (auto& images : left) random.shuffle(std::span(images));
+            std::vector<Sample> samples;
+            while (std::ssize(samples) < size) {
+              const auto round_begin = std::ssize(samples);
+              for (auto& images : left) {
+                if (images.size() < 2) continue;
+                const auto last = images.end();
+                samples.push_back({0, {last[-1], last[-2]}});
+                images.erase(last - 2, last);
+              }
+              random.shuffle(std::span(samples).subspan(round_begin));
+            }
+            for (int64_t i = 0; i < size; i++) samples[i].id = i;
+            return samples;
+          }};
+}
+
+Sampler same_different_sampler(std::span<const int32_t> labels, uint64_t seed) {
+  auto classes = by_class(labels);
+  check(classes.size() >= 2, "{} class, expected two or more: there is no pair of different ones", classes.size());
+  std::vector<int64_t> class_of(labels.size());
+  for (int64_t c = 0; c < std::ssize(classes); c++)
+    for (const int64_t image : classes[c]) class_of[image] = c;
+  const int64_t size = std::ssize(labels);
+  return {size, [classes = std::move(classes), class_of = std::move(class_of), size, seed](int64_t epoch) {
+            std::vector<Sample> samples;
+            Random random(seed, RandomUse::negatives, epoch);
+            for (const int64_t image : shuffled(size, seed, epoch)) {
+              const int64_t own = class_of[image];
+              int64_t other = image;
+              if (random.below(2) == 0 && classes[own].size() > 1) {
+                while (other == image) other = classes[own][random.below(classes[own].size())];
+              } else {
+                while (class_of[other] == own) other = static_cast<int64_t>(random.below(size));
+              }
+              samples.push_back({std::ssize(samples), {image, other}});
+            }
+            return samples;
+          }};
+}
+
+std::vector<Sample> mined_epoch(std::span<const std::array<int64_t, 2>> pairs, std::span<const int64_t> hardest,
+                                int64_t batch_size, uint64_t seed, int64_t epoch) {
+  const int64_t size = std::ssize(pairs);
+  const std::vector<int64_t> order = shuffled(size, seed, epoch);
+  std::vector<Sample> samples;
+  std::unordered_set<int64_t> in_batch;
+  for (int64_t at = 0; std::ssize(samples) < size; at++) {
+    const int64_t anchor = order[at % size];
+    for (const int64_t pair : {anchor, hardest[anchor]}) {
+      if (std::ssize(samples) % batch_size == 0) in_batch.clear();
+      if (std::ssize(samples) < size && in_batch.insert(pair).second) samples.push_back({pair, pairs[pair]});
+    }
+  }
+  return samples;
+}
+
+}  // namespace lookalike

@@ -1,0 +1,38 @@
+// Which two images make each sample of an epoch, and in which order. An epoch's samples depend on the seed and its number alone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace lookalike {
+
+struct Sample {
+  int64_t id;  // names the sample within its epoch: what its augmentation is drawn from
+  std::array<int64_t, 2> images;
+  bool operator==(const Sample&) const = default;
+};
+
+struct Sampler {
+  int64_t size = 0;  // samples an epoch
+  std::function<std::vector<Sample>(int64_t epoch)> epoch;
+};
+
+// The given pairs of images, each once, shuffled.
+Sampler pair_sampler(std::vector<std::array<int64_t, 2>> pairs, uint64_t seed);
+// Each of `images` twice over, as two views of itself, shuffled; the views differ by their augmentation.
+Sampler view_sampler(std::vector<int64_t> images, uint64_t seed);
+// Two images of one class; an epoch takes every image once (the last of an odd number is left out), round by round: a round
+// holds one sample of each class that has images left, so that samples near each other are of different classes.
+Sampler class_sampler(std::span<const int32_t> labels, uint64_t seed);
+// As many samples as images: each image with a random other one, of its own class or of another with equal chance.
+Sampler same_different_sampler(std::span<const int32_t> labels, uint64_t seed);
+
+// Batches with their hardest negatives in them: `hardest[i]` is the number, in `pairs`, of the pair that holds the nearest wrong image
+// of pair i. Half of each batch follows the shuffled order, and the hardest of each of these comes with it; none is twice in a batch.
+std::vector<Sample> mined_epoch(std::span<const std::array<int64_t, 2>> pairs, std::span<const int64_t> hardest,
+                                int64_t batch_size, uint64_t seed, int64_t epoch);
+
+}  // namespace lookalike

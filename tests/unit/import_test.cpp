@@ -1,0 +1,207 @@
+#include "models/import.h"
+
+#include <cstring>
+
+#include <doctest/doctest.h>
+
+#include "engine/core/random.h"
+#include "models/model.h"
+#include "tests/temporary_folder.h"
+
+namespace lookalike {
+namespace {
+
+using nlohmann::json;
+
+const json kSmall = {{"width", 4}, {"blocks", {1, 2, 1, 1}}};
+
+// Every tensor of a small ResNet50 in our layout, all numbers different.
+std::map<std::string, Tensor> small_resnet(const std::string& variant, int64_t classes) {
+  json config = kSmall;
+  config["name"] = "resnet50";
+  config["variant"] = variant;
+  config["classes"] = classes;
+  const Model model = build_model(config, Preprocess{.height = 32, .width = 32}, 1, "test");
+  auto tensors = tensors_of(state_of(*model.network));
+  float next = 0;
+  for (auto& [name, tensor] : tensors) {
+    for (float& x : tensor.span<float>()) x = next++;
+  }
+  return tensors;
+}
+
+// From KRSC to torchvision's KCRS, element by element.
+Tensor to_torchvision(const Tensor& w) {
+  if (w.shape().rank() != 4) return w;
+  const auto k = w.shape()[0], r = w.shape()[1], s = w.shape()[2], c = w.shape()[3];
+  Tensor y({k, c, r, s});
+  for (int64_t ik = 0; ik < k; ik++)
+    for (int64_t ic = 0; ic < c; ic++)
+      for (int64_t ir = 0; ir < r; ir++)
+        for (int64_t is = 0; is < s; is++)
+          y.data<float>()[((ik * c + ic) * r + ir) * s + is] = w.data<float>()[((ik * r + ir) * s + is) * c + ic];
+  return y;
+}
+
+// From KRSC to Keras's RSCK, and [out, in] to [in, out].
+Tensor to_keras(const Tensor& w) {
+  if (w.shape().rank() < 2) return w;
+  const int64_t k = w.shape()[0], rest = w.size() / k;
+  Tensor y(w.shape().rank() == 4 ? Shape{w.shape()[1], w.shape()[2], w.shape()[3], k} : Shape{rest, k});
+  for (int64_t ik = 0; ik < k; ik++)
+    for (int64_t i = 0; i < rest; i++) y.data<float>()[i * k + ik] = w.data<float>()[ik * rest + i];
+  return y;
+}
+
+std::string keras_name(const std::string& ours) {
+  const size_t dot = ours.rfind('.');
+  const std::string owner = ours.substr(0, dot);
+  std::string leaf = ours.substr(dot + 1), layer;
+  if (owner == "conv1" || owner == "bn1") {
+    layer = owner == "conv1" ? "conv1_conv" : "conv1_bn";
+  } else if (owner == "fc") {
+    layer = "predictions";
+  } else {  // layer2.0.bn3, layer2.0.downsample.1
+    const bool projection = owner.find("downsample") != std::string::npos;
+    const char last = owner.back();
+    const bool norm = projection ? last == '1' : owner.find("bn") != std::string::npos;
+    layer = fmt::format("conv{}_block{}_{}_{}", owner[5] - '0' + 1, owner[7] - '0' + 1, projection ? '0' : last,
+                        norm ? "bn" : "conv");
+  }
+  const bool norm = layer.ends_with("_bn");
+  if (leaf == "weight") leaf = norm ? "gamma" : "kernel";
+  if (norm && leaf == "bias") leaf = "beta";
+  if (leaf == "running_mean") leaf = "moving_mean";
+  if (leaf == "running_var") leaf = "moving_variance";
+  return layer + "/" + layer + "/" + leaf + ":0";
+}
+
+void check_same(const std::map<std::string, Tensor>& got, const std::map<std::string, Tensor>& want) {
+  REQUIRE(got.size() == want.size());
+  for (const auto& [name, tensor] : want) {
+    CAPTURE(name);
+    REQUIRE(got.count(name) == 1);
+    REQUIRE(got.at(name).shape() == tensor.shape());
+    CHECK(std::memcmp(got.at(name).raw(), tensor.raw(), tensor.bytes()) == 0);
+  }
+}
+
+TensorFile torchvision_file(int64_t classes) {
+  TensorFile file;
+  for (const auto& [name, tensor] : small_resnet("torchvision", classes)) file.tensors[name] = to_torchvision(tensor);
+  file.tensors["bn1.num_batches_tracked"] = Tensor::from<int64_t>(Shape{}, std::vector<int64_t>{7});
+  return file;
+}
+
+TEST_CASE("torchvision's ResNet50 is imported, with classes and without") {
+  for (int64_t classes : {0, 5}) {
+    const Checkpoint checkpoint = to_resnet50(torchvision_file(classes), kSmall, "f");
+    check_same(checkpoint.tensors, small_resnet("torchvision", classes));
+    CHECK(checkpoint.model["variant"] == "torchvision");
+    CHECK(checkpoint.model["norm_epsilon"] == 1e-5);
+    CHECK(checkpoint.model["classes"] == classes);
+    CHECK(checkpoint.preprocess.height == 224);
+    CHECK(checkpoint.preprocess.color_order == "rgb");
+    CHECK(checkpoint.preprocess.mean == std::vector<float>{0.485f, 0.456f, 0.406f});
+    CHECK(checkpoint.preprocess.std == std::vector<float>{0.229f, 0.224f, 0.225f});
+  }
+}
+
+TEST_CASE("Keras's ResNet50 is imported from every layout of groups that it wrote") {
+  for (const char* prefix : {"", "model_weights/"}) {
+    for (int64_t classes : {0, 5}) {
+      TensorFile file;
+      for (const auto& [name, tensor] : small_resnet("keras", classes))
+        file.tensors[prefix + keras_name(name)] = to_keras(tensor);
+      if (*prefix) file.tensors["optimizer_weights/rate:0"] = Tensor::zeros({1});
+      const Checkpoint checkpoint = to_resnet50(file, kSmall, "f");
+      check_same(checkpoint.tensors, small_resnet("keras", classes));
+      CHECK(checkpoint.model["variant"] == "keras");
+      CHECK(checkpoint.model["norm_epsilon"] == 1.001e-5);
+      CHECK(checkpoint.model["classes"] == classes);
+      CHECK(checkpoint.preprocess.color_order == "bgr");
+      // (v / 255 - mean) / std = v - 103.939 for blue.
+      std::vector<uint8_t> pixels(checkpoint.preprocess.image_size(), 200);
+      std::vector<float> values(pixels.size());
+      normalize(checkpoint.preprocess, pixels.data(), values.data());
+      CHECK(values[0] == doctest::Approx(200 - 103.939));
+      CHECK(values[1] == doctest::Approx(200 - 116.779));
+      CHECK(values[2] == doctest::Approx(200 - 123.68));
+    }
+  }
+}
+
+TEST_CASE("everything that does not fit is listed in one line") {
+  TensorFile file = torchvision_file(0);
+  file.tensors.erase("layer2.0.bn1.bias");
+  file.tensors["layer1.0.conv2.weight"] = Tensor::zeros({4, 4, 3, 2});
+  file.tensors["conv1.weight"] = file.tensors["conv1.weight"].to(DType::f64);
+  file.tensors["layer5.0.conv1.weight"] = Tensor::zeros({1});
+  file.tensors["optimizer/a\nb"] = Tensor::zeros({1});
+  const std::string message = error_of([&] { to_resnet50(file, kSmall, "f.pth"); });
+  CAPTURE(message);
+  CHECK(message.starts_with("f.pth: "));
+  for (const char* part :
+       {"missing layer2.0.bn1.bias", "layer1.0.conv2.weight is f32 [4, 3, 2, 4], expected f32 [4, 3, 3, 4]",
+        "conv1.weight is f64", "left over layer5.0.conv1.weight", "left over 'optimizer/a?b'"})
+    CHECK(message.find(part) != std::string::npos);
+  CHECK(message.find('\n') == std::string::npos);
+
+  // A layer of classes that would be huge.
+  file = torchvision_file(0);
+  file.tensors["fc.weight"] = Tensor(Shape{int64_t{1} << 50, 0});
+  CHECK(error_of([&] { to_resnet50(file, kSmall, "f"); }) ==
+        "f: the tensors do not fit the network: left over fc.weight");
+
+  TensorFile keras;
+  keras.tensors["conv1_conv/kernel:0"] = Tensor::zeros({7, 7, 3, 4});
+  keras.tensors["conv1_conv/conv1_conv/kernel:0"] = Tensor::zeros({7, 7, 3, 4});
+  CHECK(error_of([&] { to_resnet50(keras, kSmall, "f.h5"); }).find("another tensor are both conv1.weight") !=
+        std::string::npos);
+}
+
+TEST_CASE("a file is recognised by its hash, not by its name or size") {
+  TemporaryFolder folder;
+  write_bytes(folder / "f.pth", "abc");
+  const json entry = {{"file", "f.pth"}, {"about", "About F"}, {"bytes", 3}, {"licence", "MIT"}};
+  const auto recognised = [&](const std::string& name, const char* kind, const char* hash) {
+    json it = entry;
+    it["file"] = name;
+    it[kind] = hash;
+    const std::string line = recognise_weights(folder / "f.pth", json::array({it}));
+    return line.substr(line.find("f.pth: ") + 7);
+  };
+  const std::string sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  CHECK(recognised("other", "sha256", sha.c_str()) == "About F (sha256 " + sha + "); licence: MIT");
+  CHECK(recognised("other", "md5", "900150983cd24fb0d6963f7d28e17f72") ==
+        "About F (md5 900150983cd24fb0d6963f7d28e17f72); licence: MIT");
+  CHECK(recognised("f.pth", "sha256", "00") ==
+        "not the published About F, whose name it has: sha256 " + sha + ", expected 00");
+  CHECK(recognised("other", "sha256", "00") == "not in the manifest (sha256 " + sha + ")");
+}
+
+TEST_CASE("the manifest names files of models that can be imported") {
+  const json manifest = weights_manifest();
+  CHECK(manifest.size() == 4);
+  for (const json& entry : manifest) {
+    CAPTURE(entry.dump());
+    CHECK(entry.at("model") == "resnet50");
+    CHECK(entry.at("url").get<std::string>().ends_with("/" + entry.at("file").get<std::string>()));
+    CHECK(entry.at("bytes") > 0);
+    CHECK(entry.contains("sha256") != entry.contains("md5"));
+    CHECK(entry.value("sha256", std::string(64, '0')).size() == 64);
+    CHECK(entry.value("md5", std::string(32, '0')).size() == 32);
+    CHECK(!entry.at("licence").empty());
+  }
+}
+
+TEST_CASE("files and models that can't be imported are refused") {
+  TemporaryFolder folder;
+  write_bytes(folder / "f", "weights");
+  CHECK(error_of([&] { import_weights(folder / "f", "vgg16"); }) == "--model is 'vgg16', expected resnet50");
+  CHECK(error_of([&] { import_weights(folder / "f", "resnet50"); }).find("expected weights as PyTorch") !=
+        std::string::npos);
+}
+
+}  // namespace
+}  // namespace lookalike
