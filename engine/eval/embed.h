@@ -4,13 +4,21 @@
 #include <span>
 
 #include "engine/data/loader.h"
-#include "engine/nn/module.h"
+#include "engine/eval/retrieval.h"
+#include "engine/nn/network.h"
 
 namespace lookalike {
 
 // Embeddings [images.size(), D] of these images of the store, on the CPU; BatchNorm uses its running averages. The network
 // must be on the device of `compute`.
 Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute = {});
+
+// The same from what the frozen layers make of the images, one row for each.
+Tensor embed_features(Network& network, const Tensor& features, const Compute& compute = {});
+
+// Scores as score_candidates() gives them, by the network's matcher where it has one, else by its similarity.
+Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, const CandidateLists& lists,
+                   const Compute& compute = {});
 
 // How many dimensions embeddings [N,D] use: the participation ratio (sum of l)^2 / (sum of l^2) of the eigenvalues l of their covariance,
 // from 1 (all on a line) to D.

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "engine/core/random.h"
-#include "engine/eval/retrieval.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
@@ -157,12 +157,12 @@ RankMetrics rank_metrics(std::span<const Rank> ranks, std::span<const int64_t> k
   return metrics;
 }
 
-LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int64_t> labels, std::span<const int64_t> ks,
-                                 uint64_t seed) {
+LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int32_t> labels, std::span<const int64_t> ks,
+                                 Similarity similarity, uint64_t seed) {
   const int64_t n = embeddings.shape()[0];
   check(std::ssize(labels) == n, "{} labels for {} embeddings", labels.size(), n);
-  std::map<int64_t, int64_t> class_sizes;
-  for (const int64_t label : labels) class_sizes[label]++;
+  std::map<int32_t, int64_t> class_sizes;
+  for (const int32_t label : labels) class_sizes[label]++;
   const auto others_of = [&](int64_t item) { return class_sizes[labels[item]] - 1; };
   int64_t depth = 1, queries = 0;
   for (const int64_t k : ks) depth = std::max(depth, k);
@@ -172,7 +172,8 @@ LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int64
   }
   check(queries > 0, "no label is there twice, so there is nothing to retrieve");
 
-  const Tensor unit = normalize_rows(embeddings);
+  const bool cosine = similarity == Similarity::cosine;
+  const Tensor items = cosine ? normalize_rows(embeddings) : embeddings;
   enum { precision_at_1, r_precision, map_at_r, recall };
   std::vector<std::vector<double>> sums(recall + ks.size(), std::vector<double>(queries));
   // One more than needed, since an item finds itself; in blocks, since all lists together need not fit memory.
@@ -180,7 +181,7 @@ LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int64
   constexpr int64_t kBlock = 256;
   for (int64_t begin = 0, query = 0; begin < n; begin += kBlock) {
     const int64_t end = std::min(begin + kBlock, n);
-    const Neighbors found = search_top_k(unit.rows(begin, end), unit, width);
+    const Neighbors found = (cosine ? search_top_k : search_nearest)(items.rows(begin, end), items, width);
     for (int64_t item = begin; item < end; item++) {
       const int64_t others = others_of(item);
       if (others == 0) continue;
@@ -226,6 +227,36 @@ VerificationMetrics verification_metrics(std::vector<ScoredPair> pairs, double m
   });
   const Roc::Point best = roc.summarize(std::vector<int32_t>(queries, 1), max_false_match_rate).best;
   return {estimates[0], estimates[1], estimates[2], best.threshold, best.false_match};
+}
+
+std::vector<ScoredPair> labelled_pairs(const Tensor& embeddings, std::span<const int32_t> labels, Similarity similarity,
+                                       uint64_t seed) {
+  const int64_t n = embeddings.shape()[0];
+  check(std::ssize(labels) == n, "{} labels for {} embeddings", labels.size(), n);
+  // All items, one class after the other; the class of an item is a stretch of this, all others are the rest.
+  std::vector<int64_t> items(n);
+  std::iota(items.begin(), items.end(), 0);
+  std::ranges::stable_sort(items, {}, [&](int64_t item) { return labels[item]; });
+  CandidateLists lists{.count = 2};
+  for (int64_t begin = 0, end; begin < n; begin = end) {
+    end = begin + 1;
+    while (end < n && labels[items[end]] == labels[items[begin]]) end++;
+    const int64_t size = end - begin;
+    check(size < n, "all {} items are of one class, so none can be told apart", n);
+    for (int64_t i = 0; i < size && size > 1; i++) {
+      Random random(seed, RandomUse::candidates, items[begin + i]);
+      const auto same = static_cast<int64_t>(random.below(size - 1)),
+                 other = static_cast<int64_t>(random.below(n - size));
+      lists.query.push_back(items[begin + i]);
+      lists.candidates.push_back(items[begin + (same < i ? same : same + 1)]);
+      lists.candidates.push_back(items[other < begin ? other : other + size]);
+    }
+  }
+  check(lists.lists() > 0, "no label is there twice, so there is no similar pair");
+  const Tensor scores = score_candidates(embeddings, embeddings, lists, similarity);
+  std::vector<ScoredPair> pairs;
+  for (int64_t i = 0; i < scores.size(); i++) pairs.push_back({scores.data<float>()[i], i % 2 == 0, i / 2});
+  return pairs;
 }
 
 }  // namespace lookalike

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/core/tensor.h"
+#include "engine/eval/retrieval.h"
 
 namespace lookalike {
 
@@ -53,10 +54,10 @@ struct LabelledMetrics {
   Estimate r_precision;  // share of its class among the first R
   Estimate map_at_r;     // mean over i <= R of precision@i where item i is of its class, else 0
 };
-// `embeddings` f32 [n, d], compared by cosine. Items alone in their class are searched but are no queries; Error when
+// `embeddings` f32 [n, d]. Items alone in their class are searched but are no queries; Error when
 // all are.
-LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int64_t> labels, std::span<const int64_t> ks,
-                                 uint64_t seed);
+LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int32_t> labels, std::span<const int64_t> ks,
+                                 Similarity similarity, uint64_t seed);
 
 // A pair of images to be told apart: two views of the same thing or not.
 struct ScoredPair {
@@ -76,5 +77,10 @@ struct VerificationMetrics {
 };
 // Error unless there are similar and dissimilar pairs.
 VerificationMetrics verification_metrics(std::vector<ScoredPair> pairs, double max_false_match_rate, uint64_t seed);
+
+// Two pairs for each item that is not alone in its class, drawn from `seed`: with another item of its class, and with
+// one of another class. Error when all items are of one class, or all alone.
+std::vector<ScoredPair> labelled_pairs(const Tensor& embeddings, std::span<const int32_t> labels, Similarity similarity,
+                                       uint64_t seed);
 
 }  // namespace lookalike

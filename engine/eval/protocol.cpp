@@ -4,6 +4,7 @@
 #include <map>
 
 #include "engine/data/csv.h"
+#include "engine/eval/table.h"
 
 namespace lookalike {
 namespace {
@@ -45,7 +46,9 @@ Report report_of(const std::string& name, const Protocol& protocol, const std::v
   report.name = name;
   report.queries = std::ssize(protocol.left);
   report.lists = protocol.lists.lists();
-  report.candidates = protocol.lists.count;
+  report.candidates = report.fewest_candidates = protocol.lists.count;
+  for (int64_t list = 0; list < report.lists; list++)
+    report.fewest_candidates = std::min(report.fewest_candidates, protocol.lists.length(list));
   report.pairs_hash = protocol.pairs_hash;
   report.candidates_hash = protocol.candidates_hash;
   report.ks = ks;
@@ -60,31 +63,6 @@ void check_scores(const Protocol& protocol, const Tensor& scores) {
 
 std::span<const float> list_scores(const Protocol& protocol, const Tensor& scores, int64_t list) {
   return scores.span<float>().subspan(list * protocol.lists.count, protocol.lists.count);
-}
-
-// Rows under headings, in columns as wide as they need, the first one flush left.
-std::string align(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths(rows[0].size());
-  for (const auto& row : rows)
-    for (size_t i = 0; i < row.size(); i++) widths[i] = std::max(widths[i], row[i].size());
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line = fmt::format("{:<{}}", row[0], widths[0]);
-    for (size_t i = 1; i < row.size(); i++) line += fmt::format("  {:>{}}", row[i], widths[i]);
-    text += line + '\n';
-  }
-  return text;
-}
-
-// "75.4 [71.0, 79.8]"; the value alone where it has no uncertainty.
-std::string cell(const Estimate& estimate, double scale, int digits) {
-  const std::string value = fmt::format("{:.{}f}", scale * estimate.value, digits);
-  if (estimate.n == 0) return value;
-  return fmt::format("{} [{:.{}f}, {:.{}f}]", value, scale * estimate.low, digits, scale * estimate.high, digits);
-}
-
-nlohmann::ordered_json to_json(const Estimate& estimate) {
-  return {{"value", estimate.value}, {"low", estimate.low}, {"high", estimate.high}, {"n", estimate.n}};
 }
 
 }  // namespace
@@ -122,7 +100,7 @@ Report evaluate_scores(const std::string& name, const Protocol& protocol, const 
   std::vector<ScoredPair> pairs;
   for (int64_t list = 0; list < protocol.lists.lists(); list++) {
     const auto row = list_scores(protocol, scores, list);
-    for (int64_t i = 0; i < protocol.lists.count; i++)
+    for (int64_t i = 0; i < protocol.lists.length(list); i++)
       pairs.push_back({row[i], i == protocol.lists.truth[list], protocol.lists.query[list]});
   }
   report.verification = verification_metrics(std::move(pairs), kMaxFalseMatchRate, seed);
@@ -132,10 +110,18 @@ Report evaluate_scores(const std::string& name, const Protocol& protocol, const 
 Report chance_report(const Protocol& protocol, const std::vector<int64_t>& ks) {
   Report report = report_of("chance", protocol, ks);
   const auto exactly = [](double value) { return Estimate{value, value, value, 0}; };
-  const double count = static_cast<double>(protocol.lists.count);
-  for (const int64_t k : ks) report.ranking.top.push_back(exactly(std::min(1.0, static_cast<double>(k) / count)));
+  // Over all lists, by how often each length is there.
+  std::map<int64_t, int64_t> lengths;
+  for (int64_t list = 0; list < report.lists; list++) lengths[protocol.lists.length(list)]++;
+  std::vector<double> top(ks.size());
   double mrr = 0;
-  for (int64_t rank = 1; rank <= protocol.lists.count; rank++) mrr += 1 / static_cast<double>(rank) / count;
+  for (const auto& [length, times] : lengths) {
+    const double share = static_cast<double>(times) / static_cast<double>(report.lists);
+    const auto count = static_cast<double>(length);
+    for (size_t i = 0; i < ks.size(); i++) top[i] += share * std::min(1.0, static_cast<double>(ks[i]) / count);
+    for (int64_t rank = 1; rank <= length; rank++) mrr += share / static_cast<double>(rank) / count;
+  }
+  for (const double value : top) report.ranking.top.push_back(exactly(value));
   report.ranking.mrr = exactly(mrr);
   report.verification.roc_auc = report.verification.eer = exactly(0.5);
   report.verification.true_match_rate = exactly(kMaxFalseMatchRate);
@@ -168,8 +154,11 @@ std::string ranking_table(std::span<const Report> reports) {
     for (const Estimate& top : report.ranking.top) row.push_back(cell(top, 100, 1));
     row.push_back(cell(report.ranking.mrr, 1, 3));
   }
+  const std::string candidates = first.fewest_candidates == first.candidates
+                                     ? fmt::format("{}", first.candidates)
+                                     : fmt::format("{} to {}", first.fewest_candidates, first.candidates);
   return fmt::format("{} queries, {} lists of {} candidates; pairs {}, candidates {}\n{}", first.queries, first.lists,
-                     first.candidates, first.pairs_hash, first.candidates_hash, align(rows));
+                     candidates, first.pairs_hash, first.candidates_hash, align(rows));
 }
 
 std::string verification_table(std::span<const Report> reports) {
@@ -186,16 +175,13 @@ nlohmann::ordered_json to_json(const Report& report) {
                               {"queries", report.queries},
                               {"lists", report.lists},
                               {"candidates", report.candidates},
+                              {"fewest_candidates", report.fewest_candidates},
                               {"pairs_hash", report.pairs_hash},
                               {"candidates_hash", report.candidates_hash}};
   for (size_t i = 0; i < report.ks.size(); i++)
     json[fmt::format("top{}", report.ks[i])] = to_json(report.ranking.top[i]);
   json["mrr"] = to_json(report.ranking.mrr);
-  json["roc_auc"] = to_json(report.verification.roc_auc);
-  json["eer"] = to_json(report.verification.eer);
-  json["true_match_rate"] = to_json(report.verification.true_match_rate);
-  json["false_match_rate"] = report.verification.false_match_rate;
-  json["threshold"] = report.verification.threshold;
+  json.update(to_json(report.verification));
   return json;
 }
 

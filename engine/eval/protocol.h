@@ -38,7 +38,8 @@ constexpr double kMaxFalseMatchRate = 0.01;
 
 struct Report {
   std::string name;  // of what was evaluated
-  int64_t queries = 0, lists = 0, candidates = 0;
+  int64_t queries = 0, lists = 0;
+  int64_t candidates = 0, fewest_candidates = 0;  // in the longest and in the shortest list
   std::string pairs_hash, candidates_hash;
   std::vector<int64_t> ks;
   RankMetrics ranking;

@@ -42,9 +42,9 @@ struct Entry {
   int64_t index;
 };
 
-bool better(const Entry& a, const Entry& b) {
+constexpr auto better = [](const Entry& a, const Entry& b) {
   return a.score > b.score || (a.score == b.score && a.index < b.index);
-}
+};
 
 // The best k of all scores offered, in rising order of index. Nearly all scores fall below the threshold, so entries
 // pile up unsorted and are cut back to k when there are twice as many.
@@ -66,15 +66,14 @@ class BestK {
     if (std::ssize(entries_) + cpu::kPanelRows > capacity_) prune();
   }
 
-  void merge(const BestK& other) {
-    entries_.insert(entries_.end(), other.entries_.begin(), other.entries_.end());
-    if (std::ssize(entries_) > k_) prune();
-  }
+  // Nothing may be offered after it.
+  void merge(const BestK& other) { entries_.insert(entries_.end(), other.entries_.begin(), other.entries_.end()); }
 
   // Best first.
   std::span<const Entry> sorted() {
+    if (std::ssize(entries_) > k_) prune();
     std::ranges::sort(entries_, better);
-    return {entries_.data(), std::min(entries_.size(), static_cast<size_t>(k_))};
+    return entries_;
   }
 
  private:
@@ -89,8 +88,27 @@ class BestK {
   float threshold_ = -std::numeric_limits<float>::infinity();
 };
 
+// Negative squared distances, as cpu::score_panel has dot products. One chain of additions for each, like there.
+void distance_panel(const float* queries, int64_t q, int64_t d, const float* panel, float* scores) {
+  cpu::simd([=] {
+    for (int64_t query = 0; query < q; query++) {
+      float sums[cpu::kPanelRows] = {};
+      for (int64_t i = 0; i < d; i++) {
+        for (int64_t row = 0; row < cpu::kPanelRows; row++) {
+          const float difference = queries[query * d + i] - panel[i * cpu::kPanelRows + row];
+          sums[row] -= difference * difference;
+        }
+      }
+      std::copy_n(sums, cpu::kPanelRows, scores + query * cpu::kPanelRows);
+    }
+  });
+}
+
+using ScorePanel = void (*)(const float* queries, int64_t q, int64_t d, const float* panel, float* scores);
+
 // Best rows of the whole database for queries [q, d]; few enough queries that they stay in a core's cache.
-std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& database, int64_t k) {
+std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& database, int64_t k,
+                                ScorePanel score_panel) {
   // Queries scored before their scores are looked at: a multiple of every register tile.
   constexpr int64_t kScored = 24;
   const int64_t n = database.shape()[0], d = database.shape()[1];
@@ -104,7 +122,7 @@ std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& d
       cpu::pack_panel(database.data<float>() + row * d, rows, d, panel.data());
       for (int64_t query = 0; query < q; query += kScored) {
         const int64_t scored = std::min(kScored, q - query);
-        cpu::score_panel(queries + query * d, scored, d, panel.data(), scores.data());
+        score_panel(queries + query * d, scored, d, panel.data(), scores.data());
         for (int64_t i = 0; i < scored; i++) own[query + i].offer(scores.data() + i * cpu::kPanelRows, rows, row);
       }
     }
@@ -113,6 +131,28 @@ std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& d
     for (int64_t query = 0; query < q; query++) best[query].merge(own[query]);
   });
   return best;
+}
+
+Neighbors search(const Tensor& queries, const Tensor& database, int64_t k, ScorePanel score_panel) {
+  check_same_width(queries, database, "queries", "database");
+  const int64_t q = queries.shape()[0], n = database.shape()[0], d = database.shape()[1];
+  check(k >= 1 && k <= n, "k is {}, expected from 1 to the {} rows of the database", k, n);
+  // 256 queries of a few hundred values fit the second-level cache, and each pass over the database serves them all.
+  constexpr int64_t kBlock = 256;
+  Neighbors found{Tensor({q, k}, DType::i64), Tensor({q, k})};
+  for (int64_t begin = 0; begin < q; begin += kBlock) {
+    auto best = search_block(queries.data<float>() + begin * d, std::min(kBlock, q - begin), database, k, score_panel);
+    cpu::parallel_for(std::ssize(best), 16, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; i++) {
+        int64_t at = (begin + i) * k;
+        for (const Entry& entry : best[i].sorted()) {
+          found.indices.data<int64_t>()[at] = entry.index;
+          found.scores.data<float>()[at++] = entry.score;
+        }
+      }
+    });
+  }
+  return found;
 }
 
 }  // namespace
@@ -125,6 +165,11 @@ Tensor normalize_rows(const Tensor& rows) {
   return unit;
 }
 
+int64_t CandidateLists::length(int64_t list) const {
+  const auto row = std::span(candidates).subspan(list * count, count);
+  return std::ranges::find(row, kNoCandidate) - row.begin();
+}
+
 Tensor score_candidates(const Tensor& left, const Tensor& right, const CandidateLists& lists, Similarity similarity) {
   check_same_width(left, right, "left embeddings", "right embeddings");
   const int64_t d = left.shape()[1];
@@ -133,7 +178,7 @@ Tensor score_candidates(const Tensor& left, const Tensor& right, const Candidate
   for (const int64_t row : lists.query)
     check(row >= 0 && row < left.shape()[0], "query {} of {} left embeddings", row, left.shape()[0]);
   for (const int64_t row : lists.candidates)
-    check(row >= 0 && row < right.shape()[0], "candidate {} of {} right embeddings", row, right.shape()[0]);
+    check(row >= kNoCandidate && row < right.shape()[0], "candidate {} of {} right embeddings", row, right.shape()[0]);
 
   const bool cosine = similarity == Similarity::cosine;
   const Tensor a = cosine ? normalize_rows(left) : left, b = cosine ? normalize_rows(right) : right;
@@ -141,29 +186,23 @@ Tensor score_candidates(const Tensor& left, const Tensor& right, const Candidate
   const float *from = a.data<float>(), *to = b.data<float>();
   float* out = scores.data<float>();
   cpu::parallel_for(scores.size(), 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++)
-      out[i] = similarity_of(from + lists.query[i / lists.count] * d, to + lists.candidates[i] * d, d, similarity);
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t row = lists.candidates[i];
+      out[i] = row == kNoCandidate
+                   ? -std::numeric_limits<float>::infinity()
+                   : similarity_of(from + lists.query[i / lists.count] * d, to + row * d, d, similarity);
+    }
   });
   return scores;
 }
 
 Neighbors search_top_k(const Tensor& queries, const Tensor& database, int64_t k) {
-  check_same_width(queries, database, "queries", "database");
-  const int64_t q = queries.shape()[0], n = database.shape()[0], d = database.shape()[1];
-  check(k >= 1 && k <= n, "k is {}, expected from 1 to the {} rows of the database", k, n);
-  // 256 queries of a few hundred values fit the second-level cache, and each pass over the database serves them all.
-  constexpr int64_t kBlock = 256;
-  Neighbors found{Tensor({q, k}, DType::i64), Tensor({q, k})};
-  for (int64_t begin = 0; begin < q; begin += kBlock) {
-    auto best = search_block(queries.data<float>() + begin * d, std::min(kBlock, q - begin), database, k);
-    for (size_t i = 0; i < best.size(); i++) {
-      int64_t at = (begin + static_cast<int64_t>(i)) * k;
-      for (const Entry& entry : best[i].sorted()) {
-        found.indices.data<int64_t>()[at] = entry.index;
-        found.scores.data<float>()[at++] = entry.score;
-      }
-    }
-  }
+  return search(queries, database, k, cpu::score_panel);
+}
+
+Neighbors search_nearest(const Tensor& queries, const Tensor& database, int64_t k) {
+  Neighbors found = search(queries, database, k, distance_panel);
+  for (float& score : found.scores.span<float>()) score = -std::sqrt(-score);
   return found;
 }
 

@@ -2,26 +2,29 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <vector>
 
-#include "engine/core/tensor.h"
+#include "engine/nn/network.h"
 
 namespace lookalike {
-
-enum class Similarity : uint8_t { cosine, negative_distance };  // on unit vectors both rank alike
 
 // Rows of unit length; a row of zeros stays. f32 [n, d].
 Tensor normalize_rows(const Tensor& rows);
 
 // Lists of `count` candidates: list i ranks rows candidates[i * count ...] of the right images for row query[i] of the
-// left ones, and truth[i] is the place of the true partner in it, from 0.
+// left ones, and truth[i] is the place of the true partner in it, from 0. A list of fewer is filled up with kNoCandidate.
 struct CandidateLists {
   int64_t count = 0;
   std::vector<int64_t> query, truth, candidates;
   int64_t lists() const { return std::ssize(query); }
+  int64_t length(int64_t list) const;
 };
+constexpr int64_t kNoCandidate = -1;
 
-// f32 [lists, count] from embeddings left [q, d] and right [r, d], f32. Error when the shapes don't fit the lists.
+// f32 [lists, count] from embeddings left [q, d] and right [r, d], f32; -infinity where there is no candidate. Error when
+// the shapes don't fit the lists.
 Tensor score_candidates(const Tensor& left, const Tensor& right, const CandidateLists& lists, Similarity similarity);
 
 struct Neighbors {
@@ -32,6 +35,9 @@ struct Neighbors {
 // The k rows of `database` [n, d] with the largest dot product, for each row of `queries` [q, d], both f32; on unit
 // rows that is their cosine. Exact: every row is looked at, in blocks. Error unless 1 <= k <= n.
 Neighbors search_top_k(const Tensor& queries, const Tensor& database, int64_t k);
+
+// The same of the k rows nearest by Euclidean distance; scores are negative distances, from direct differences.
+Neighbors search_nearest(const Tensor& queries, const Tensor& database, int64_t k);
 
 // f32 [d], the mean of rows f32 [n, d]; and rows with such a row subtracted from each.
 Tensor mean_row(const Tensor& rows);

@@ -1,0 +1,22 @@
+// Figures as people and programs read them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/eval/metrics.h"
+
+namespace lookalike {
+
+// Rows under headings, in columns as wide as they need, the first one flush left.
+std::string align(const std::vector<std::vector<std::string>>& rows);
+
+// "75.4 [71.0, 79.8]"; the value alone where it has no uncertainty.
+std::string cell(const Estimate& estimate, double scale, int digits);
+
+nlohmann::ordered_json to_json(const Estimate& estimate);
+nlohmann::ordered_json to_json(const VerificationMetrics& metrics);
+
+}  // namespace lookalike
