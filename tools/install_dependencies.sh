@@ -2,7 +2,7 @@
 # The apt packages that the build, the tests and the emoji data set need. Does nothing when all of them are there.
 set -euo pipefail
 packages=(
-  g++ cmake ninja-build libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libstb-dev libfreetype-dev zlib1g-dev
+  g++ cmake ninja-build libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libstb-dev libfreetype-dev zlib1g-dev libhdf5-dev
   doctest-dev libbenchmark-dev fonts-noto-color-emoji ruby-gemojione
 )
 missing=()

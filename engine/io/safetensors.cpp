@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
 #include <optional>
 #include <set>
@@ -13,6 +12,7 @@
 
 #include "engine/io/atomic_file.h"
 #include "engine/io/input_file.h"
+#include "engine/io/weight_file.h"
 
 namespace lookalike {
 namespace {
@@ -50,16 +50,6 @@ const char* format_name(DType dtype) {
 // A name from a file, fit for one line of a message.
 std::string in_quotes(const std::string& name) {
   return json(name).dump();
-}
-
-float float_from_f16(uint16_t half) {
-  const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, mantissa = half & 1023;
-  if (exponent == 0) return std::copysign(static_cast<float>(mantissa) * 0x1p-24f, std::bit_cast<float>(sign));
-  return std::bit_cast<float>(sign | (exponent == 31 ? 255 : exponent + 112) << 23 | mantissa << 13);
-}
-
-float float_from_bf16(uint16_t half) {
-  return std::bit_cast<float>(uint32_t{half} << 16);
 }
 
 // The JSON of the header. The library keeps the last of two equal keys and nests as deep as the text does; here both

@@ -1,0 +1,125 @@
+#include "engine/io/hdf5_file.h"
+
+#include "engine/io/input_file.h"
+#include "engine/io/weight_file.h"
+
+#ifdef LOOKALIKE_HAS_HDF5
+
+#include <hdf5.h>
+
+namespace lookalike {
+namespace {
+
+constexpr int kMaxDepth = 16;
+constexpr int64_t kMaxObjects = 100'000;
+
+// An object of the library, closed at the end of its scope.
+class Handle {
+ public:
+  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  ~Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  operator hid_t() const { return id_; }
+
+ private:
+  hid_t id_;
+  herr_t (*close_)(hid_t);
+};
+
+class Hdf5Reader {
+ public:
+  explicit Hdf5Reader(const std::filesystem::path& path) : path_(path.string()) {
+    left_ = kMaxInflation * InputFile(path).size();
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // the library's own messages
+    const Handle file(H5Fopen(path_.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+    check(file >= 0, "'{}': not an HDF5 file, or damaged", path_);
+    read_group(file, "", 0);
+    check(!result_.tensors.empty(), "'{}': holds no floating-point numbers", path_);
+  }
+  TensorFile take() { return std::move(result_); }
+
+ private:
+  void read_group(hid_t group, const std::string& prefix, int depth) {
+    check(depth < kMaxDepth, "'{}': {} is nested too deeply", path_, show_name(prefix));
+    H5G_info_t info;
+    check(H5Gget_info(group, &info) >= 0, "'{}': {} is damaged", path_, show_name(prefix));
+    for (hsize_t i = 0; i < info.nlinks; i++) {
+      check(++objects_ <= kMaxObjects, "'{}': more than {} objects", path_, +kMaxObjects);
+      const auto get_name = [&](char* to, size_t size) {
+        return H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, to, size, H5P_DEFAULT);
+      };
+      const ssize_t length = get_name(nullptr, 0);
+      check(length > 0 && length < 1000, "'{}': a name in {} is damaged", path_, show_name(prefix));
+      std::string name(length, '\0');
+      get_name(name.data(), name.size() + 1);
+      const std::string full = prefix + name;
+      H5L_info_t link;
+      check(H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD,
+            "'{}': {} is a link to elsewhere", path_, show_name(full));
+      const Handle object(H5Oopen(group, name.c_str(), H5P_DEFAULT), H5Oclose);
+      check(object >= 0, "'{}': {} is damaged", path_, show_name(full));
+      const H5I_type_t type = H5Iget_type(object);
+      if (type == H5I_GROUP) read_group(object, full + "/", depth + 1);
+      if (type == H5I_DATASET) read_dataset(object, full);
+    }
+  }
+
+  void read_dataset(hid_t dataset, const std::string& name) {
+    const Handle type(H5Dget_type(dataset), H5Tclose);
+    if (H5Tget_class(type) != H5T_FLOAT) return;
+    const Handle space(H5Dget_space(dataset), H5Sclose);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    check(rank >= 0 && rank <= Shape::kMaxRank, "'{}': {} has {} axes, at most {} expected", path_, show_name(name),
+          rank, +Shape::kMaxRank);
+    hsize_t extents[Shape::kMaxRank];
+    H5Sget_simple_extent_dims(space, extents, nullptr);
+    Shape shape;
+    try {
+      shape = Shape(std::vector<int64_t>(extents, extents + rank));
+    } catch (const Error& error) {
+      fail("'{}': {}: {}", path_, show_name(name), error.what());
+    }
+    check(shape.size() <= left_ / 4, "'{}': {}: shape {}: the datasets claim more than {} times the file's size", path_,
+          show_name(name), shape.to_string(), +kMaxInflation);
+    left_ -= 4 * shape.size();
+    Tensor tensor(shape);
+    check(H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.raw()) >= 0, "'{}': {} is damaged",
+          path_, show_name(name));
+    result_.tensors.emplace(name, tensor);
+  }
+
+  std::string path_;
+  int64_t left_, objects_ = 0;
+  TensorFile result_;
+};
+
+}  // namespace
+
+bool has_hdf5() {
+  return true;
+}
+
+TensorFile read_hdf5(const std::filesystem::path& path) {
+  return Hdf5Reader(path).take();
+}
+
+}  // namespace lookalike
+
+#else
+
+namespace lookalike {
+
+bool has_hdf5() {
+  return false;
+}
+
+TensorFile read_hdf5(const std::filesystem::path& path) {
+  fail("'{}': an HDF5 file; this build is without the HDF5 library (libhdf5-dev), which reads them", path.string());
+}
+
+}  // namespace lookalike
+
+#endif

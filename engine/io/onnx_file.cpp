@@ -1,0 +1,172 @@
+#include "engine/io/onnx_file.h"
+
+#include <string_view>
+#include <vector>
+
+#include "engine/io/input_file.h"
+#include "engine/io/weight_file.h"
+
+namespace lookalike {
+namespace {
+
+// Numbers of the fields (onnx.proto).
+constexpr uint64_t kModelGraph = 7, kGraphInitializer = 5;
+enum TensorField : uint64_t {
+  kDims = 1,
+  kDataType = 2,
+  kFloatData = 4,
+  kInt32Data = 5,
+  kInt64Data = 7,
+  kName = 8,
+  kRawData = 9,
+  kDoubleData = 10,
+  kExternalData = 13,
+  kDataLocation = 14,
+};
+
+// One message; next() takes its fields in turn.
+class Message {
+ public:
+  Message(std::string_view bytes, const std::string& path) : bytes_(bytes), path_(path) {}
+
+  uint64_t field = 0;
+  bool is_bytes = false, is_number = false;  // what the wire holds: bytes, or a number of variable length
+  uint64_t value = 0;
+  std::string_view content;  // of bytes, and of a number of four or eight bytes
+
+  bool next() {
+    if (bytes_.empty()) return false;
+    const uint64_t tag = take_number();
+    field = tag >> 3;
+    is_bytes = is_number = false;
+    switch (tag & 7) {
+      case 0:
+        is_number = true;
+        value = take_number();
+        break;
+      case 1:
+        content = take(8);
+        break;
+      case 2:
+        is_bytes = true;
+        content = take(take_number());
+        break;
+      case 5:
+        content = take(4);
+        break;
+      default:
+        fail("'{}': not an ONNX file, or damaged", path_);
+    }
+    return true;
+  }
+
+  uint64_t take_number() {
+    uint64_t result = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+      const auto byte = static_cast<unsigned char>(take(1)[0]);
+      result |= uint64_t{byte & 127u} << shift;
+      if (byte < 128) return result;
+    }
+    fail("'{}': not an ONNX file, or damaged", path_);
+  }
+  bool empty() const { return bytes_.empty(); }
+
+ private:
+  std::string_view take(uint64_t count) {
+    check(count <= bytes_.size(), "'{}': not an ONNX file, or cut off", path_);
+    const std::string_view part = bytes_.substr(0, count);
+    bytes_.remove_prefix(count);
+    return part;
+  }
+
+  std::string_view bytes_;
+  const std::string& path_;
+};
+
+const FileType* find_type(uint64_t data_type) {
+  static const std::map<uint64_t, FileType> types{{1, kF32}, {2, kU8},   {6, kI32},  {7, kI64},
+                                                  {9, kU8},  {10, kF16}, {11, kF64}, {16, kBF16}};
+  const auto it = types.find(data_type);
+  return it == types.end() ? nullptr : &it->second;
+}
+
+void read_initializer(std::string_view bytes, const std::string& path, TensorFile& result) {
+  std::string name;
+  std::vector<int64_t> extents;
+  std::vector<uint64_t> integers;
+  std::string elements;
+  uint64_t data_type = 0;
+  bool external = false;
+  for (Message tensor(bytes, path); tensor.next();) {
+    // Numbers of one field stand one by one, or packed into bytes.
+    const auto each = [&](const auto& use) {
+      if (tensor.is_number) use(tensor.value);
+      if (!tensor.is_bytes) return;
+      for (Message packed(tensor.content, path); !packed.empty();) use(packed.take_number());
+    };
+    switch (tensor.field) {
+      case kDims:
+        each([&](uint64_t extent) { extents.push_back(static_cast<int64_t>(extent)); });
+        break;
+      case kDataType:
+        data_type = tensor.value;
+        break;
+      case kName:
+        name = tensor.content;
+        break;
+      case kFloatData:
+      case kDoubleData:
+      case kRawData:
+        elements += tensor.content;
+        break;
+      case kInt32Data:
+      case kInt64Data:
+        each([&](uint64_t value) { integers.push_back(value); });
+        break;
+      case kExternalData:
+        external = true;
+        break;
+      case kDataLocation:
+        external |= tensor.value != 0;
+        break;
+      default:
+        break;
+    }
+  }
+  const std::string shown = show_name(name);
+  check(!external, "'{}': the elements of {} are in another file; expected a model in one file", path, shown);
+  const FileType* type = find_type(data_type);
+  check(type, "'{}': {} has elements of type {}, which can't be read", path, shown, data_type);
+  for (uint64_t value : integers) elements.append(reinterpret_cast<const char*>(&value), type->size);
+  Shape shape;
+  try {
+    shape = Shape(extents);
+  } catch (const Error& error) {
+    fail("'{}': {}: {}", path, shown, error.what());
+  }
+  const auto bytes_there = static_cast<int64_t>(elements.size());
+  check(bytes_there % type->size == 0 && bytes_there / type->size == shape.size(), "'{}': {}: {} bytes for shape {}",
+        path, shown, bytes_there, shape.to_string());
+  check(result.tensors.emplace(name, tensor_from_file(elements.data(), shape, *type)).second,
+        "'{}': the model has {} twice", path, shown);
+}
+
+}  // namespace
+
+TensorFile read_onnx(const std::filesystem::path& path) {
+  const InputFile file(path);
+  std::string bytes(file.size(), '\0');
+  file.read(0, bytes.data(), file.size());
+  const std::string name = path.string();
+  TensorFile result;
+  for (Message model(bytes, name); model.next();) {
+    if (model.field != kModelGraph || !model.is_bytes) continue;
+    for (Message graph(model.content, name); graph.next();) {
+      if (graph.field == kGraphInitializer && graph.is_bytes) read_initializer(graph.content, name, result);
+    }
+  }
+  check(!result.tensors.empty(), "'{}': not an ONNX model, or one without weights", name);
+  return result;
+}
+
+}  // namespace lookalike

@@ -1,0 +1,42 @@
+#include "engine/io/weight_file.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+namespace lookalike {
+
+static_assert(std::endian::native == std::endian::little, "elements in weight files are little-endian");
+
+float float_from_f16(uint16_t half) {
+  const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, mantissa = half & 1023;
+  if (exponent == 0) return std::copysign(static_cast<float>(mantissa) * 0x1p-24f, std::bit_cast<float>(sign));
+  return std::bit_cast<float>(sign | (exponent == 31 ? 255 : exponent + 112) << 23 | mantissa << 13);
+}
+
+float float_from_bf16(uint16_t half) {
+  return to_float(bf16{half});
+}
+
+Tensor tensor_from_file(const char* data, const Shape& shape, const FileType& type) {
+  Tensor tensor(shape, type.dtype);
+  if (!type.widen) {
+    std::memcpy(tensor.raw(), data, tensor.bytes());
+    return tensor;
+  }
+  float* out = tensor.data<float>();
+  for (int64_t i = 0; i < tensor.size(); i++) {
+    uint16_t half;
+    std::memcpy(&half, data + 2 * i, sizeof half);
+    out[i] = type.widen(half);
+  }
+  return tensor;
+}
+
+std::string show_name(const std::string& name) {
+  std::string text = "'";
+  for (unsigned char c : name.substr(0, 100)) text += c < 32 || c > 126 ? '?' : static_cast<char>(c);
+  return text + (name.size() > 100 ? "...'" : "'");
+}
+
+}  // namespace lookalike
