@@ -54,10 +54,11 @@ void ConvTranspose2d::collect(const std::string& prefix, NetworkState& state) co
   state.parameters.push_back({prefix + "bias", bias_, false});
 }
 
-Linear::Linear(Initializer& init, int64_t in, int64_t out, const Activation& activation) : activation_(activation) {
+Linear::Linear(Initializer& init, int64_t in, int64_t out, const Activation& activation, bool bias)
+    : activation_(activation) {
   const double bound = 1 / std::sqrt(static_cast<double>(in));
   weight_ = init.uniform({out, in}, bound);
-  bias_ = init.uniform({out}, bound);
+  if (bias) bias_ = init.uniform({out}, bound);
 }
 
 Variable Linear::forward(const Variable& x, const Mode&) {
@@ -66,7 +67,7 @@ Variable Linear::forward(const Variable& x, const Mode&) {
 
 void Linear::collect(const std::string& prefix, NetworkState& state) const {
   state.parameters.push_back({prefix + "weight", weight_});
-  state.parameters.push_back({prefix + "bias", bias_, false});
+  if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_, false});
 }
 
 BatchNorm::BatchNorm(int64_t channels, const BatchNormOptions& options)
@@ -93,8 +94,20 @@ void BatchNorm::collect(const std::string& prefix, NetworkState& state) const {
   state.buffers.push_back({prefix + "running_var", running_var_});
 }
 
+Variable MaxPool::forward(const Variable& x, const Mode&) {
+  return max_pool2d(x, size_, stride_, padding_);
+}
+
 Variable GridAvgPool::forward(const Variable& x, const Mode&) {
   return grid_ == 1 ? global_avg_pool(x) : flatten(avg_pool2d(x, x.shape()[1] / grid_));
+}
+
+Variable AvgPool::forward(const Variable& x, const Mode&) {
+  return avg_pool2d(x, size_);
+}
+
+Variable Unflatten::forward(const Variable& x, const Mode&) {
+  return reshape(x, {x.shape()[0], height_, width_, channels_});
 }
 
 Variable Flatten::forward(const Variable& x, const Mode&) {

@@ -57,7 +57,7 @@ class ConvTranspose2d : public Module {
 // [N,in] -> [N,out], with fused activation.
 class Linear : public Module {
  public:
-  Linear(Initializer& init, int64_t in, int64_t out, const Activation& activation = {});
+  Linear(Initializer& init, int64_t in, int64_t out, const Activation& activation = {}, bool bias = true);
   Variable forward(const Variable& x, const Mode& mode) override;
   void collect(const std::string& prefix, NetworkState& state) const override;
 
@@ -79,6 +79,16 @@ class BatchNorm : public Module {
   BatchNormOptions options_;
 };
 
+// The maximum over size x size windows, as max_pool2d.
+class MaxPool : public Module {
+ public:
+  MaxPool(int64_t size, int64_t stride, int64_t padding) : size_(size), stride_(stride), padding_(padding) {}
+  Variable forward(const Variable& x, const Mode& mode) override;
+
+ private:
+  int64_t size_, stride_, padding_;
+};
+
 // Averages over grid x grid equal fields: [N,H,W,C] -> [N, grid * grid * C]. A grid of 1 is global average pooling.
 class GridAvgPool : public Module {
  public:
@@ -89,10 +99,30 @@ class GridAvgPool : public Module {
   int64_t grid_;
 };
 
+// Averages over windows of size x size side by side.
+class AvgPool : public Module {
+ public:
+  explicit AvgPool(int64_t size) : size_(size) {}
+  Variable forward(const Variable& x, const Mode& mode) override;
+
+ private:
+  int64_t size_;
+};
+
 // [N,...] -> [N,rest]
 class Flatten : public Module {
  public:
   Variable forward(const Variable& x, const Mode& mode) override;
+};
+
+// [N,height*width*channels] -> [N,height,width,channels]
+class Unflatten : public Module {
+ public:
+  Unflatten(int64_t height, int64_t width, int64_t channels) : height_(height), width_(width), channels_(channels) {}
+  Variable forward(const Variable& x, const Mode& mode) override;
+
+ private:
+  int64_t height_, width_, channels_;
 };
 
 // Rows of [N,D] scaled to length 1.

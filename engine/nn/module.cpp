@@ -22,14 +22,20 @@ NetworkState state_of(const Module& network) {
   return state;
 }
 
-Variable Sequential::forward(const Variable& x, const Mode& mode) {
+std::vector<std::string> Sequential::names() const {
+  std::vector<std::string> result;
+  for (const auto& [name, layer] : layers_) result.push_back(name);
+  return result;
+}
+
+Variable Sequential::forward_range(const Variable& x, const Mode& mode, size_t begin, size_t end) {
   Variable y = x;
-  for (auto& [name, layer] : layers_) y = layer->forward(y, mode);
+  for (size_t i = begin; i < end; i++) y = layers_[i].second->forward(y, mode);
   return y;
 }
 
-void Sequential::collect(const std::string& prefix, NetworkState& state) const {
-  for (const auto& [name, layer] : layers_) layer->collect(prefix + name + ".", state);
+void Sequential::collect_range(const std::string& prefix, NetworkState& state, size_t begin, size_t end) const {
+  for (size_t i = begin; i < end; i++) layers_[i].second->collect(prefix + layers_[i].first + ".", state);
 }
 
 }  // namespace lookalike

@@ -38,8 +38,16 @@ class Sequential : public Module {
   void add(const std::string& name, Args&&... args) {
     layers_.emplace_back(name, std::make_unique<Layer>(std::forward<Args>(args)...));
   }
-  Variable forward(const Variable& x, const Mode& mode) override;
-  void collect(const std::string& prefix, NetworkState& state) const override;
+  Variable forward(const Variable& x, const Mode& mode) override { return forward_range(x, mode, 0, size()); }
+  void collect(const std::string& prefix, NetworkState& state) const override {
+    collect_range(prefix, state, 0, size());
+  }
+
+  size_t size() const { return layers_.size(); }
+  std::vector<std::string> names() const;
+  // Layers [begin, end) alone.
+  Variable forward_range(const Variable& x, const Mode& mode, size_t begin, size_t end);
+  void collect_range(const std::string& prefix, NetworkState& state, size_t begin, size_t end) const;
 
  private:
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> layers_;

@@ -17,14 +17,26 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
   };
   read("input", [&](Options& o) { recipe.preprocess = read_preprocess(o); });
   read("loss", [&](Options& o) { recipe.objective = make_objective(o); });
+  read("sampler", [&](Options& o) {
+    recipe.sampler = o.choice("name", "auto", {"auto", "pairs", "classes", "same_different", "views"});
+    recipe.hard_negatives = o.flag("hard_negatives", false);
+    recipe.rotated_classes = o.flag("rotated_classes", false);
+    check(recipe.sampler != "same_different" || recipe.objective.name == "contrastive" ||
+              recipe.objective.name == "match" || recipe.objective.name == "softmax",
+          "{}: sampler 'same_different' makes pairs of two classes, with which loss '{}' can do nothing, expected "
+          "contrastive, match or softmax",
+          path, recipe.objective.name);
+  });
   read("augmentation", [&](Options& o) { recipe.augmentation = read_augmentation(o); });
   read("train", [&](Options& o) {
     recipe.batch_pairs = o.integer("batch_pairs", 32, 2);
     recipe.epochs = o.integer("epochs", 10, 1);
     recipe.seed = o.integer("seed", 0);
-    recipe.monitor = o.choice("monitor", "top2", {"loss", "top1", "top2", "top4", "mrr"});
+    recipe.monitor = o.choice("monitor", "top2", {"loss", "top1", "top2", "top4", "mrr", "last"});
     recipe.patience = o.integer("patience", 0);
     recipe.checkpoint_steps = o.integer("checkpoint_steps", 0);
+    recipe.start = o.text("start", "");
+    recipe.freeze = o.text("freeze", "");
   });
   read("optimizer", [&](Options& o) {
     recipe.optimizer = read_optimizer(o);
@@ -37,6 +49,7 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
           ratios.size());
     std::copy(ratios.begin(), ratios.end(), recipe.split_ratios.begin());
     recipe.split_seed = o.integer("seed", 0);
+    recipe.held_out = o.texts("held_out");
   });
   read("evaluate", [&](Options& o) {
     recipe.candidates = o.integer("candidates", 20, 2);

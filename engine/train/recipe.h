@@ -2,13 +2,18 @@
 //
 //   [model]         name and its own options: models/<name>.cpp
 //   [input]         size, colours, normalisation: engine/data/preprocess.h
-//   [loss]          name = contrastive | triplet | nt_xent and its own options: objective.cpp
+//   [loss]          its name and its own options: objective.cpp
+//   [sampler]       name = auto | pairs | classes | same_different | views: engine/data/sampler.h; auto: pairs, or of class data
+//                   classes; hard_negatives: batches are made of pairs and their hardest negatives in the whole training set;
+//                   rotated_classes: each class turned by 90, 180 and 270 degrees is a further class
 //   [optimizer]     name = sgd | adam | adamw and its options, clip_norm (0: off): engine/optim/optimizer.h;
 //                   learning_rate, schedule = constant | step | cosine and its options: engine/optim/schedule.h
 //   [augmentation]  all off by default: engine/data/augment.h
-//   [train]         batch_pairs, epochs, seed; monitor: a validation metric, patience: epochs without a better one before
-//                   the run ends (0: never); checkpoint_steps: also within an epoch (0: no)
-//   [split]         ratios, seed: used where the data folder has no train.csv and val.csv
+//   [train]         batch_pairs, epochs, seed; monitor: a validation metric, or "last": the last epoch is the model; patience: epochs
+//                   without a better one before the run ends (0: never); checkpoint_steps: also within an epoch (0: no);
+//                   start: a checkpoint whose tensors the network starts with, as far as it has them; freeze: the last layer that stays as it is
+//   [split]         ratios, seed: of pairs, used where the data folder has no train.csv and val.csv; held_out: of class folders, the groups or
+//                   classes that validate
 //   [evaluate]      candidates, lists, seed: how validation ranks
 #pragma once
 
@@ -31,6 +36,8 @@ struct Recipe {
   nlohmann::json model;     // [model] as given; models/registry.cpp reads it
   Preprocess preprocess;
   Objective objective;
+  std::string sampler;
+  bool hard_negatives, rotated_classes;
   Augmentation augmentation;
 
   OptimizerOptions optimizer;
@@ -38,10 +45,12 @@ struct Recipe {
 
   int64_t batch_pairs, epochs, patience, checkpoint_steps;
   uint64_t seed;
-  std::string monitor;  // a validation metric: "loss" (lower is better) or "top1", "top2", "top4", "mrr"
+  std::string monitor;  // a validation metric: "loss" (lower is better) or "top1", "top2", "top4", "mrr"; or "last"
+  std::string start, freeze;  // empty: nothing
 
   std::array<double, 3> split_ratios;
   uint64_t split_seed;
+  std::vector<std::string> held_out;
   int64_t candidates, lists;
   uint64_t evaluate_seed;
 };

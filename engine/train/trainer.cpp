@@ -6,13 +6,13 @@
 #include <fstream>
 #include <set>
 
-#include "engine/data/loader.h"
-#include "engine/data/pairs.h"
+#include "engine/data/csv.h"
 #include "engine/eval/embed.h"
-#include "engine/eval/protocol.h"
 #include "engine/io/atomic_file.h"
 #include "engine/train/checkpoint.h"
+#include "engine/train/feature_cache.h"
 #include "engine/train/progress.h"
+#include "engine/train/training_data.h"
 
 namespace lookalike {
 
@@ -38,11 +38,12 @@ struct Position {
   int64_t best_epoch = 0, stale = 0;  // epochs since the best one
   double best = NAN;
   Meter meter;
+  std::vector<int64_t> hardest;  // of each pair, in this epoch, where hard negatives are asked for
 };
 
 json to_json(const Position& p) {
-  return {{"epoch", p.epoch}, {"step", p.step}, {"best_epoch", p.best_epoch},
-          {"stale", p.stale}, {"best", p.best}, {"meter", p.meter}};
+  return {{"epoch", p.epoch}, {"step", p.step},   {"best_epoch", p.best_epoch}, {"stale", p.stale},
+          {"best", p.best},   {"meter", p.meter}, {"hardest", p.hardest}};
 }
 
 Position position_from_json(const json& j, const std::string& path) {
@@ -52,28 +53,11 @@ Position position_from_json(const json& j, const std::string& path) {
             j.at("best_epoch"),
             j.at("stale"),
             j.at("best").is_null() ? NAN : j.at("best").get<double>(),
-            j.at("meter").get<Meter>()};
+            j.at("meter").get<Meter>(),
+            j.at("hardest").get<std::vector<int64_t>>()};
   } catch (const json::exception& error) {
     fail("{}: metadata 'progress': {}", path, error.what());
   }
-}
-
-// The pairs of a run and the files that they were read from.
-struct Splits {
-  Split pairs;
-  std::string train_file, validation_file;
-};
-
-// Those of the data folder where it has them, else drawn by the recipe.
-Splits open_splits(const Recipe& recipe, const fs::path& data) {
-  const fs::path train = data / "train.csv", validation = data / "val.csv", test = data / "test.csv",
-                 all = data / "pairs.csv";
-  if (!fs::exists(train) || !fs::exists(validation)) {
-    return {split_pairs(read_pairs(all), recipe.split_ratios, recipe.split_seed), all, all};
-  }
-  Split split{read_pairs(train), read_pairs(validation), {}};
-  if (fs::exists(test)) split.test = read_pairs(test);
-  return {std::move(split), train, validation};
 }
 
 // The path of the first setting that differs: "train/seed".
@@ -107,28 +91,34 @@ constexpr const char* kOptimizerPrefix = "optimizer/";
 
 class Run {
  public:
-  Run(const Recipe& recipe, Module& network, const TrainJob& job);
+  Run(const Recipe& recipe, Network& network, const TrainJob& job);
   TrainResult go();
 
  private:
   void resume();
+  void open_loader();
+  void find_hardest();
   void train_step();
   void read_losses();
   void end_epoch();
+  Tensor embed_all(const Dataset& data, const Tensor& features);
+  LossResult loss_of(const Tensor& batch, std::span<const int32_t> labels, uint64_t seed, const Mode& mode);
+  LossResult loss_of(const Variable& output, const Tensor& images, std::span<const int32_t> labels,
+                     uint64_t seed) const;
+  double validation_loss(const Tensor& embeddings);
   json validate();
   void write(const char* name, bool resumable) const;
   void show_step();
   std::string path(const char* name) const { return (fs::path(job_.out) / name).string(); }
 
   const Recipe& recipe_;
-  Module& network_;
+  Network& network_;
   const TrainJob& job_;
   NetworkState state_;
   std::unique_ptr<Optimizer> optimizer_;
-  PairData train_, validation_;
-  Protocol protocol_;                       // of validation
-  std::vector<int64_t> validation_images_;  // the left ones, then their partners
-  std::unique_ptr<PairLoader> loader_;
+  TrainingData data_;
+  Tensor train_features_, validation_features_;  // of the frozen layers, where they are cached
+  std::unique_ptr<Loader> loader_;
   int64_t steps_per_epoch_ = 0;
   std::unique_ptr<Schedule> schedule_;
   Position at_;
@@ -138,44 +128,84 @@ class Run {
   int64_t steps_done_ = 0;  // since began_
 };
 
-Run::Run(const Recipe& recipe, Module& network, const TrainJob& job)
-    : recipe_(recipe), network_(network), job_(job), state_(state_of(network)) {
+Run::Run(const Recipe& recipe, Network& network, const TrainJob& job) : recipe_(recipe), network_(network), job_(job) {
   check(job.resume || !fs::exists(path("last.safetensors")),
         "{}: holds a run already; continue it with --resume or name another folder", job.out);
+  if (!recipe.freeze.empty()) network.freeze(recipe.freeze);
   prepare_network(network, job.compute);
-  optimizer_ = make_optimizer(recipe.optimizer, state_.parameters);
+  state_ = state_of(network);
+  optimizer_ = make_optimizer(recipe.optimizer, network.trainable());
 
-  const OnCorrupt on_corrupt = job.skip_corrupt ? OnCorrupt::skip : OnCorrupt::stop;
-  const Splits splits = open_splits(recipe, job.data);
-  const auto& [train, validation, test] = splits.pairs;
-  train_ = load_pairs(job.data, train, splits.train_file, recipe.preprocess, on_corrupt);
-  validation_ = load_pairs(job.data, validation, splits.validation_file, recipe.preprocess, on_corrupt);
-  for (const PairData* data : {&train_, &validation_}) {
+  data_ = open_training_data(recipe, job.data, job.skip_corrupt ? OnCorrupt::skip : OnCorrupt::stop);
+  for (const Dataset* data : {&data_.train, &data_.validation}) {
     for (const std::string& line : data->skipped) progress_.print("skipped: " + line);
   }
-  protocol_ = make_protocol(validation_.pairs, recipe.candidates, recipe.lists, recipe.evaluate_seed);
-  for (const int side : {0, 1}) {
-    for (const auto& sample : validation_.samples) validation_images_.push_back(sample[side]);
-  }
   if (job.resume) {
-    for (const auto& [name, pairs] : {std::pair("splits/train.csv", &train), {"splits/val.csv", &validation}})
-      check(content_hash(read_pairs(path(name))) == content_hash(*pairs),
-            "{}: the pairs differ from those this run began with: {}", job.data, path(name));
+    for (const auto& [name, rows] : data_.splits) {
+      const std::string file = path(("splits/" + name).c_str());
+      std::vector<std::vector<std::string>> before;
+      for (const CsvRow& row : read_csv(file)) before.push_back(row.cells);
+      check(before == rows, "{}: the split differs from the one this run began with: {}", job.data, file);
+    }
     resume();
+  }
+  if (!job.cache_features.empty()) {
+    check(!recipe.freeze.empty(), "--cache-features without train.freeze: there are no frozen layers");
+    check(recipe.augmentation.is_identity(),
+          "--cache-features with augmentation: features of changing images cannot be kept");
+    check(recipe.objective.name != "reconstruction",
+          "--cache-features with loss 'reconstruction', which needs the images");
+    train_features_ =
+        cached_features(network, recipe.resolved["model"].dump(), data_.train.images, job.cache_features, job.compute);
+    validation_features_ = cached_features(network, recipe.resolved["model"].dump(), data_.validation.images,
+                                           job.cache_features, job.compute);
   }
 
   // Nothing is written before everything that can be wrong with the input has been read.
   fs::create_directories(path("splits"));
-  write_pairs(path("splits/train.csv"), train);
-  write_pairs(path("splits/val.csv"), validation);
-  write_pairs(path("splits/test.csv"), test);
+  for (const auto& [name, rows] : data_.splits) write_csv(path(("splits/" + name).c_str()), rows);
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
   keep_lines(path("metrics.jsonl"), at_.epoch);
 
-  loader_ = std::make_unique<PairLoader>(train_, recipe.batch_pairs, recipe.augmentation, recipe.seed, at_.epoch,
-                                         at_.step, job.compute);
+  if (recipe.hard_negatives && at_.step == 0) find_hardest();
+  open_loader();
   steps_per_epoch_ = loader_->steps_per_epoch();
   schedule_ = std::make_unique<Schedule>(make_schedule(recipe, steps_per_epoch_));
+}
+
+void Run::open_loader() {
+  Sampler sampler = data_.sampler;
+  if (recipe_.hard_negatives) {
+    const int64_t batch = std::min(recipe_.batch_pairs, sampler.size);
+    sampler.epoch = [this, batch, hardest = at_.hardest](int64_t epoch) {
+      return mined_epoch(data_.pairs, hardest, batch, recipe_.seed, epoch);
+    };
+  }
+  loader_.reset();
+  loader_ = std::make_unique<Loader>(data_.train, std::move(sampler), recipe_.batch_pairs, recipe_.augmentation,
+                                     recipe_.seed, at_.epoch, at_.step, job_.compute, train_features_);
+}
+
+// For each training pair the one with the wrong image nearest to either of its own, as the network sees them now.
+void Run::find_hardest() {
+  const Tensor embeddings = normalize_rows(embed_all(data_.train, train_features_));
+  const int64_t pairs = std::ssize(data_.pairs), width = embeddings.shape()[1];
+  check(pairs >= 2, "{}: one pair, of which no negative can be had", job_.data);
+  Tensor images({2 * pairs, width});
+  for (int64_t i = 0; i < 2 * pairs; i++) {
+    const int64_t image = data_.pairs[i / 2][i % 2];
+    images.rows(i, i + 1).copy_from(embeddings.rows(image, image + 1));
+  }
+  const Neighbors nearest = search_top_k(images, images, 3);  // itself, perhaps its partner, and a wrong one
+  at_.hardest.assign(pairs, 0);
+  for (int64_t pair = 0; pair < pairs; pair++) {
+    float best = -std::numeric_limits<float>::infinity();
+    for (int64_t entry = 6 * pair; entry < 6 * (pair + 1); entry++) {
+      const int64_t other = nearest.indices.data<int64_t>()[entry] / 2;
+      const float score = nearest.scores.data<float>()[entry];
+      if (other != pair && score > best) best = score, at_.hardest[pair] = other;
+    }
+  }
 }
 
 void Run::resume() {
@@ -202,12 +232,28 @@ void Run::write(const char* name, bool resumable) const {
   write_checkpoint(path(name), checkpoint);
 }
 
+// `batch`: the images of samples, or their features.
+LossResult Run::loss_of(const Tensor& batch, std::span<const int32_t> labels, uint64_t seed, const Mode& mode) {
+  Variable x(recipe_.objective.input_of(batch));
+  if (!train_features_.defined()) x = network_.forward_frozen(x);
+  return loss_of(network_.training_output(x, {.training = mode.training, .views = recipe_.objective.views()}), batch,
+                 labels, seed);
+}
+
+LossResult Run::loss_of(const Variable& output, const Tensor& images, std::span<const int32_t> labels,
+                        uint64_t seed) const {
+  return recipe_.objective.loss({.output = output,
+                                 .labels = labels,
+                                 .mixed_samples = data_.mixed_samples,
+                                 .images = images,
+                                 .matcher = network_.matcher.get(),
+                                 .seed = seed});
+}
+
 void Run::train_step() {
   const Batch batch = loader_->next();
   const int64_t step = at_.epoch * steps_per_epoch_ + at_.step;
-  const Variable images(batch.images);
-  const Variable embeddings = network_.forward(images, {.training = true, .views = 2});
-  LossResult result = recipe_.objective(embeddings, step_seed(recipe_.seed, step));
+  LossResult result = loss_of(batch.images, batch.labels, step_seed(recipe_.seed, step), {.training = true});
   result.loss.backward();
   optimizer_->step(schedule_->at(step), recipe_.clip_norm);
   optimizer_->zero_grad();
@@ -227,16 +273,47 @@ void Run::read_losses() {
   unread_.clear();
 }
 
-// Loss, ranks and embedding rank over the validation pairs, in evaluation mode.
+Tensor Run::embed_all(const Dataset& data, const Tensor& features) {
+  return features.defined() ? embed_features(network_, features, job_.compute)
+                            : embed(network_, data.images, data.images.all(), job_.compute);
+}
+
+// Mean over the samples of validation, in batches as large as those of training.
+double Run::validation_loss(const Tensor& embeddings) {
+  const std::vector<Sample> samples = data_.validation_sampler.epoch(0);
+  double sum = 0;
+  for (int64_t begin = 0; begin < std::ssize(samples); begin += recipe_.batch_pairs) {
+    const auto batch = std::span(samples).subspan(begin, std::min(recipe_.batch_pairs, std::ssize(samples) - begin));
+    std::vector<int64_t> images;
+    std::vector<int32_t> labels;
+    for (const int view : {0, 1})
+      for (const Sample& sample : batch) {
+        images.push_back(sample.images[view]);
+        labels.push_back(data_.validation.labels[sample.images[view]]);
+      }
+    // The embeddings are the output, unless training has a head of its own.
+    LossResult result;
+    if (!network_.training_head && recipe_.objective.input == InputViews::both) {
+      result = loss_of(Variable(rows_of(embeddings, images).to(job_.compute.device)), {}, labels, recipe_.seed);
+    } else if (validation_features_.defined()) {
+      result = loss_of(place_input(rows_of(validation_features_, images), job_.compute), labels, recipe_.seed, {});
+    } else {
+      result = loss_of(place_input(data_.validation.images.batch(images), job_.compute), labels, recipe_.seed, {});
+    }
+    sum += result.loss.value().item() * static_cast<double>(batch.size());
+  }
+  return sum / static_cast<double>(samples.size());
+}
+
+// Loss, ranks and embedding rank over the validation set, in evaluation mode.
 json Run::validate() {
-  const Tensor embeddings = embed(network_, validation_.images, validation_images_, job_.compute);
-  const int64_t count = std::ssize(validation_images_) / 2;
-  const Tensor scores = score_candidates(embeddings.rows(0, count), embeddings.rows(count, 2 * count), protocol_.lists,
-                                         Similarity::cosine);
-  const std::array<int64_t, 3> ks{1, 2, 4};
-  const RankMetrics ranking = rank_metrics(ranks_of(protocol_, scores), ks, 0);
   NoGrad no_grad;
-  return {{"loss", recipe_.objective(Variable(embeddings), recipe_.seed).loss.value().item()},
+  const Tensor embeddings = embed_all(data_.validation, validation_features_);
+  const Tensor scores = score_lists(network_, rows_of(embeddings, data_.left), rows_of(embeddings, data_.right),
+                                    data_.protocol.lists, job_.compute);
+  const std::array<int64_t, 3> ks{1, 2, 4};
+  const RankMetrics ranking = rank_metrics(ranks_of(data_.protocol, scores), ks, 0);
+  return {{"loss", validation_loss(embeddings)},
           {"top1", ranking.top[0].value},
           {"top2", ranking.top[1].value},
           {"top4", ranking.top[2].value},
@@ -258,7 +335,8 @@ void Run::show_step() {
 
 void Run::end_epoch() {
   const json metrics = validate();
-  const double value = metrics[recipe_.monitor];
+  const bool last = recipe_.monitor == "last";
+  const double value = last ? static_cast<double>(at_.epoch) : metrics[recipe_.monitor].get<double>();
   const bool better = at_.best_epoch == 0 || (recipe_.monitor == "loss" ? value < at_.best : value > at_.best);
   at_.epoch++, at_.step = 0;
   at_.stale++;
@@ -271,6 +349,7 @@ void Run::end_epoch() {
                   {"active_share", at_.meter.mean(at_.meter.active_share)},
                   {"learning_rate", schedule_->at(at_.epoch * steps_per_epoch_ - 1)},
                   {"images_per_second", images_per_second},
+                  {"seconds", seconds},
                   {"validation", metrics}};
   progress_.print(fmt::format(
       "epoch {}/{}  loss {:.4f}  active {:.0f} %  validation: loss {:.4f}  top-1 {:.1f} %  top-2 {:.1f} %  top-4 "
@@ -300,13 +379,14 @@ TrainResult Run::go() {
     }
     read_losses();
     end_epoch();
+    if (recipe_.hard_negatives && at_.epoch < recipe_.epochs) find_hardest(), open_loader();
   }
   return {at_.epoch, at_.best_epoch, at_.best};
 }
 
 }  // namespace
 
-TrainResult train(const Recipe& recipe, Module& network, const TrainJob& job) {
+TrainResult train(const Recipe& recipe, Network& network, const TrainJob& job) {
   return Run(recipe, network, job).go();
 }
 

@@ -1,4 +1,4 @@
-// The training loop: batches of pairs through a network, loss, backward, optimiser; validation, checkpoints and a line
+// The training loop: batches of samples through a network, loss, backward, optimiser; validation, checkpoints and a line
 // of metrics every epoch.
 //
 // A run folder holds recipe.toml (as resolved), splits/, model.safetensors (best by the monitored metric),
@@ -8,16 +8,18 @@
 
 #include <string>
 
-#include "engine/nn/module.h"
+#include "engine/nn/network.h"
 #include "engine/train/recipe.h"
 
 namespace lookalike {
 
 struct TrainJob {
-  std::string data;  // a folder of pairs
+  std::string data;  // a folder of pairs or classes
   std::string out;   // the run folder
   bool resume = false;
   bool skip_corrupt = false;
+  std::string
+      cache_features;  // a folder: what the frozen layers make of each image is computed once and kept there; empty: no
   Compute compute;
 };
 
@@ -28,6 +30,6 @@ struct TrainResult {
 
 // `recipe.resolved` must hold the resolved [model] of `network`; it goes into every file that the run writes.
 // Leaves the network on the device of the job.
-TrainResult train(const Recipe& recipe, Module& network, const TrainJob& job);
+TrainResult train(const Recipe& recipe, Network& network, const TrainJob& job);
 
 }  // namespace lookalike

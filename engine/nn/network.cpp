@@ -1,0 +1,67 @@
+#include "engine/nn/network.h"
+
+#include <fmt/ranges.h>
+
+namespace lookalike {
+
+const char* name_of(Similarity similarity) {
+  return similarity == Similarity::cosine ? "cosine" : "distance";
+}
+
+Similarity parse_similarity(const std::string& name) {
+  check(name == "cosine" || name == "distance", "similarity '{}', expected cosine or distance", name);
+  return name == "cosine" ? Similarity::cosine : Similarity::negative_distance;
+}
+
+void Network::freeze(const std::string& through) {
+  frozen_ = 0;
+  const std::vector<std::string> names = layers.names();
+  for (size_t i = 0; i < names.size(); i++)
+    if (names[i] == through || names[i].starts_with(through + ".")) frozen_ = i + 1;
+  check(frozen_ > 0, "freeze: no layer '{}', expected one of: {}", through, fmt::join(names, ", "));
+  for (Parameter& parameter : frozen_state().parameters) parameter.variable.set_requires_grad(false);
+}
+
+std::vector<Parameter> Network::trainable() const {
+  std::vector<Parameter> result;
+  for (const Parameter& parameter : state_of(*this).parameters)
+    if (parameter.variable.requires_grad()) result.push_back(parameter);
+  return result;
+}
+
+Variable Network::forward(const Variable& images, const Mode& mode) {
+  return forward_trained(forward_frozen(images), mode);
+}
+
+Variable Network::forward_frozen(const Variable& images) {
+  return layers.forward_range(images, {}, 0, frozen_);
+}
+
+Variable Network::forward_trained(const Variable& features, const Mode& mode) {
+  return layers.forward_range(features, mode, frozen_, layers.size());
+}
+
+Variable Network::training_output(const Variable& features, const Mode& mode) {
+  const Variable embeddings = forward_trained(features, mode);
+  return training_head ? training_head->forward(embeddings, mode) : embeddings;
+}
+
+void Network::collect(const std::string& prefix, NetworkState& state) const {
+  layers.collect(prefix, state);
+  if (training_head) training_head->collect(prefix, state);
+  if (matcher) matcher->collect(prefix + "matcher.", state);
+}
+
+std::vector<std::string> Network::frozen_names() const {
+  std::vector<std::string> names = layers.names();
+  names.resize(frozen_);
+  return names;
+}
+
+NetworkState Network::frozen_state() const {
+  NetworkState state;
+  layers.collect_range("", state, 0, frozen_);
+  return state;
+}
+
+}  // namespace lookalike
