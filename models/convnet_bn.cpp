@@ -7,7 +7,7 @@
 
 namespace lookalike {
 
-std::unique_ptr<Module> make_convnet_bn(Options& options, const Shape& input, Initializer& init) {
+void make_convnet_bn(Options& options, const Shape& input, Initializer& init, Network& network) {
   const auto channels = options.integers("channels", {32, 32, 64, 64, 128, 128, 128});
   const auto pool_after = options.integers("pool_after", {2, 4, 6});
   const double slope = options.number("slope", 0.1, 0, 1);
@@ -27,19 +27,18 @@ std::unique_ptr<Module> make_convnet_bn(Options& options, const Shape& input, In
         "{}: a {} x {} image is {} x {} after {} poolings, expected a square that {} divides", options.where(),
         input[0], input[1], height, width, poolings, grid);
 
-  auto network = std::make_unique<Sequential>();
+  Sequential& layers = network.layers;
   int64_t in = input[2];
   for (int64_t i = 0; i < blocks; i++) {
-    network->add<Conv2d>(fmt::format("conv{}", i + 1), init, in, channels[i], 3, Conv2dOptions{.padding = 1}, false);
-    network->add<BatchNorm>(
+    layers.add<Conv2d>(fmt::format("conv{}", i + 1), init, in, channels[i], 3, Conv2dOptions{.padding = 1}, false);
+    layers.add<BatchNorm>(
         fmt::format("norm{}", i + 1), channels[i],
         BatchNormOptions{.activation = {ActivationKind::leaky_relu, slope}, .max_pool = pools(i + 1) ? 2 : 1});
     in = channels[i];
   }
-  network->add<GridAvgPool>("pool", grid);
-  network->add<Linear>("embedding", init, grid * grid * in, embedding);
-  network->add<L2Normalize>("normalize");
-  return network;
+  layers.add<GridAvgPool>("pool", grid);
+  layers.add<Linear>("embedding", init, grid * grid * in, embedding);
+  layers.add<L2Normalize>("normalize");
 }
 
 }  // namespace lookalike

@@ -10,25 +10,38 @@
 #include "engine/core/options.h"
 #include "engine/data/preprocess.h"
 #include "engine/nn/layers.h"
+#include "engine/nn/network.h"
 
 namespace lookalike {
 
 struct Model {
   nlohmann::json config;  // [model] as resolved: name and every option
   Preprocess preprocess;
-  std::unique_ptr<Module> network;  // images [N,H,W,C] -> embeddings [N,D], rows of length 1
+  std::unique_ptr<Network> network;
 };
 
-// Builds the network that config["name"] names, with weights drawn from `seed`. Unknown names, options and impossible
+// Builds the network that config["name"] names, with weights drawn from `seed`, and the head that config["head"] puts on it
+// (head.cpp). config["similarity"], cosine or distance, is how its embeddings are compared. Unknown names, options and impossible
 // sizes are Errors that begin with `where`.
 Model build_model(const nlohmann::json& config, const Preprocess& preprocess, uint64_t seed, const std::string& where);
 
 // A checkpoint written by training.
 Model load_model(const std::string& path);
 
-// What an entry of the registry does: `input` is [H,W,C].
-using ModelFactory = std::unique_ptr<Module> (*)(Options& options, const Shape& input, Initializer& init);
-std::unique_ptr<Module> make_siamese_cnn(Options& options, const Shape& input, Initializer& init);
-std::unique_ptr<Module> make_convnet_bn(Options& options, const Shape& input, Initializer& init);
+// Copies the tensors of a checkpoint that the model has too into it: weights to start from. Error when there are none, when one is of
+// another shape, or when it was made for images prepared otherwise. Returns a line for people on what was taken.
+std::string start_from(const std::string& path, const Model& model);
+
+// What an entry of the registry does: layers on a new network. `input` is [H,W,C].
+using ModelFactory = void (*)(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_autoencoder(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_conv_encoder(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_convnet_bn(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_digits(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_resnet50(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_siamese_cnn(Options& options, const Shape& input, Initializer& init, Network& network);
+
+// Puts the head of a [model.head] section on a network for images of shape `input`.
+void add_head(Options& options, const Shape& input, Initializer& init, Network& network);
 
 }  // namespace lookalike

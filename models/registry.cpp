@@ -1,6 +1,8 @@
 // Name -> network. A new model is one file beside this one and one line here.
 #include <map>
 
+#include <fmt/ranges.h>
+
 #include "engine/train/checkpoint.h"
 #include "models/model.h"
 
@@ -9,8 +11,8 @@ namespace {
 
 const std::map<std::string, ModelFactory>& registry() {
   static const std::map<std::string, ModelFactory> entries{
-      {"siamese_cnn", make_siamese_cnn},
-      {"convnet_bn", make_convnet_bn},
+      {"autoencoder", make_autoencoder}, {"conv_encoder", make_conv_encoder}, {"convnet_bn", make_convnet_bn},
+      {"digits", make_digits},           {"resnet50", make_resnet50},         {"siamese_cnn", make_siamese_cnn},
   };
   return entries;
 }
@@ -20,7 +22,16 @@ Model build(const nlohmann::json& config, const Preprocess& preprocess, Initiali
   for (const auto& [name, factory] : registry()) names.push_back(name);
   Options options(config, where);
   const std::string name = options.choice("name", "siamese_cnn", names);
-  auto network = registry().at(name)(options, {preprocess.height, preprocess.width, preprocess.channels}, init);
+  const Shape input{preprocess.height, preprocess.width, preprocess.channels};
+  auto network = std::make_unique<Network>();
+  registry().at(name)(options, input, init, *network);
+  if (options.has("head")) {
+    Options head = options.section("head");
+    add_head(head, input, init, *network);
+    options.add_section("head", head);
+  }
+  network->similarity =
+      parse_similarity(options.choice("similarity", name_of(network->similarity), {"cosine", "distance"}));
   options.finish();
   return {options.resolved(), preprocess, std::move(network)};
 }
@@ -40,6 +51,38 @@ Model load_model(const std::string& path) {
   Model model = build(checkpoint.model, checkpoint.preprocess, Initializer(0, 10 * elements, path), path);
   restore(checkpoint, state_of(*model.network), path);
   return model;
+}
+
+std::string start_from(const std::string& path, const Model& model) {
+  const Checkpoint checkpoint = read_checkpoint(path);
+  const Preprocess &its = checkpoint.preprocess, &ours = model.preprocess;
+  check(its.channels == ours.channels && its.color_order == ours.color_order && its.mean == ours.mean &&
+            its.std == ours.std,
+        "{}: made for images prepared as {}, the recipe's [input] is {}", path, to_json(its).dump(),
+        to_json(ours).dump());
+  // What a network computes with the same weights: its variant and numbers, not its layers or head.
+  for (const char* key : {"variant", "norm_epsilon", "slope"}) {
+    check(!checkpoint.model.contains(key) || !model.config.contains(key) || checkpoint.model[key] == model.config[key],
+          "{}: made for {} = {}, the recipe's model has {}", path, key,
+          checkpoint.model.value(key, nlohmann::json()).dump(), model.config.value(key, nlohmann::json()).dump());
+  }
+  int64_t taken = 0;
+  std::vector<std::string> fresh;
+  for (auto& [name, tensor] : tensors_of(state_of(*model.network))) {
+    const auto found = checkpoint.tensors.find(name);
+    if (found == checkpoint.tensors.end()) {
+      fresh.push_back(name);
+      continue;
+    }
+    check(found->second.shape() == tensor.shape() && found->second.dtype() == tensor.dtype(),
+          "{}: {} is {} {}, the network's is {} {}", path, name, name_of(found->second.dtype()),
+          found->second.shape().to_string(), name_of(tensor.dtype()), tensor.shape().to_string());
+    Tensor(tensor).copy_from(found->second);
+    taken++;
+  }
+  check(taken > 0, "{}: has none of the network's tensors ({}, ...)", path, fresh[0]);
+  return fmt::format("starts from {}: {} tensors{}{}", path, taken,
+                     fresh.empty() ? "" : "; new: ", fmt::join(fresh, " "));
 }
 
 }  // namespace lookalike

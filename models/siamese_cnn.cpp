@@ -4,7 +4,7 @@
 
 namespace lookalike {
 
-std::unique_ptr<Module> make_siamese_cnn(Options& options, const Shape& input, Initializer& init) {
+void make_siamese_cnn(Options& options, const Shape& input, Initializer& init, Network& network) {
   const auto filters = options.integers("filters", {64, 128});
   const auto kernels = options.integers("kernels", {5, 3});
   const auto dense = options.integers("dense", {});
@@ -12,25 +12,24 @@ std::unique_ptr<Module> make_siamese_cnn(Options& options, const Shape& input, I
   check(filters.size() == kernels.size(), "{}: {} filters and {} kernels, expected as many of each", options.where(),
         filters.size(), kernels.size());
 
-  auto network = std::make_unique<Sequential>();
+  Sequential& layers = network.layers;
   int64_t height = input[0], width = input[1], channels = input[2];
   for (size_t i = 0; i < filters.size(); i++) {
     check(kernels[i] % 2 == 1, "{}: kernel {} is even, expected odd ones", options.where(), kernels[i]);
     const Conv2dOptions conv{.padding = kernels[i] / 2, .activation = {ActivationKind::relu}, .max_pool = 2};
-    network->add<Conv2d>(fmt::format("conv{}", i + 1), init, channels, filters[i], kernels[i], conv);
+    layers.add<Conv2d>(fmt::format("conv{}", i + 1), init, channels, filters[i], kernels[i], conv);
     height /= 2, width /= 2, channels = filters[i];
   }
   check(height > 0 && width > 0, "{}: a {} x {} image is too small for {} poolings", options.where(), input[0],
         input[1], filters.size());
-  network->add<Flatten>("flatten");
+  layers.add<Flatten>("flatten");
   int64_t features = height * width * channels;
   for (size_t i = 0; i < dense.size(); i++) {
-    network->add<Linear>(fmt::format("dense{}", i + 1), init, features, dense[i], Activation{ActivationKind::relu});
+    layers.add<Linear>(fmt::format("dense{}", i + 1), init, features, dense[i], Activation{ActivationKind::relu});
     features = dense[i];
   }
-  network->add<Linear>("embedding", init, features, embedding);
-  network->add<L2Normalize>("normalize");
-  return network;
+  layers.add<Linear>("embedding", init, features, embedding);
+  layers.add<L2Normalize>("normalize");
 }
 
 }  // namespace lookalike

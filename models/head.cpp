@@ -1,0 +1,68 @@
+// What stands on the embeddings of any network:
+//   dense = []         hidden layers: linear, ReLU, and with norm = true batch norm
+//   embedding = 0      a last linear layer; 0: none
+//   normalize = true   rows to length 1 behind these
+//   projector = []     for training alone (Zbontar et al., "Barlow Twins", 2021): linear, batch norm and ReLU, the last one linear alone
+//   matcher = none     how a pair is judged: none (by `similarity`), classifier (|a - b| and a * b through `matcher_hidden` ReLU units to
+//                      one logit), distance (a weighted sum of |a - b|)
+#include "models/model.h"
+
+namespace lookalike {
+
+void add_head(Options& options, const Shape& input, Initializer& init, Network& network) {
+  const auto dense = options.integers("dense", {});
+  const bool norm = options.flag("norm", false);
+  const int64_t embedding = options.integer("embedding", 0);
+  const bool normalize = options.flag("normalize", true);
+  const auto projector = options.integers("projector", {});
+  const std::string matcher = options.choice("matcher", "none", {"none", "classifier", "distance"});
+
+  Sequential& layers = network.layers;
+  int64_t width;
+  {
+    NoGrad no_grad;
+    const Shape features = layers.forward(Variable(Tensor::zeros({1, input[0], input[1], input[2]})), {}).shape();
+    check(features.rank() == 2, "{}: the network ends in {}, expected one row for each image", options.where(),
+          features.to_string());
+    width = features[1];
+  }
+  for (size_t i = 0; i < dense.size(); i++) {
+    layers.add<Linear>(fmt::format("head.dense{}", i + 1), init, width, dense[i], Activation{ActivationKind::relu});
+    width = dense[i];
+    if (norm) layers.add<BatchNorm>(fmt::format("head.norm{}", i + 1), width);
+  }
+  if (embedding > 0) {
+    layers.add<Linear>("head.embedding", init, width, embedding);
+    width = embedding;
+  }
+  if (normalize) layers.add<L2Normalize>("head.normalize");
+
+  if (!projector.empty()) {
+    check(network.training_head == nullptr, "{}: projector on a network that has a decoder", options.where());
+    auto head = std::make_unique<Sequential>();
+    int64_t in = width;
+    for (size_t i = 0; i < projector.size(); i++) {
+      head->add<Linear>(fmt::format("projector.dense{}", i + 1), init, in, projector[i], Activation{}, false);
+      in = projector[i];
+      if (i + 1 == projector.size()) break;
+      head->add<BatchNorm>(fmt::format("projector.norm{}", i + 1), in,
+                           BatchNormOptions{.activation = {ActivationKind::relu}});
+    }
+    network.training_head = std::move(head);
+  }
+
+  if (matcher == "none") return;
+  Sequential judge;
+  const bool classifier = matcher == "classifier";
+  int64_t in = classifier ? 2 * width : width;
+  if (classifier) {
+    const int64_t hidden = options.integer("matcher_hidden", 64, 1);
+    judge.add<Linear>("dense", init, in, hidden, Activation{ActivationKind::relu});
+    in = hidden;
+  }
+  judge.add<Linear>("output", init, in, 1);
+  network.matcher =
+      std::make_unique<Matcher>(classifier ? PairFeatures::both : PairFeatures::difference, std::move(judge));
+}
+
+}  // namespace lookalike

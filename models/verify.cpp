@@ -1,0 +1,51 @@
+#include "models/verify.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/ranges.h>
+
+namespace lookalike {
+namespace {
+
+constexpr const char* kStage = "stage.";
+
+}  // namespace
+
+std::vector<StageError> stage_errors(Sequential& layers, const TensorFile& reference, const std::string& path) {
+  const auto input = reference.tensors.find("input");
+  check(input != reference.tensors.end() && input->second.dtype() == DType::f32 && input->second.shape().rank() == 4,
+        "{}: has no tensor 'input' of f32 [N,H,W,C]", path);
+  const auto names = layers.names();
+  size_t stages = 0;
+  for (const auto& [name, tensor] : reference.tensors) {
+    if (!name.starts_with(kStage)) continue;
+    stages++;
+    check(std::ranges::count(names, name.substr(std::string(kStage).size())) > 0,
+          "{}: the network has no layer for {}, only {}", path, name, fmt::join(names, " "));
+    check(tensor.dtype() == DType::f32, "{}: {} is {}, expected f32", path, name, name_of(tensor.dtype()));
+  }
+  check(stages > 0, "{}: has no tensor 'stage.NAME' for any layer NAME", path);
+
+  const NoGrad no_grad;
+  std::vector<StageError> result;
+  Variable x(input->second);
+  for (size_t i = 0; i < names.size(); i++) {
+    x = layers.forward_range(x, Mode{}, i, i + 1);
+    const auto found = reference.tensors.find(kStage + names[i]);
+    if (found == reference.tensors.end()) continue;
+    check(found->second.shape() == x.shape(), "{}: {} is {}, the network's is {}", path, found->first,
+          found->second.shape().to_string(), x.shape().to_string());
+    const auto got = std::as_const(x.value()).span<float>(), want = found->second.span<float>();
+    double difference = 0, magnitude = 0;
+    for (size_t j = 0; j < got.size(); j++) {
+      const double distance = std::abs(double{got[j]} - want[j]);
+      if (!(std::isnan(difference) || distance <= difference)) difference = distance;  // NaN stays
+      magnitude = std::max(magnitude, std::abs(double{want[j]}));
+    }
+    result.push_back({names[i], difference == 0 ? 0 : difference / magnitude});
+  }
+  return result;
+}
+
+}  // namespace lookalike
