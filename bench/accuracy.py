@@ -1,15 +1,25 @@
 #!/usr/bin/env python3
 """Trains each recipe with several seeds on the emoji pairs, evaluates the test pairs, and writes the README's table.
 
-  bench/accuracy.py [--seeds 0,1,2] [RECIPE ...]     trains what is missing in runs/accuracy/, then writes the table
+  bench/accuracy.py [--seeds 0,1,2] [SYSTEM ...]     trains what is missing in runs/accuracy/, then writes the table
+
+A system is a recipe; "RECIPE from OTHER" starts with the weights that OTHER ended with, of the same seed.
 """
 import argparse
 import json
+import os
 import pathlib
+import statistics
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-RECIPES = ["siamese-contrastive", "siamese-triplet-random", "siamese-triplet-hard", "siamese-nt-xent", "convnet-nt-xent", "emoji-best"]
+RUNS = ROOT / "runs" / "accuracy"
+LOOKALIKE = os.environ.get("LOOKALIKE", "build/lookalike")
+SYSTEMS = ["autoencoder", "siamese-from-encoder", "siamese-from-encoder from autoencoder", "siamese-contrastive", "siamese-triplet-random",
+           "siamese-triplet-flip", "siamese-triplet-dense", "siamese-triplet-hard", "siamese-nt-xent", "barlow-triplet",
+           "barlow-triplet from barlow-pretrain", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent", "emoji-best"]
+# Recipes with a split of their own see the pairs without the folder's train.csv, val.csv and test.csv.
+OWN_SPLIT = ("autoencoder", "siamese-from-encoder")
 BEGIN, END = "<!-- accuracy table: bench/accuracy.py -->", "<!-- end -->"
 
 
@@ -17,45 +27,70 @@ def run(*command):
     subprocess.run([str(part) for part in command], check=True, cwd=ROOT)
 
 
-def evaluate(recipe, seed, data):
-    out = ROOT / "runs" / "accuracy" / f"{recipe}-{seed}"
+def data_of(recipe, data):
+    if recipe not in OWN_SPLIT:
+        return data
+    unsplit = ROOT / f"{data}-unsplit"
+    unsplit.mkdir(exist_ok=True)
+    for name in ("left", "right", "pairs.csv"):
+        if not (unsplit / name).exists():
+            (unsplit / name).symlink_to((ROOT / data / name).resolve())
+    return unsplit
+
+
+def train(system, seed, data):
+    recipe, _, start = system.partition(" from ")
+    out = RUNS / f"{system.replace(' ', '-')}-{seed}"
+    if not (out / "done").exists():
+        before = ["--start", train(start, seed, data) / "model.safetensors"] if start else []
+        resume = ["--resume"] if (out / "last.safetensors").exists() else []
+        run(LOOKALIKE, "train", f"models/recipes/{recipe}.toml", "--data", data_of(recipe, data), "--out", out, "--seed", seed,
+            *before, *resume)
+        (out / "done").touch()
+    return out
+
+
+def evaluate(system, seed, data):
+    """The reports of the model and the baselines, and the lines of its training."""
+    out = train(system, seed, data)
     report = out / "test.json"
     if not report.exists():
-        last = out / "last.safetensors"
-        run("build/lookalike", "train", f"models/recipes/{recipe}.toml", "--data", data, "--out", out, "--seed", seed,
-            *(["--resume"] if last.exists() else []))
-        run("build/lookalike", "evaluate", out / "model.safetensors", "--data", data, "--pairs", f"{data}/test.csv", "--json", report)
-    return json.loads(report.read_text()), len((out / "metrics.jsonl").read_text().splitlines())
+        run(LOOKALIKE, "evaluate", out / "model.safetensors", "--data", data, "--pairs", out / "splits" / "test.csv", "--json", report)
+    return json.loads(report.read_text()), [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 def percent(value):
     return f"{100 * value:.1f}"
 
 
-def row(name, reports, detail):
+def row(name, reports, *detail):
     cells = []
     for k in ("top1", "top2", "top4"):
         estimates = [report[k] for report in reports]
         mean, low, high = (sum(e[key] for e in estimates) / len(estimates) for key in ("value", "low", "high"))
         cells.append(f"{percent(mean)} ({percent(low)}-{percent(high)})")
-    return f"| {name} | {' | '.join(cells)} | {detail} |"
+    return f"| {' | '.join([name, *cells, *detail])} |"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipes", nargs="*", default=RECIPES)
+    parser.add_argument("systems", nargs="*", default=SYSTEMS)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--data", default="datasets/emoji")
     arguments = parser.parse_args()
     seeds = arguments.seeds.split(",")
 
     rows, baselines = [], None
-    for recipe in arguments.recipes:
-        results = [evaluate(recipe, seed, arguments.data) for seed in seeds]
-        baselines = results[0][0]["baselines"]
-        rows.append(row(f"`{recipe}`", [report["model"] for report, _ in results], f"{results[0][1]} epochs"))
-    head = [f"| test pairs, {len(seeds)} seeds | top-1 % | top-2 % | top-4 % | training |", "|---|---|---|---|---|"]
-    head += [row(name, [baselines[name]], "none") for name in baselines]
+    for system in arguments.systems:
+        results = [evaluate(system, seed, arguments.data) for seed in seeds]
+        if system not in OWN_SPLIT:
+            baselines = baselines or results[0][0]["baselines"]
+        epochs = "/".join(str(count) for count in sorted({len(lines) for _, lines in results}))
+        seconds = statistics.median(line["seconds"] for _, lines in results for line in lines)
+        name = " from ".join(f"`{recipe}`" for recipe in system.split(" from "))
+        rows.append(row(name, [report["model"] for report, _ in results], epochs, f"{seconds:.1f}"))
+    head = [f"| test pairs, {len(seeds)} seeds | top-1 % | top-2 % | top-4 % | epochs | s/epoch |", "|---|---|---|---|---|---|"]
+    head += [row(name, [report], "", "") for name, report in (baselines or {}).items()]
     table = "\n".join([BEGIN, *head, *rows, END])
 
     readme = ROOT / "README.md"

@@ -2,7 +2,7 @@
 """Our training step against PyTorch's, on this machine, in alternation. Needs a release build; peers that aren't
 installed are skipped (bench/peers/README.md tells how to get them).
 
-    bench/compare_peers.py [--models siamese_cnn convnet_bn] [--rounds 3] [--seconds 5] [--json NAME]
+    bench/compare_peers.py [--models siamese_cnn convnet_bn resnet50] [--rounds 3] [--seconds 5] [--json NAME]
 
 The first round runs ours and every variant of each peer; the rounds after it ours and the fastest variant of each
 peer with default and with tuned settings. Prints the median and the best images/s of each, and ours over the fastest
@@ -20,6 +20,18 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OURS = "lookalike"
 
+
+def resnet50_layers():
+    layers, size, inputs = [112 * 112 * 64 * 49 * 3], 56, 64
+    for width, blocks, stride in (64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2):
+        for block in range(blocks):
+            out = size // (stride if block == 0 else 1)
+            layers += [size**2 * inputs * width, out**2 * 9 * width**2, out**2 * width * 4 * width]
+            layers += [out**2 * inputs * 4 * width] if block == 0 else []
+            size, inputs = out, 4 * width
+    return layers
+
+
 # Multiply-adds of one image's forward pass, layer by layer; the first layer has no gradient for its input.
 LAYERS = {
     "siamese_cnn": [64 * 64 * 64 * 25 * 3, 32 * 32 * 128 * 9 * 64, 128 * 16 * 16 * 128],
@@ -27,6 +39,7 @@ LAYERS = {
                    32 * 32 * 64 * 9 * 32, 32 * 32 * 64 * 9 * 64,
                    16 * 16 * 128 * 9 * 64, 16 * 16 * 128 * 9 * 128,
                    8 * 8 * 128 * 9 * 128, 128 * 128],
+    "resnet50": resnet50_layers(),
 }
 
 VARIANTS = {1: ["", "--channels-last"],

@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <numeric>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -26,10 +27,12 @@
 #include "engine/core/random.h"
 #include "kernels/accumulate.h"
 #include "kernels/add.h"
+#include "kernels/barlow_twins.h"
 #include "kernels/batch_norm.h"
 #include "kernels/cast.h"
 #include "kernels/conv2d.h"
 #include "kernels/fill.h"
+#include "kernels/gather_rows.h"
 #include "kernels/gpu/cudnn.h"
 #include "kernels/gpu/shared_library.h"
 #include "kernels/grad_norm.h"
@@ -38,7 +41,10 @@
 #include "kernels/matmul.h"
 #include "kernels/nt_xent.h"
 #include "kernels/optimizer_step.h"
+#include "kernels/pair_features.h"
+#include "kernels/pointwise_loss.h"
 #include "kernels/pool2d.h"
+#include "kernels/softmax_cross_entropy.h"
 #include "kernels/top_k.h"
 #include "kernels/triplet.h"
 #ifdef LOOKALIKE_SIMT
@@ -82,6 +88,13 @@ std::shared_ptr<Array<T>> random_array(int64_t size, double scale = 1) {
     }
   }
   gpu::copy_to_device(result->data(), host.data(), size * sizeof(T), gpu::compute_stream());
+  return result;
+}
+
+template <class T>
+std::shared_ptr<Array<T>> upload(const std::vector<T>& values) {
+  auto result = std::make_shared<Array<T>>(std::ssize(values));
+  gpu::copy_to_device(result->data(), values.data(), values.size() * sizeof(T), gpu::compute_stream());
   return result;
 }
 
@@ -497,6 +510,38 @@ void bench_memory(Bench& bench) {
     const auto sum_work = std::make_shared<Array<T>>(cuda::column_sums_workspace<T>(n / d, d));
     add("column_sums", 1,
         [=](gpu::Stream on) { cuda::column_sums<T>(n / d, d, x->data(), scale->data(), sum_work->data(), on); });
+    const int64_t pairs = n / d / 2;
+    add("pair_features forward", 2, [=](gpu::Stream on) {
+      cuda::pair_features_forward<T>(PairFeatures::both, x->data(), x->data() + pairs * d, pairs, d, y->data(), on);
+    });
+    add("pair_features backward", 3, [=](gpu::Stream on) {
+      cuda::pair_features_backward<T>(PairFeatures::both, x->data(), x->data() + pairs * d, dy->data(), pairs, d,
+                                      y->data(), y->data() + pairs * d, on);
+    });
+    // A permutation: each row once.
+    std::vector<int32_t> shuffled(n / d), firsts(n / d + 1);
+    std::iota(shuffled.begin(), shuffled.end(), 0), std::iota(firsts.begin(), firsts.end(), 0);
+    Random(0, RandomUse::test).shuffle(std::span(shuffled));
+    const auto order = upload(shuffled), begin = upload(firsts);
+    add("gather_rows forward", 2,
+        [=](gpu::Stream on) { cuda::gather_rows_forward<T>(x->data(), order->data(), n / d, d, y->data(), on); });
+    add("gather_rows backward", 2, [=](gpu::Stream on) {
+      cuda::gather_rows_backward<T>(dy->data(), begin->data(), order->data(), n / d, d, y->data(), on);
+    });
+    const auto loss = std::make_shared<Array<float>>(1);
+    const auto loss_work = std::make_shared<Array<double>>(cuda::pointwise_loss_workspace(n));
+    add("bce_with_logits", 3, [=](gpu::Stream on) {
+      cuda::pointwise_loss<T>(PointwiseLoss::bce_with_logits, x->data(), dy->data(), n, 1, loss_work->data(), y->data(),
+                              loss->data(), on);
+    });
+    const int64_t kinds = 1000, samples = n / kinds;
+    const auto sums_of_losses = std::make_shared<Array<DistanceSums>>(1);
+    const auto softmax_work = std::make_shared<Array<uint8_t>>(cuda::softmax_cross_entropy_workspace(samples));
+    const auto labels = upload(std::vector<int32_t>(samples, 7));
+    add("softmax_cross_entropy", 2, [=](gpu::Stream on) {
+      cuda::softmax_cross_entropy<T>(x->data(), labels->data(), samples, kinds, 1, softmax_work->data(), y->data(),
+                                     loss->data(), sums_of_losses->data(), on);
+    });
     const int64_t pixels = bench.tiny ? 32 : 224, pictures = n / (3 * pixels * pixels);
     const ImageBatchParams batch{pictures, pixels, pixels, 3, {1, 1, 1}, {0, 0, 0}};
     const auto draws = std::make_shared<Array<ImageDraw>>(pictures);
@@ -512,6 +557,15 @@ void bench_memory(Bench& bench) {
 }
 
 void bench_losses(Bench& bench) {
+  for (const int64_t columns : bench.tiny ? std::vector<int64_t>{128} : std::vector<int64_t>{512, 2048, 8192}) {
+    const std::string name = fmt::format("barlow_twins {}", columns);
+    if (!bench.wants(name)) continue;
+    const auto c = random_array<float>(columns * columns), loss = random_array<float>(1);
+    const auto work = std::make_shared<Array<double>>(cuda::barlow_twins_workspace(columns));
+    bench.add(name, "fp32", 2 * 4. * static_cast<double>(columns * columns), 0, {[=](gpu::Stream on) {
+                cuda::barlow_twins(c->data(), columns, 1, 0.005, work->data(), loss->data(), on);
+              }});
+  }
   const int64_t d = bench.tiny ? 64 : 128;
   for (const int64_t n : bench.tiny ? std::vector<int64_t>{128} : std::vector<int64_t>{256, 1024, 4096, 8192}) {
     const double nd = static_cast<double>(n), dd = static_cast<double>(d);
@@ -533,12 +587,6 @@ void bench_losses(Bench& bench) {
       of_row.push_back(i / 2), rows.push_back(i), list.push_back({i, i ^ 1, (i + 2) % static_cast<int32_t>(n)});
       if (i % 2 == 1) begin.push_back(i + 1);
     }
-    const auto upload = [](const auto& values) {
-      using T = std::decay_t<decltype(values[0])>;
-      auto result = std::make_shared<Array<T>>(std::ssize(values));
-      gpu::copy_to_device(result->data(), values.data(), values.size() * sizeof(T), gpu::compute_stream());
-      return result;
-    };
     const auto classes = upload(of_row), order = upload(rows), firsts = upload(begin);
     const auto triplets = upload(list);
     if (const std::string name = fmt::format("triplet batch_hard {}", n); bench.wants(name)) {

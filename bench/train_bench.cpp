@@ -2,39 +2,53 @@
 // What bench/peers/train_torch.py does in PyTorch; bench/compare_peers.py runs both. Prints one line of JSON.
 #include <algorithm>
 #include <chrono>
-#include <functional>
+#include <map>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <omp.h>
 
 #include "engine/core/random.h"
-#include "engine/losses/loss.h"
 #include "engine/optim/optimizer.h"
+#include "engine/train/objective.h"
 #include "models/model.h"
 
 namespace lookalike {
 namespace {
 
 struct Workload {
-  int64_t pairs;
+  nlohmann::json model, loss;
+  int64_t pairs, size, channels;  // of a batch; of images
   double rate;
   OptimizerOptions optimizer;
-  std::function<Variable(const Variable& embeddings)> loss;
 };
 
-Variable batch_hard(const Variable& embeddings) {
-  const int64_t rows = embeddings.shape()[0];
-  std::vector<int32_t> labels;
-  for (int64_t i = 0; i < rows; i++) labels.push_back(static_cast<int32_t>(i % (rows / 2)));
-  return triplet_loss(embeddings, labels, {.margin = 0.5, .negatives = Negatives::batch_hard}).loss;
-}
-
-Workload workload_of(const std::string& model) {
-  if (model == "siamese_cnn") return {32, 1e-3, {.name = "adam"}, batch_hard};
-  check(model == "convnet_bn", "--model {}, expected siamese_cnn or convnet_bn", model);
-  const auto loss = [](const Variable& embeddings) { return nt_xent_loss(embeddings, 0.1).loss; };
-  return {64, 2e-3, {.name = "adamw", .weight_decay = 0.05}, loss};
+Workload workload_of(const std::string& name) {
+  const nlohmann::json batch_hard{{"name", "triplet"}, {"negatives", "batch_hard"}, {"margin", 0.5}};
+  const std::map<std::string, Workload> workloads{
+      {"siamese_cnn", {{{"name", "siamese_cnn"}}, batch_hard, 32, 64, 3, 1e-3, {.name = "adam"}}},
+      {"convnet_bn",
+       {{{"name", "convnet_bn"}},
+        {{"name", "nt_xent"}, {"temperature", 0.1}},
+        64,
+        64,
+        3,
+        2e-3,
+        {.name = "adamw", .weight_decay = 0.05}}},
+      {"autoencoder",
+       {{{"name", "autoencoder"}},
+        {{"name", "reconstruction"}, {"direction", "same"}},
+        16,
+        128,
+        1,
+        1e-3,
+        {.name = "adam"}}},
+      {"resnet50",
+       {{{"name", "resnet50"}, {"head", {{"normalize", true}}}}, batch_hard, 8, 224, 3, 1e-2, {.name = "sgd"}}},
+  };
+  const auto found = workloads.find(name);
+  check(found != workloads.end(), "--model {}, expected siamese_cnn, convnet_bn, autoencoder or resnet50", name);
+  return found->second;
 }
 
 std::vector<Tensor> random_batches(int64_t count, const Shape& shape) {
@@ -50,16 +64,26 @@ std::vector<Tensor> random_batches(int64_t count, const Shape& shape) {
 
 nlohmann::json time_training(const std::string& name, double seconds, const Compute& compute) {
   const Workload work = workload_of(name);
-  const Model model = build_model({{"name", name}}, Preprocess{}, 0, "train_bench");
+  const Preprocess preprocess{.height = work.size,
+                              .width = work.size,
+                              .channels = work.channels,
+                              .mean = std::vector<float>(work.channels, 0),
+                              .std = std::vector<float>(work.channels, 1)};
+  const Model model = build_model(work.model, preprocess, 0, "train_bench");
   prepare_network(*model.network, compute);
-  const auto optimizer = make_optimizer(work.optimizer, state_of(*model.network).parameters);
-  std::vector<Variable> batches;
-  for (const Tensor& images : random_batches(4, {2 * work.pairs, 64, 64, 3})) {
-    batches.emplace_back(place_input(images, compute));
+  const auto optimizer = make_optimizer(work.optimizer, model.network->trainable());
+  Options options(work.loss, "train_bench");
+  const Objective objective = make_objective(options);
+  std::vector<int32_t> labels;
+  for (int64_t i = 0; i < 2 * work.pairs; i++) labels.push_back(static_cast<int32_t>(i % work.pairs));
+  std::vector<Tensor> batches;
+  for (const Tensor& images : random_batches(4, {2 * work.pairs, work.size, work.size, work.channels})) {
+    batches.push_back(place_input(images, compute));
   }
   const auto step = [&](size_t i) {
-    const Variable embeddings = model.network->forward(batches[i % batches.size()], {.training = true, .views = 2});
-    Variable loss = work.loss(embeddings);
+    const Tensor& images = batches[i % batches.size()];
+    const Variable output = model.network->training_output(Variable(images), {.training = true, .views = 2});
+    Variable loss = objective.loss({.output = output, .labels = labels, .images = images}).loss;
     loss.backward();
     optimizer->step(work.rate);
     optimizer->zero_grad();
@@ -99,7 +123,7 @@ int main(int argc, char** argv) {
   CLI::App app("Times training steps on random images in memory");
   std::string model = "siamese_cnn", device = "cpu", precision = "fp32";
   double seconds = 5;
-  app.add_option("--model", model, "siamese_cnn or convnet_bn")->capture_default_str();
+  app.add_option("--model", model, "siamese_cnn, convnet_bn, autoencoder or resnet50")->capture_default_str();
   app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
   app.add_option("--device", device, "cpu or cuda")->capture_default_str();
   app.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();

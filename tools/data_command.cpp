@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "engine/data/classes.h"
 #include "engine/data/emoji.h"
 #include "engine/data/loader.h"
 #include "engine/data/pairs.h"
@@ -77,11 +78,14 @@ void add_candidates(CLI::App& data) {
 }
 
 void add_check(CLI::App& data) {
-  auto* command = data.add_subcommand("check", "List everything that is wrong with a pairs data set");
+  auto* command = data.add_subcommand("check", "List everything that is wrong with a data set");
   auto folder = std::make_shared<std::string>();
-  command->add_option("folder", *folder, "Folder with left/, right/ and pairs.csv")->required();
+  command
+      ->add_option("folder", *folder,
+                   "Folder with pairs.csv, left/ and right/, with classes, or with IDX or CIFAR files")
+      ->required();
   command->callback([folder] {
-    const auto problems = check_pairs(*folder);
+    const auto problems = layout_of(*folder) == Layout::pairs ? check_pairs(*folder) : check_classes(*folder);
     for (const std::string& problem : problems) fmt::print("{}\n", problem);
     check(problems.empty(), "{}: {} problems", *folder, problems.size());
     fmt::print("{}: no problems\n", *folder);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "engine/data/classes.h"
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/npy.h"
@@ -30,9 +31,10 @@ void run_embed(const EmbedArguments& arguments) {
       files.push_back(input);
       continue;
     }
-    for (const std::string& name : ImageFolder(input).files()) files.push_back(fs::path(input) / name);
+    const auto paths = image_paths(input);
+    check(!paths.empty(), "{}: no JPEG or PNG file in it", input);
+    for (const std::string& path : paths) files.push_back(fs::path(input) / path);
   }
-  check(!files.empty(), "{}: no images", arguments.inputs.front());
 
   // In pieces, so that memory does not grow with the number of images beyond the embeddings themselves.
   constexpr size_t kPiece = 4096;
@@ -59,7 +61,7 @@ void add_embed_command(CLI::App& app) {
   auto arguments = std::make_shared<EmbedArguments>();
   CLI::App* command = app.add_subcommand("embed", "Write the embeddings of images as a NumPy array");
   command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
-  command->add_option("input", arguments->inputs, "Images, and folders of images")->required();
+  command->add_option("input", arguments->inputs, "Images, and folders with images at any depth")->required();
   command->add_option("--out", arguments->out, "FILE.npy to write; FILE.npy.txt gets the names")->required();
   arguments->compute.add_to(*command);
   command->callback([arguments] { run_embed(*arguments); });

@@ -1,9 +1,14 @@
-// lookalike evaluate: ranks candidates with a model and prints top-k beside chance and the picture itself.
+// lookalike evaluate: what a model reaches, beside chance and the picture itself. Pairs: top-k of candidates. Classes:
+// one-shot classification, retrieval and verification.
 #include <filesystem>
 #include <memory>
 
+#include "engine/data/classes.h"
+#include "engine/eval/class_report.h"
 #include "engine/eval/embed.h"
+#include "engine/eval/one_shot.h"
 #include "engine/eval/protocol.h"
+#include "engine/eval/scatter.h"
 #include "engine/io/atomic_file.h"
 #include "models/model.h"
 #include "tools/commands.h"
@@ -13,10 +18,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
+const std::vector<int64_t> kOneShotKs{1, 2};
+
 struct EvaluateArguments {
   std::string model, data, pairs, candidates, truth, json, scores;
   int64_t count = 20, lists = 5;
   uint64_t seed = 0;
+  // Of class data.
+  std::string part = "test", similarity, scatter;
+  std::vector<std::string> groups;
+  int64_t ways = 20, runs = 20;
+  const CLI::Option* ways_option = nullptr;
+  std::vector<const CLI::Option*> of_pairs, of_classes;  // options that only the one kind of data has
   ComputeArguments compute;
 };
 
@@ -34,13 +47,18 @@ Tensor pixels_of(const ImageStore& store) {
   return images.reshape({images.shape()[0], images.shape().row_size()});
 }
 
-void run_evaluate(const EvaluateArguments& arguments) {
+// The last report is the model's.
+template <class AnyReport>
+nlohmann::ordered_json json_of(const std::vector<AnyReport>& reports) {
+  nlohmann::ordered_json json{{"model", to_json(reports.back())}};
+  for (size_t i = 0; i + 1 < reports.size(); i++) json["baselines"][reports[i].name] = to_json(reports[i]);
+  return json;
+}
+
+void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
   const bool labelled = arguments.candidates.empty() || !arguments.truth.empty();
   check(labelled || (!arguments.scores.empty() && arguments.json.empty()),
         "--candidates without --truth has no accuracy, only --scores");
-  const Compute compute = arguments.compute.parse();
-  const Model model = load_model(arguments.model);
-  prepare_network(*model.network, compute);
   const fs::path data = arguments.data;
   Protocol protocol;
   std::string where = arguments.candidates;
@@ -51,11 +69,11 @@ void run_evaluate(const EvaluateArguments& arguments) {
   } else {
     protocol = read_protocol(arguments.candidates, arguments.truth);
   }
-  const ImageStore left = load_side(data / "left", protocol.left, where, model.preprocess);
-  const ImageStore right = load_side(data / "right", protocol.right, where, model.preprocess);
-  const Tensor scores =
-      score_candidates(embed(*model.network, left, left.all(), compute),
-                       embed(*model.network, right, right.all(), compute), protocol.lists, Similarity::cosine);
+  const fs::path images = pairs_folder(data, arguments.candidates.empty() ? "train" : "test");
+  const ImageStore left = load_side(images / "left", protocol.left, where, model.preprocess);
+  const ImageStore right = load_side(images / "right", protocol.right, where, model.preprocess);
+  const Tensor scores = score_lists(*model.network, embed(*model.network, left, left.all(), compute),
+                                    embed(*model.network, right, right.all(), compute), protocol.lists, compute);
   if (!arguments.scores.empty()) write_scores(arguments.scores, protocol, scores);
   if (!labelled) {
     fmt::print("{}: scores of {} lists of {} candidates\n", arguments.scores, protocol.lists.lists(),
@@ -65,40 +83,101 @@ void run_evaluate(const EvaluateArguments& arguments) {
 
   Tensor mean;
   if (fs::exists(data / "train.csv"))
-    mean = mean_row(pixels_of(load_pairs(data, data / "train.csv", model.preprocess).images));
+    mean = mean_row(pixels_of(load_pairs(pairs_folder(data, "train"), data / "train.csv", model.preprocess).images));
   std::vector<Report> reports = baseline_reports(protocol, pixels_of(left), pixels_of(right), mean);
   reports.push_back(evaluate_scores(arguments.model, protocol, scores));
-  if (!arguments.json.empty()) {
-    nlohmann::ordered_json json{{"model", to_json(reports.back())}};
-    for (size_t i = 0; i + 1 < reports.size(); i++) json["baselines"][reports[i].name] = to_json(reports[i]);
-    write_file_atomically(arguments.json, json.dump(2) + "\n");
-  }
+  if (!arguments.json.empty()) write_file_atomically(arguments.json, json_of(reports).dump(2) + "\n");
   fmt::print("{}\n{}", ranking_table(reports), verification_table(std::span(&reports.back(), 1)));
+}
+
+void evaluate_class_data(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
+  if (!arguments.similarity.empty()) model.network->similarity = parse_similarity(arguments.similarity);
+  const Similarity similarity = model.network->similarity;
+  ClassData data = load_classes(arguments.data, arguments.part, model.preprocess);
+  if (!arguments.groups.empty()) data = only_groups(data, arguments.groups);
+  const Tensor embeddings = embed(*model.network, data.images, data.images.all(), compute);
+  const Tensor pixels = pixels_of(data.images);
+  nlohmann::ordered_json json;
+  std::string text;
+  if (arguments.ways_option->count() > 0 || groups_of(data) != std::vector<std::string>{""}) {
+    const OneShot one_shot = make_one_shot(data, arguments.ways, arguments.runs, arguments.seed);
+    const auto report = [&](const std::string& name, const Tensor& scores) {
+      return evaluate_scores(name, one_shot.protocol, scores, kOneShotKs, arguments.seed);
+    };
+    const CandidateLists& lists = one_shot.protocol.lists;
+    const std::vector<Report> reports{
+        chance_report(one_shot.protocol, kOneShotKs),
+        report("raw pixels",
+               score_candidates(rows_of(pixels, one_shot.left), rows_of(pixels, one_shot.right), lists, similarity)),
+        report(arguments.model, score_lists(*model.network, rows_of(embeddings, one_shot.left),
+                                            rows_of(embeddings, one_shot.right), lists, compute))};
+    json["one_shot"] = json_of(reports);
+    text += "one-shot classification: " + ranking_table(reports) + '\n';
+  }
+  const std::vector<ClassReport> reports{
+      evaluate_classes("raw pixels", data, pixels, similarity, {1, 5}, arguments.seed),
+      evaluate_classes(arguments.model, data, embeddings, similarity, {1, 5}, arguments.seed)};
+  json["classes"] = json_of(reports);
+  if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
+  if (!arguments.scatter.empty())
+    write_file_atomically(arguments.scatter,
+                          scatter_svg(arguments.model, embeddings, data.labels, data.classes, arguments.seed));
+  fmt::print("{}{}", text, class_table(reports));
+}
+
+void run_evaluate(const EvaluateArguments& arguments) {
+  const bool pairs = layout_of(arguments.data) == Layout::pairs;
+  for (const auto* option : pairs ? arguments.of_classes : arguments.of_pairs)
+    check(option->count() == 0, "{} is for {}, and {} holds {}", option->get_name(), pairs ? "class data" : "pairs",
+          arguments.data, pairs ? "pairs" : "classes of images");
+  const Compute compute = arguments.compute.parse();
+  const Model model = load_model(arguments.model);
+  prepare_network(*model.network, compute);
+  (pairs ? evaluate_pairs : evaluate_class_data)(arguments, model, compute);
 }
 
 }  // namespace
 
 void add_evaluate_command(CLI::App& app) {
   auto arguments = std::make_shared<EvaluateArguments>();
-  CLI::App* command = app.add_subcommand("evaluate", "Rank the candidates of each left image and print top-k");
+  CLI::App* command = app.add_subcommand("evaluate", "Print what a model reaches on pairs or on classes of images");
   command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
-  command->add_option("--data", arguments->data, "Folder with left/ and right/")->required();
-  auto* pairs =
-      command->add_option("--pairs", arguments->pairs,
-                          "Pairs to rank, against random candidates (default: test.csv of --data, else pairs.csv)");
-  auto* candidates = command->add_option("--candidates", arguments->candidates, "Candidate lists to rank, left,c0,...");
-  candidates->excludes(pairs);
-  command->add_option("--truth", arguments->truth, "True partners for --candidates, left,right")->needs(candidates);
-  command->add_option("--scores", arguments->scores, "Write a score for each cell of --candidates, as CSV")
-      ->needs(candidates);
-  const auto of_random_lists = [&](const char* name, auto& value, const char* help) {
-    command->add_option(name, value, help)->capture_default_str()->excludes(candidates);
-  };
-  of_random_lists("--count", arguments->count, "Random candidates a query");
-  of_random_lists("--lists", arguments->lists, "Random lists a query");
-  of_random_lists("--seed", arguments->seed, "Of the random candidates");
+  command
+      ->add_option("--data", arguments->data,
+                   "Folder with left/ and right/, with a folder for each class, or with IDX or CIFAR files")
+      ->required();
+  auto* seed = command->add_option("--seed", arguments->seed, "Of what is drawn at random")->capture_default_str();
   command->add_option("--json", arguments->json, "Also write the results here");
   arguments->compute.add_to(*command);
+
+  const auto of_pairs = [&](const char* name, auto& value, const char* help) {
+    auto* option = command->add_option(name, value, help)->group("Pairs")->capture_default_str();
+    arguments->of_pairs.push_back(option);
+    return option;
+  };
+  auto* pairs = of_pairs("--pairs", arguments->pairs,
+                         "Pairs to rank, against random candidates (default: test.csv of --data, else pairs.csv)");
+  auto* candidates = of_pairs("--candidates", arguments->candidates, "Candidate lists to rank, left,c0,...");
+  candidates->excludes(pairs)->excludes(seed);
+  of_pairs("--truth", arguments->truth, "True partners for --candidates, left,right")->needs(candidates);
+  of_pairs("--scores", arguments->scores, "Write a score for each cell of --candidates, as CSV")->needs(candidates);
+  of_pairs("--count", arguments->count, "Random candidates a query")->excludes(candidates);
+  of_pairs("--lists", arguments->lists, "Random lists a query")->excludes(candidates);
+
+  const auto of_classes = [&](const char* name, auto& value, const char* help) {
+    auto* option = command->add_option(name, value, help)->group("Classes")->capture_default_str();
+    arguments->of_classes.push_back(option);
+    return option;
+  };
+  of_classes("--part", arguments->part, "train or test");
+  of_classes("--groups", arguments->groups, "These groups of classes alone (Omniglot: alphabets)")
+      ->delimiter(',')
+      ->default_str("");
+  arguments->ways_option =
+      of_classes("--ways", arguments->ways, "Classes of a one-shot list, or all of a group where it has fewer");
+  of_classes("--runs", arguments->runs, "One-shot runs for each group");
+  of_classes("--similarity", arguments->similarity, "cosine or distance, instead of the model's own");
+  of_classes("--scatter", arguments->scatter, "Write a picture of the embeddings here, FILE.svg");
   command->callback([arguments] { run_evaluate(*arguments); });
 }
 

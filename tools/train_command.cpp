@@ -17,18 +17,28 @@ struct TrainArguments {
   TrainJob job;
   std::vector<std::string> overrides;
   std::optional<int64_t> epochs, seed;
+  std::optional<std::string> start, freeze;
+  bool cache_features = false;
 };
 
 void run_train(TrainArguments& arguments) {
   arguments.job.compute = arguments.compute.parse();
   if (arguments.epochs) arguments.overrides.push_back(fmt::format("train.epochs={}", *arguments.epochs));
   if (arguments.seed) arguments.overrides.push_back(fmt::format("train.seed={}", *arguments.seed));
+  if (arguments.start) arguments.overrides.push_back(fmt::format("train.start='{}'", *arguments.start));
+  if (arguments.freeze) arguments.overrides.push_back(fmt::format("train.freeze='{}'", *arguments.freeze));
+  if (arguments.cache_features) arguments.job.cache_features = arguments.job.data + "/features";
   Recipe recipe = read_recipe(arguments.recipe, arguments.overrides);
   Model model = build_model(recipe.model, recipe.preprocess, recipe.seed, arguments.recipe + ": model");
   recipe.resolved["model"] = model.config;
+  if (!recipe.start.empty() && !arguments.job.resume) fmt::print(stderr, "{}\n", start_from(recipe.start, model));
   const TrainResult result = train(recipe, *model.network, arguments.job);
-  fmt::print("{}: {} epochs, best validation {} {:.4f} in epoch {}\n", arguments.job.out, result.epochs, recipe.monitor,
-             result.best, result.best_epoch);
+  if (recipe.monitor == "last") {
+    fmt::print("{}: {} epochs\n", arguments.job.out, result.epochs);
+  } else {
+    fmt::print("{}: {} epochs, best validation {} {:.4f} in epoch {}\n", arguments.job.out, result.epochs,
+               recipe.monitor, result.best, result.best_epoch);
+  }
 }
 
 }  // namespace
@@ -37,11 +47,20 @@ void add_train_command(CLI::App& app) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = app.add_subcommand("train", "Train a network as a recipe says");
   command->add_option("recipe", arguments->recipe, "Recipe, a TOML file (models/recipes/*.toml)")->required();
-  command->add_option("--data", arguments->job.data, "Folder with left/, right/ and pairs.csv")->required();
+  command
+      ->add_option("--data", arguments->job.data,
+                   "Folder with left/, right/ and pairs.csv, or of classes (docs/protocols.md)")
+      ->required();
   command->add_option("--out", arguments->job.out, "Run folder to make")->required();
   command->add_option("--epochs", arguments->epochs, "Instead of the recipe's train.epochs");
   command->add_option("--seed", arguments->seed, "Instead of the recipe's train.seed");
   command->add_option("--set", arguments->overrides, "section.key=value, overrides the recipe; may be repeated");
+  command->add_option("--start", arguments->start, "Checkpoint to start from; instead of the recipe's train.start");
+  command->add_option("--freeze", arguments->freeze,
+                      "Last layer that stays as it is; instead of the recipe's train.freeze");
+  command->add_flag(
+      "--cache-features", arguments->cache_features,
+      "Compute what the frozen layers make of each image once, and keep it in features/ of the data folder");
   arguments->compute.add_to(*command);
   command->add_flag("--resume", arguments->job.resume, "Go on where the run in --out stopped");
   command->add_flag("--skip-corrupt", arguments->job.skip_corrupt,

@@ -1,4 +1,6 @@
 // lookalike weights inspect FILE: what a file of weights holds, read from its header alone.
+// lookalike weights import FILE: published weights as a checkpoint of ours.
+// lookalike weights verify MODEL --reference FILE: what its layers compute against what another program's did.
 #include <algorithm>
 #include <memory>
 #include <sstream>
@@ -7,6 +9,9 @@
 #include <fmt/format.h>
 
 #include "engine/io/safetensors.h"
+#include "models/import.h"
+#include "models/model.h"
+#include "models/verify.h"
 #include "tools/commands.h"
 
 namespace lookalike {
@@ -46,15 +51,53 @@ void inspect(const std::string& path) {
   }
 }
 
+void import_file(const std::string& path, const std::string& model, const std::string& out) {
+  const Checkpoint checkpoint = import_weights(path, model);
+  write_checkpoint(out, checkpoint);
+  fmt::print("{}\n", recognise_weights(path, weights_manifest()));
+  fmt::print("{}: {} tensors, {}\n", out, checkpoint.tensors.size(), checkpoint.model.dump());
+}
+
+void verify(const std::string& path, const std::string& reference, double tolerance) {
+  const Model model = load_model(path);
+  std::string wrong;
+  for (const auto& [name, error] : stage_errors(model.network->layers, read_safetensors(reference), reference)) {
+    const bool good = error <= tolerance;
+    fmt::print("{:<12} {:9.2e}{}\n", name, error, good ? "" : "  differs");
+    if (!good && wrong.empty()) wrong = name;
+  }
+  check(wrong.empty(), "{} differs from {} by more than {}, first in {}", path, reference, tolerance, wrong);
+}
+
 }  // namespace
 
 void add_weights_command(CLI::App& app) {
-  CLI::App* weights = app.add_subcommand("weights", "Look into files of weights");
+  CLI::App* weights = app.add_subcommand("weights", "Look into files of weights, import published ones");
   weights->require_subcommand(1);
   CLI::App* command = weights->add_subcommand("inspect", "List the tensors and the metadata of a safetensors file");
   auto path = std::make_shared<std::string>();
   command->add_option("FILE", *path, "a .safetensors file")->required();
   command->callback([path] { inspect(*path); });
+
+  command = weights->add_subcommand("import", "Make a model of published weights: PyTorch, Keras, ONNX or safetensors");
+  auto model = std::make_shared<std::string>(), out = std::make_shared<std::string>();
+  command->add_option("FILE", *path, "a .pth, .h5, .onnx or .safetensors file; HDF5 only from those you trust")
+      ->required();
+  command->add_option("--model", *model, "resnet50: torchvision's or Keras's, as its tensors say")->required();
+  command->add_option("--out", *out, "the .safetensors file to write")->required();
+  command->callback([path, model, out] { import_file(*path, *model, *out); });
+
+  command = weights->add_subcommand("verify", "Compare a model's layers with recorded activations of another program");
+  auto reference = std::make_shared<std::string>();
+  auto tolerance = std::make_shared<double>(1e-4);
+  command->add_option("MODEL", *path, "a model's .safetensors file")->required();
+  command
+      ->add_option("--reference", *reference,
+                   "a .safetensors file with 'input' [N,H,W,C] and 'stage.NAME' for layers (weights/make_reference.py)")
+      ->required();
+  command->add_option("--tolerance", *tolerance, "largest difference over largest magnitude of a stage")
+      ->capture_default_str();
+  command->callback([path, reference, tolerance] { verify(*path, *reference, *tolerance); });
 }
 
 }  // namespace lookalike

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The PyTorch twin of our training step, timed: same network, loss, optimiser, batch and threads as bench/train_bench.
 
-    train_torch.py siamese_cnn|convnet_bn [--device cuda] [--autocast] [--channels-last] [--compile] [--fused] [--seconds S]
+    train_torch.py siamese_cnn|convnet_bn|resnet50 [--device cuda] [--autocast] [--channels-last] [--compile] [--fused] [--seconds S]
 
 Prints one line of JSON. Runs on PyTorch 1.13 (Debian's python3-torch) and on the newest one; data is random and in
 memory, so that nothing but the training step is measured. Steps run until S seconds have passed after the warm-up.
@@ -15,18 +15,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-SIZE = 64  # images are SIZE x SIZE x 3
-
-
 class SiameseCnn(nn.Module):
-    pairs = 32
+    pairs, size = 32, 64
 
     def __init__(self):
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(3, 64, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(2),
             nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2))
-        self.dense = nn.Linear(128 * (SIZE // 4) ** 2, 128)
+        self.dense = nn.Linear(128 * (self.size // 4) ** 2, 128)
 
     def forward(self, images):
         return F.normalize(self.dense(self.features(images).flatten(1)))
@@ -39,7 +36,7 @@ class SiameseCnn(nn.Module):
 
 
 class ConvnetBn(nn.Module):
-    pairs = 64
+    pairs, size = 64, 64
     widths = (32, 32, 64, 64, 128, 128, 128)
 
     def __init__(self):
@@ -65,6 +62,26 @@ class ConvnetBn(nn.Module):
         return torch.optim.AdamW(self.parameters(), lr=2e-3, weight_decay=0.05, **options)
 
 
+class ResNet50(nn.Module):
+    pairs, size = 8, 224
+
+    def __init__(self):
+        super().__init__()
+        from torchvision.models import resnet50
+        self.backbone = resnet50()
+        self.backbone.fc = nn.Identity()
+
+    def forward(self, images):
+        return F.normalize(self.backbone(images))
+
+    def loss(self, images):
+        left, right = images.chunk(2)
+        return batch_hard_triplet(torch.cat([self(left), self(right)]), margin=0.5)
+
+    def optimizer(self, **options):
+        return torch.optim.SGD(self.parameters(), lr=1e-2, momentum=0.9, **options)
+
+
 def batch_hard_triplet(embeddings, margin):
     """Row i and row N + i are a pair; every row is an anchor, its negative the nearest row of another pair."""
     n = len(embeddings) // 2
@@ -81,7 +98,7 @@ def nt_xent(left, right, temperature):
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-MODELS = {"siamese_cnn": SiameseCnn, "convnet_bn": ConvnetBn}
+MODELS = {"siamese_cnn": SiameseCnn, "convnet_bn": ConvnetBn, "resnet50": ResNet50}
 
 
 def main():
@@ -101,7 +118,7 @@ def main():
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
     model = model.to(args.device, memory_format=layout)
     images = 2 * model.pairs
-    batches = [torch.rand(images, 3, SIZE, SIZE).contiguous(memory_format=layout).to(args.device) for _ in range(4)]
+    batches = [torch.rand(images, 3, model.size, model.size).contiguous(memory_format=layout).to(args.device) for _ in range(4)]
     optimizer = model.optimizer(**({"fused": True} if args.fused else {}))
     loss_of = torch.compile(model.loss) if args.compile else model.loss
 

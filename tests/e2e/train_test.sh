@@ -99,7 +99,7 @@ refuse "none.toml" d "$lookalike" train none.toml --data data --out d
 refuse "--resume" "" "$lookalike" train tiny.toml --data data --out a
 refuse "seed" "" "$lookalike" train tiny.toml --data data --out a --resume --seed 5
 cp -r data other && "$lookalike" data split other/pairs.csv --ratios 60,20,20 --seed 9
-refuse "a/splits/train.csv" "" "$lookalike" train tiny.toml --data other --out a --resume
+refuse "a/splits/test.csv" "" "$lookalike" train tiny.toml --data other --out a --resume
 on_gpu=("$lookalike" embed a/model.safetensors data/left/pair000.png --device cuda --out g.npy)
 "${on_gpu[@]}" >/dev/null 2>&1 || refuse "cuda" g.npy "${on_gpu[@]}"  # where there is a GPU, train_gpu_test.sh uses it
 refuse "epochs = -3" d "$lookalike" train tiny.toml --data data --out d --epochs -3

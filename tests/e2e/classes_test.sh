@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# classes_test.sh LOOKALIKE MAKE_PAIRS: the commands that take class data, on made-up folders and IDX files; on Omniglot where it is at hand.
+set -euo pipefail
+lookalike=$1 make_pairs=$2
+omniglot=${LOOKALIKE_OMNIGLOT:-$(dirname "$0")/../../../shared/data/omniglot}
+[[ ! -d $omniglot ]] || omniglot=$(cd "$omniglot" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+# The command must end with status 1 and say one line that holds `expected`.
+refuse() {
+  local expected=$1 status=0
+  shift
+  "$@" >out.txt 2>err.txt || status=$?
+  [[ $status == 1 ]] || fail "status $status, expected 1: $*"
+  [[ $(wc -l <err.txt) == 1 ]] || fail "not one line: $* said: $(cat err.txt)"
+  grep -qF -- "$expected" err.txt || fail "'$expected' is not in: $(cat err.txt)"
+}
+
+"$make_pairs" pairs 140 28
+cat >tiny.toml <<'TOML'
+[model]
+name = "convnet_bn"
+channels = [8, 16]
+pool_after = [1, 2]
+embedding = 8
+[input]
+height = 28
+width = 28
+channels = 1
+[train]
+batch_pairs = 16
+TOML
+"$lookalike" train tiny.toml --data pairs --out run --epochs 2 >/dev/null
+evaluate=("$lookalike" evaluate run/model.safetensors)
+
+# Each pair a class of two images; 24 of them one group, 20 another, 16 a third.
+i=0
+for left in pairs/left/pair0[0-5]?.png; do
+  group=a; ((i < 24)) || group=b; ((i < 44)) || group=c
+  class=data/$group/class$((100 + i))
+  mkdir -p "$class"
+  cp "$left" "$class/1.png"
+  cp "pairs/right/$(basename "$left")" "$class/2.png"
+  i=$((i + 1))
+done
+"${evaluate[@]}" --data data --json all.json --scatter all.svg | tee out.txt
+grep -q '^one-shot classification: .* 1120 lists of 16 to 20 candidates' out.txt || fail "not the expected lists"
+grep -q '^120 images of 60 classes, each ranks all others by cosine' out.txt || fail "not the expected classes"
+grep -q '"one_shot"' all.json && grep -q '"map_at_r"' all.json || fail "figures are missing in all.json"
+grep -q '</svg>' all.svg || fail "no picture was drawn"
+"${evaluate[@]}" --data data --json again.json >/dev/null
+cmp all.json again.json
+"${evaluate[@]}" --data data --groups a,b --ways 5 --runs 3 >out.txt
+grep -q ' 30 lists of 5 candidates' out.txt || fail "not the expected lists: $(cat out.txt)"
+"$lookalike" data check data | grep -q 'no problems' || fail "problems in whole data"
+"$lookalike" embed run/model.safetensors data --out e.npy
+[[ $(head -1 e.npy.txt) == data/a/class100/1.png && $(wc -l <e.npy.txt) == 120 ]] || fail "e.npy.txt: $(head -3 e.npy.txt)"
+
+# 20 images of 28x28 bytes that are those of a PNG, over and over.
+mkdir idx
+cat pairs/left/*.png >files && head -c 15680 files >pixels
+{ printf '\0\0\10\3\0\0\0\24\0\0\0\34\0\0\0\34' && cat pixels; } | gzip >idx/t10k-images-idx3-ubyte.gz
+{ printf '\0\0\10\1\0\0\0\24' && for _ in 1 2 3 4 5; do printf '\0\1\2\3'; done; } >idx/t10k-labels-idx1-ubyte
+"${evaluate[@]}" --data idx >out.txt
+grep -q '^20 images of 4 classes' out.txt || fail "not the expected classes: $(cat out.txt)"
+if grep -q 'one-shot' out.txt; then fail "one-shot lists where nobody asked and no group is"; fi
+"${evaluate[@]}" --data idx --ways 3 | grep -q ' 60 lists of 3 candidates' || fail "not the expected lists"
+
+refuse "the nearest is 'a'" "${evaluate[@]}" --data data --groups aa
+refuse "expected train or test" "${evaluate[@]}" --data data --part tests
+refuse "expected cosine or distance" "${evaluate[@]}" --data data --similarity dot
+refuse "--count is for pairs" "${evaluate[@]}" --data data --count 5
+refuse "--ways is for class data" "${evaluate[@]}" --data pairs --ways 5
+refuse "at least 2 ways" "${evaluate[@]}" --data data --ways 1
+refuse "train-images-idx3-ubyte: no such file" "${evaluate[@]}" --data idx --part train
+refuse "no such folder" "${evaluate[@]}" --data nowhere
+refuse "no data set" "${evaluate[@]}" --data run/splits
+refuse "no JPEG or PNG file" "$lookalike" embed run/model.safetensors idx --out f.npy
+printf 'not a picture' >data/a/class103/1.png
+rm data/c/class150/2.png
+refuse "class103/1.png: not an image" "${evaluate[@]}" --data data
+refuse "data: 2 problems" "$lookalike" data check data
+[[ $(wc -l <out.txt) == 2 ]] && grep -q "class 'c/class150' has one image" out.txt || fail "data check: $(cat out.txt)"
+refuse "idx: 1 problems" "$lookalike" data check idx
+
+if [[ -d $omniglot ]] && command -v unzip >/dev/null; then
+  unzip -q "$omniglot/images_background_small2.zip" -d omniglot
+  "${evaluate[@]}" --data omniglot/images_background_small2 >out.txt
+  grep -q ' 1940 lists of 17 to 20 candidates' out.txt || fail "not the expected lists: $(cat out.txt)"
+  grep -q '^3120 images of 156 classes' out.txt || fail "not the expected classes: $(cat out.txt)"
+else
+  echo "skipped: Omniglot, which LOOKALIKE_OMNIGLOT can name, or unzip is not here"
+fi
+echo "all good"

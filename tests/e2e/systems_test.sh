@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# systems_test.sh LOOKALIKE MAKE_PAIRS: what the published systems are made of, from end to end on made-up pictures: data in the course's form,
+# weights to start from, frozen layers and cached features, hard negatives, heads that judge pairs, classes of images. Tiny networks.
+set -euo pipefail
+lookalike=$1 make_pairs=$2 recipes=$(cd "$(dirname "$0")/../../models/recipes" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+# The command must end with status 1, say one line that holds `expected`, and leave no `absent` behind.
+refuse() {
+  local expected=$1 absent=$2 status=0
+  shift 2
+  "$@" >out.txt 2>err.txt || status=$?
+  [[ $status == 1 ]] || fail "status $status, expected 1: $*"
+  [[ $(wc -l <err.txt) == 1 ]] || fail "not one line: $* said: $(cat err.txt)"
+  grep -qF -- "$expected" err.txt || fail "'$expected' is not in: $(cat err.txt)"
+  [[ -z $absent || ! -e $absent ]] || fail "$absent was left by: $*"
+}
+# train RECIPE DATA OUT ...: a run of a recipe, on small pictures; what it says goes to out.txt.
+train() {
+  local recipe=$1 data=$2 out=$3
+  shift 3
+  "$lookalike" train "$recipes/$recipe.toml" --data "$data" --out "$out" --set input.height=32 --set input.width=32 "$@" >out.txt 2>&1 ||
+    fail "$recipe: $(cat out.txt)"
+}
+small_cnn=(--set model.filters=[4,8] --set model.embedding=16 --set train.batch_pairs=16)
+small_bn=(--set model.channels=[8,8,8] --set model.pool_after=[1,2,3] --set model.grid=2 --set model.embedding=16 --set train.batch_pairs=32)
+tiny_resnet=(--set model.width=4 --set model.blocks=[1,1,1,1] --set train.start= --set train.batch_pairs=16 --epochs 2)
+
+# A folder in the form of the course data: recipes run unchanged, the answer has the form of the candidates.
+"$make_pairs" --course course 200
+train siamese-triplet-hard course course-run --epochs 3 "${small_cnn[@]}"
+"$lookalike" evaluate course-run/model.safetensors --data course --candidates course/test_candidates.csv --scores answer.csv >/dev/null
+[[ $(head -1 answer.csv) == "$(head -1 course/test_candidates.csv)" ]] || fail "header of the answer: $(head -1 answer.csv)"
+[[ $(cut -d, -f1 answer.csv) == "$(cut -d, -f1 course/test_candidates.csv)" ]] || fail "the answer's left names differ"
+awk -F, 'NF != 21 { exit 1 }' answer.csv || fail "the answer has not 21 cells a row"
+"$lookalike" evaluate course-run/model.safetensors --data course --pairs course-run/splits/test.csv >/dev/null
+
+"$make_pairs" data 150 32
+# An autoencoder in both directions, and its encoder as the start of a Siamese network.
+small_encoder=(--set model.filters=[4,8] --epochs 2)
+train autoencoder data auto "${small_encoder[@]}" --set model.decoder=[4,4]
+train autoencoder data same "${small_encoder[@]}" --set model.decoder=[4,4] --set loss.direction=same --set loss.measure=mse --set input.channels=3
+"$lookalike" evaluate auto/model.safetensors --data data --pairs auto/splits/test.csv >/dev/null
+train siamese-from-encoder data from "${small_encoder[@]}" --start auto/model.safetensors
+grep -q 'starts from auto/model.safetensors: 4 tensors; new: head.embedding' out.txt || fail "start: $(cat out.txt)"
+refuse "made for images prepared as" x "$lookalike" train "$recipes/siamese-from-encoder.toml" --data data --out x --start same/model.safetensors
+refuse "has none of the network's tensors" x "$lookalike" train "$recipes/siamese-triplet-hard.toml" --data data --out x --set input.channels=1 --start auto/model.safetensors
+refuse "nowhere.safetensors" x "$lookalike" train "$recipes/siamese-triplet-hard.toml" --data data --out x --start nowhere.safetensors
+
+# Barlow Twins without labels, then projection layers on top.
+train barlow-pretrain data barlow "${small_bn[@]}" --set model.head.projector=[16,16] --epochs 2
+train barlow-triplet data tuned "${small_bn[@]}" --set model.head.dense=[16] --epochs 2 --start barlow/model.safetensors
+
+# Heads that judge pairs; the learned distance leaves the network as it was.
+train pair-classifier data judge "${small_cnn[@]}" --epochs 3
+"$lookalike" evaluate judge/model.safetensors --data data --pairs judge/splits/test.csv >/dev/null
+train siamese-triplet-random data cnn "${small_cnn[@]}" --epochs 2
+train learned-distance data learned "${small_cnn[@]}" --epochs 2 --start cnn/model.safetensors
+"$lookalike" weights inspect cnn/model.safetensors >/dev/null
+for run in cnn learned; do "$lookalike" embed $run/model.safetensors data/left --out $run.npy >/dev/null; done
+cmp cnn.npy learned.npy
+
+# Frozen layers: cached features train to the same bits, and are read again; batch norm keeps its averages.
+resnet=(resnet50-triplet data)
+train "${resnet[@]}" plain "${tiny_resnet[@]}" --set train.freeze=layer2
+train "${resnet[@]}" cached "${tiny_resnet[@]}" --set train.freeze=layer2 --cache-features
+[[ $(ls data/features | wc -l) == 2 ]] || fail "features: $(ls data/features)"
+touch -d 2000-01-01 data/features/*
+train "${resnet[@]}" again "${tiny_resnet[@]}" --freeze layer2 --cache-features
+[[ -z $(find data/features -newermt 2001-01-01 -type f) ]] || fail "features were computed again"
+for run in cached again; do cmp plain/last.safetensors $run/last.safetensors || fail "features changed the run $run"; done
+refuse "no layer 'layer9'" x "$lookalike" train "$recipes/resnet50-triplet.toml" --data data --out x --set train.start= --freeze layer9
+refuse "there are no frozen layers" x "$lookalike" train "$recipes/siamese-triplet-hard.toml" --data data --out x --cache-features
+refuse "with augmentation" x "$lookalike" train "$recipes/siamese-triplet-flip.toml" --data data --out x --freeze conv1 --cache-features
+refuse "weights/resnet50.safetensors" x "$lookalike" train "$recipes/resnet50-triplet.toml" --data data --out x
+
+# Hard negatives out of the whole set: killed at any moment and resumed, the same weights.
+hard=(siamese-triplet-hard data)
+mined=("${small_cnn[@]}" --epochs 4 --set sampler.hard_negatives=true --set train.checkpoint_steps=1)
+train "${hard[@]}" mined "${mined[@]}"
+for delay in 0.05 0.1 0.15 0.2 0.3; do
+  resume=()
+  [[ -e killed/last.safetensors ]] && resume=(--resume)
+  timeout -s KILL $delay "$lookalike" train "$recipes/siamese-triplet-hard.toml" --data data --out killed --set input.height=32 --set input.width=32 \
+    "${mined[@]}" "${resume[@]}" >/dev/null 2>&1 || true
+done
+resume=()
+[[ -e killed/last.safetensors ]] && resume=(--resume)
+train "${hard[@]}" killed "${mined[@]}" "${resume[@]}"
+cmp mined/last.safetensors killed/last.safetensors
+
+# Classes: six in two alphabets, of pictures of pairs.
+i=0
+for file in data/left/*.png; do
+  class=classes/alphabet$((i % 2))/character$((i % 6))
+  mkdir -p $class && cp "$file" $class/
+  i=$((i + 1))
+done
+train omniglot-triplet classes omniglot "${small_bn[@]}" --epochs 2 --set split.held_out='["alphabet1"]'
+train omniglot-contrastive classes contrastive "${small_bn[@]}" --epochs 2 --set split.held_out='["alphabet1"]'
+"$lookalike" evaluate omniglot/model.safetensors --data classes --groups alphabet1 --ways 3 >/dev/null
+train digits classes digits --epochs 2 --set split.held_out='["alphabet1"]' --set evaluate.candidates=3 --set input.channels=3
+train digits classes squared --epochs 1 --set split.held_out='["alphabet1"]' --set evaluate.candidates=3 --set loss.hinge=squared --set model.activation=relu
+refuse "nothing to validate with" x "$lookalike" train "$recipes/digits.toml" --data classes --out x
+refuse "the nearest is 'alphabet" x "$lookalike" train "$recipes/omniglot-triplet.toml" --data classes --out x --set split.held_out='["alphabet3"]'
+refuse "no sampler 'same_different'" x "$lookalike" train "$recipes/digits.toml" --data data --out x
+refuse "with which loss 'triplet' can do nothing" x "$lookalike" train "$recipes/digits.toml" --data classes --out x --set loss.name=triplet --set loss.margin=1
+echo "all good"
