@@ -23,6 +23,7 @@ const std::vector<int64_t> kOneShotKs{1, 2};
 struct EvaluateArguments {
   std::string model, data, pairs, candidates, truth, json, scores;
   int64_t count = 20, lists = 5;
+  std::vector<int64_t> top{1, 2, 4};
   uint64_t seed = 0;
   // Of class data.
   std::string part = "test", similarity, scatter;
@@ -84,8 +85,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   Tensor mean;
   if (fs::exists(data / "train.csv"))
     mean = mean_row(pixels_of(load_pairs(pairs_folder(data, "train"), data / "train.csv", model.preprocess).images));
-  std::vector<Report> reports = baseline_reports(protocol, pixels_of(left), pixels_of(right), mean);
-  reports.push_back(evaluate_scores(arguments.model, protocol, scores));
+  std::vector<Report> reports = baseline_reports(protocol, pixels_of(left), pixels_of(right), mean, arguments.top);
+  reports.push_back(evaluate_scores(arguments.model, protocol, scores, arguments.top));
   if (!arguments.json.empty()) write_file_atomically(arguments.json, json_of(reports).dump(2) + "\n");
   fmt::print("{}\n{}", ranking_table(reports), verification_table(std::span(&reports.back(), 1)));
 }
@@ -163,6 +164,7 @@ void add_evaluate_command(CLI::App& app) {
   of_pairs("--scores", arguments->scores, "Write a score for each cell of --candidates, as CSV")->needs(candidates);
   of_pairs("--count", arguments->count, "Random candidates a query")->excludes(candidates);
   of_pairs("--lists", arguments->lists, "Random lists a query")->excludes(candidates);
+  of_pairs("--top", arguments->top, "The k of top-k, with commas")->delimiter(',')->check(CLI::PositiveNumber);
 
   const auto of_classes = [&](const char* name, auto& value, const char* help) {
     auto* option = command->add_option(name, value, help)->group("Classes")->capture_default_str();

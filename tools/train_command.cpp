@@ -1,10 +1,12 @@
 // lookalike train: a recipe and pairs to a trained network, in a run folder.
+#include <filesystem>
 #include <memory>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "engine/train/trainer.h"
+#include "models/import.h"
 #include "models/model.h"
 #include "tools/commands.h"
 
@@ -21,6 +23,22 @@ struct TrainArguments {
   bool cache_features = false;
 };
 
+// The Error of a recipe whose weights to start from are not there, with where to get them as far as the manifest knows.
+void check_start(const Recipe& recipe) {
+  if (recipe.start.empty() || std::filesystem::exists(recipe.start)) return;
+  std::string urls;
+  const std::string name = recipe.model.value("name", ""), variant = recipe.model.value("variant", "torchvision");
+  for (const nlohmann::json& entry : weights_manifest()) {
+    if (entry["model"] != name || entry["variant"] != variant) continue;
+    urls += (urls.empty() ? "" : " or ") + entry["url"].get<std::string>();
+  }
+  const std::string how =
+      urls.empty() ? ""
+                   : fmt::format("; make it with: lookalike weights import FILE --model {} --out {}, FILE from {}",
+                                 name, recipe.start, urls);
+  fail("{}: no such file, expected weights to start from{}", recipe.start, how);
+}
+
 void run_train(TrainArguments& arguments) {
   arguments.job.compute = arguments.compute.parse();
   if (arguments.epochs) arguments.overrides.push_back(fmt::format("train.epochs={}", *arguments.epochs));
@@ -29,6 +47,7 @@ void run_train(TrainArguments& arguments) {
   if (arguments.freeze) arguments.overrides.push_back(fmt::format("train.freeze='{}'", *arguments.freeze));
   if (arguments.cache_features) arguments.job.cache_features = arguments.job.data + "/features";
   Recipe recipe = read_recipe(arguments.recipe, arguments.overrides);
+  if (!arguments.job.resume) check_start(recipe);
   Model model = build_model(recipe.model, recipe.preprocess, recipe.seed, arguments.recipe + ": model");
   recipe.resolved["model"] = model.config;
   if (!recipe.start.empty() && !arguments.job.resume) fmt::print(stderr, "{}\n", start_from(recipe.start, model));

@@ -1,7 +1,10 @@
 #include "engine/eval/embed.h"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
+
+#include "kernels/parallel.h"
 
 namespace lookalike {
 
@@ -61,22 +64,34 @@ Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, co
   return scores;
 }
 
-// The sums are the trace of the covariance and that of its square, so no eigenvalue need be known.
+// The sums are the trace of the covariance and that of its square, so no eigenvalue need be known; and of the products of rows with each
+// other, which has the same ones and is smaller where there are fewer rows than dimensions.
 double embedding_rank(const Tensor& embeddings) {
   const int64_t n = embeddings.shape()[0], d = embeddings.shape()[1];
   const float* e = embeddings.data<float>();
-  std::vector<double> mean(d), covariance(d * d);
-  for (int64_t i = 0; i < n; i++) {
+  std::vector<double> mean(d);
+  for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j < d; j++) mean[j] += e[i * d + j] / static_cast<double>(n);
-  }
-  for (int64_t i = 0; i < n; i++) {
-    for (int64_t j = 0; j < d; j++) {
-      for (int64_t k = 0; k < d; k++) covariance[j * d + k] += (e[i * d + j] - mean[j]) * (e[i * d + k] - mean[k]);
+  const bool rows = n < d;
+  const int64_t size = rows ? n : d, length = rows ? d : n;
+  std::vector<double> vectors(size * length);  // centred: rows, or columns
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < d; j++) vectors[rows ? i * d + j : j * n + i] = e[i * d + j] - mean[j];
+  std::vector<double> squares(size), diagonal(size);  // of each row of the symmetric matrix of products
+  cpu::parallel_for(size, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t a = begin; a < end; a++) {
+      for (int64_t b = 0; b <= a; b++) {
+        double dot = 0;
+        const double *x = &vectors[a * length], *y = &vectors[b * length];
+#pragma omp simd reduction(+ : dot)
+        for (int64_t k = 0; k < length; k++) dot += x[k] * y[k];
+        squares[a] += (a == b ? 1 : 2) * dot * dot;
+        diagonal[a] = dot;
+      }
     }
-  }
-  double trace = 0, trace_of_square = 0;
-  for (int64_t j = 0; j < d; j++) trace += covariance[j * d + j];
-  for (const double c : covariance) trace_of_square += c * c;
+  });
+  const double trace = std::accumulate(diagonal.begin(), diagonal.end(), 0.0),
+               trace_of_square = std::accumulate(squares.begin(), squares.end(), 0.0);
   return trace_of_square > 0 ? trace * trace / trace_of_square : 0;
 }
 

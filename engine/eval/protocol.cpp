@@ -96,7 +96,10 @@ std::vector<Rank> ranks_of(const Protocol& protocol, const Tensor& scores) {
 Report evaluate_scores(const std::string& name, const Protocol& protocol, const Tensor& scores,
                        const std::vector<int64_t>& ks, uint64_t seed) {
   Report report = report_of(name, protocol, ks);
-  report.ranking = rank_metrics(ranks_of(protocol, scores), ks, seed);
+  const std::vector<Rank> ranks = ranks_of(protocol, scores);
+  report.ranking = rank_metrics(ranks, ks, seed);
+  report.rank_frequency.resize(report.candidates);
+  for (const Rank& rank : ranks) report.rank_frequency[rank.rank - 1] += 1 / static_cast<double>(report.lists);
   std::vector<ScoredPair> pairs;
   for (int64_t list = 0; list < protocol.lists.lists(); list++) {
     const auto row = list_scores(protocol, scores, list);
@@ -181,6 +184,7 @@ nlohmann::ordered_json to_json(const Report& report) {
   for (size_t i = 0; i < report.ks.size(); i++)
     json[fmt::format("top{}", report.ks[i])] = to_json(report.ranking.top[i]);
   json["mrr"] = to_json(report.ranking.mrr);
+  if (!report.rank_frequency.empty()) json["rank_frequency"] = report.rank_frequency;
   json.update(to_json(report.verification));
   return json;
 }

@@ -43,7 +43,8 @@ struct Report {
   std::string pairs_hash, candidates_hash;
   std::vector<int64_t> ks;
   RankMetrics ranking;
-  VerificationMetrics verification;  // each candidate is a pair with its query; threshold at kMaxFalseMatchRate
+  std::vector<double> rank_frequency;  // share of the lists whose truth came at rank 1, 2, ...; empty for chance
+  VerificationMetrics verification;    // each candidate is a pair with its query; threshold at kMaxFalseMatchRate
 };
 
 // Every figure of these scores, with intervals drawn from `seed`.

@@ -334,6 +334,7 @@ void Run::show_step() {
 }
 
 void Run::end_epoch() {
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   const json metrics = validate();
   const bool last = recipe_.monitor == "last";
   const double value = last ? static_cast<double>(at_.epoch) : metrics[recipe_.monitor].get<double>();
@@ -342,7 +343,6 @@ void Run::end_epoch() {
   at_.stale++;
   if (better) at_.best = value, at_.best_epoch = at_.epoch, at_.stale = 0;
 
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   const double images_per_second = 2.0 * static_cast<double>(loader_->batch_size() * steps_done_) / seconds;
   const json line{{"epoch", at_.epoch},
                   {"loss", at_.meter.mean(at_.meter.loss)},

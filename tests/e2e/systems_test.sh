@@ -75,7 +75,7 @@ for run in cached again; do cmp plain/last.safetensors $run/last.safetensors || 
 refuse "no layer 'layer9'" x "$lookalike" train "$recipes/resnet50-triplet.toml" --data data --out x --set train.start= --freeze layer9
 refuse "there are no frozen layers" x "$lookalike" train "$recipes/siamese-triplet-hard.toml" --data data --out x --cache-features
 refuse "with augmentation" x "$lookalike" train "$recipes/siamese-triplet-flip.toml" --data data --out x --freeze conv1 --cache-features
-refuse "weights/resnet50.safetensors" x "$lookalike" train "$recipes/resnet50-triplet.toml" --data data --out x
+refuse "FILE from https://download.pytorch.org/models/resnet50-0676ba61.pth" x "$lookalike" train "$recipes/resnet50-triplet.toml" --data data --out x
 
 # Hard negatives out of the whole set: killed at any moment and resumed, the same weights.
 hard=(siamese-triplet-hard data)

@@ -59,6 +59,8 @@ TEST_CASE("perfect embeddings get everything right, a collapsed or broken networ
   const Report perfect = evaluate_scores("perfect", protocol, score(protocol, 0));
   CHECK(perfect.ranking.top[0].value == 1);
   CHECK(perfect.ranking.mrr.value == 1);
+  CHECK(perfect.rank_frequency.size() == 20);
+  CHECK(perfect.rank_frequency[0] == Approx(1));
   CHECK(perfect.verification.roc_auc.value > 0.999);
   CHECK(perfect.queries == 200);
   CHECK(perfect.lists == 1000);

@@ -1,0 +1,88 @@
+#include "engine/data/sampler.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <doctest/doctest.h>
+
+#include "engine/core/error.h"
+
+namespace lookalike {
+namespace {
+
+// Class 0 has 5 images, 1 has 4, 2 has one, 3 has two.
+const std::vector<int32_t> kLabels{0, 1, 0, 1, 2, 0, 3, 1, 0, 3, 1, 0};
+
+TEST_CASE("every sampler repeats an epoch, and makes another of each") {
+  const std::vector<std::array<int64_t, 2>> pairs{{0, 1}, {2, 3}, {4, 5}, {6, 7}, {8, 9}, {10, 11}};
+  for (const Sampler& sampler : {pair_sampler(pairs, 3), view_sampler({1, 2, 3, 5, 8}, 3), class_sampler(kLabels, 3),
+                                 same_different_sampler(kLabels, 3)}) {
+    const auto first = sampler.epoch(0);
+    CHECK(std::ssize(first) == sampler.size);
+    CHECK(first == sampler.epoch(0));
+    CHECK(first != sampler.epoch(1));
+  }
+}
+
+TEST_CASE("pairs come each once, views are one image twice") {
+  const std::vector<std::array<int64_t, 2>> pairs{{0, 1}, {2, 3}, {4, 5}};
+  std::set<int64_t> seen;
+  for (const Sample& sample : pair_sampler(pairs, 0).epoch(4)) {
+    CHECK(sample.images == pairs[sample.id]);
+    CHECK(seen.insert(sample.id).second);
+  }
+  for (const Sample& sample : view_sampler({7, 9}, 0).epoch(0)) CHECK(sample.images[0] == sample.images[1]);
+}
+
+TEST_CASE("class samples are two images of one class, no image twice, no class twice in a round") {
+  const auto samples = class_sampler(kLabels, 1).epoch(0);
+  CHECK(samples.size() == 5);  // 2 of class 0, 2 of class 1, 1 of class 3
+  std::set<int64_t> images, ids;
+  std::set<int32_t> round;
+  for (size_t i = 0; i < samples.size(); i++) {
+    const auto [a, b] = samples[i].images;
+    CHECK(kLabels[a] == kLabels[b]);
+    CHECK(images.insert(a).second);
+    CHECK(images.insert(b).second);
+    CHECK(ids.insert(samples[i].id).second);
+    if (i < 3) CHECK(round.insert(kLabels[a]).second);
+  }
+  CHECK_THROWS_AS(class_sampler(std::vector<int32_t>{0, 1, 2}, 0), Error);
+}
+
+TEST_CASE("same and different pairs are about as many, each image is first once") {
+  std::vector<int32_t> labels;
+  for (int32_t i = 0; i < 2000; i++) labels.push_back(i % 10);
+  int64_t same = 0;
+  std::set<int64_t> first;
+  for (const Sample& sample : same_different_sampler(labels, 0).epoch(0)) {
+    const auto [a, b] = sample.images;
+    CHECK(a != b);
+    first.insert(a);
+    same += labels[a] == labels[b];
+  }
+  CHECK(first.size() == 2000);
+  CHECK(same > 900);
+  CHECK(same < 1100);
+  CHECK_THROWS_AS(same_different_sampler(std::vector<int32_t>{1, 1}, 0), Error);
+}
+
+TEST_CASE("a mined batch holds the hardest negative of each of its anchors, and no pair twice") {
+  std::vector<std::array<int64_t, 2>> pairs;
+  std::vector<int64_t> hardest;
+  for (int64_t i = 0; i < 12; i++) pairs.push_back({2 * i, 2 * i + 1}), hardest.push_back((i + 5) % 12);
+  const auto samples = mined_epoch(pairs, hardest, 4, 0, 2);
+  CHECK(samples.size() == 12);
+  CHECK(samples == mined_epoch(pairs, hardest, 4, 0, 2));
+  for (size_t batch = 0; batch < 12; batch += 4) {
+    std::set<int64_t> ids;
+    int companions = 0;
+    for (size_t i = batch; i < batch + 4; i++) CHECK(ids.insert(samples[i].id).second);
+    for (const int64_t id : ids) companions += ids.count(hardest[id]);
+    CHECK(companions >= 2);
+  }
+}
+
+}  // namespace
+}  // namespace lookalike
