@@ -9,13 +9,17 @@
 
 namespace lookalike::testing {
 
-// images [2N,H,W,C], rows i and N + i partners; `loss` is a recipe's [loss].
-inline Variable training_loss(Network& network, const nlohmann::json& loss, const Variable& images, uint64_t seed = 1) {
+// images [2N,H,W,C], rows i and N + i a sample; `loss` is a recipe's [loss]. `similar`: of mixed samples, which have images alike;
+// empty: all have.
+inline Variable training_loss(Network& network, const nlohmann::json& loss, const Variable& images, uint64_t seed = 1,
+                              const std::vector<bool>& similar = {}) {
   Options options(loss, "loss");
   const Objective objective = make_objective(options);
   const int64_t n = images.shape()[0] / 2;
   std::vector<int32_t> labels;
   for (int64_t i = 0; i < 2 * n; i++) labels.push_back(static_cast<int32_t>(i % n));
+  for (size_t i = 0; i < similar.size(); i++)
+    if (!similar[i]) labels[n + i] = static_cast<int32_t>(n + i);
   Variable x = images;
   if (objective.input != InputViews::both) x = split_views(images, 2)[objective.input == InputViews::right];
   const Variable output =
@@ -23,6 +27,7 @@ inline Variable training_loss(Network& network, const nlohmann::json& loss, cons
   return objective
       .loss({.output = output,
              .labels = labels,
+             .mixed_samples = !similar.empty(),
              .images = images.value(),
              .matcher = network.matcher.get(),
              .seed = seed})

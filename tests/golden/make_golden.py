@@ -321,11 +321,33 @@ def norm_layer(parameters, buffers, name, width):
                     f"{name}.running_var": torch.ones(width).double()})
 
 
-class SiameseCnn:
-    """models/siamese_cnn.cpp with filters [4, 6], embedding 8, on 16x16x3."""
+class Network:
+    rate = 1e-3
 
     def __init__(self):
         self.parameters, self.buffers = {}, {}
+
+    def norm(self, x, name, training, epsilon=1e-5):
+        p, b = self.parameters, self.buffers
+        return batch_norm(x, p[f"{name}.weight"], p[f"{name}.bias"], b[f"{name}.running_mean"], b[f"{name}.running_var"],
+                          training, epsilon)
+
+    def linear(self, x, name):
+        return F.linear(x, self.parameters[f"{name}.weight"], self.parameters.get(f"{name}.bias"))
+
+    def training_loss(self, images):
+        return self.loss(self.forward(images, training=True))
+
+    def optimizer(self):
+        """Of a bias before a batch norm Adam would follow what rounding leaves."""
+        return torch.optim.SGD(self.parameters.values(), lr=self.rate, momentum=0.9)
+
+
+class SiameseCnn(Network):
+    """models/siamese_cnn.cpp with filters [4, 6], embedding 8, on 16x16x3."""
+
+    def __init__(self):
+        super().__init__()
         layer(self.parameters, "conv1", 4, 5, 5, 3)
         layer(self.parameters, "conv2", 6, 3, 3, 4)
         layer(self.parameters, "embedding", 8, 4 * 4 * 6)
@@ -336,7 +358,7 @@ class SiameseCnn:
         x = max_pool(F.relu(x))
         x = conv2d(x, p["conv2.weight"], p["conv2.bias"], padding=1)
         x = max_pool(F.relu(x))
-        return F.normalize(F.linear(x.flatten(1), p["embedding.weight"], p["embedding.bias"]))
+        return F.normalize(self.linear(x.flatten(1), "embedding"))
 
     def loss(self, e):
         labels = torch.arange(len(e)) % (len(e) // 2)
@@ -346,13 +368,13 @@ class SiameseCnn:
         return torch.optim.Adam(self.parameters.values(), lr=1e-3)
 
 
-class ConvnetBn:
+class ConvnetBn(Network):
     """models/convnet_bn.cpp with channels [4, 6, 8], pool_after [1, 2], embedding 8, on 16x16x3."""
 
     channels = (4, 6, 8)
 
     def __init__(self):
-        self.parameters, self.buffers = {}, {}
+        super().__init__()
         inputs = 3
         for i, width in enumerate(self.channels, start=1):
             layer(self.parameters, f"conv{i}", width, 3, 3, inputs, bias=False)
@@ -361,15 +383,12 @@ class ConvnetBn:
         layer(self.parameters, "embedding", 8, inputs)
 
     def forward(self, x, training):
-        p, b = self.parameters, self.buffers
         for i in range(1, len(self.channels) + 1):
-            x = conv2d(x, p[f"conv{i}.weight"], padding=1)
-            x = batch_norm(x, p[f"norm{i}.weight"], p[f"norm{i}.bias"], b[f"norm{i}.running_mean"],
-                           b[f"norm{i}.running_var"], training)
-            x = F.leaky_relu(x, 0.1)
+            x = conv2d(x, self.parameters[f"conv{i}.weight"], padding=1)
+            x = F.leaky_relu(self.norm(x, f"norm{i}", training), 0.1)
             if i < 3:
                 x = max_pool(x)
-        return F.normalize(F.linear(x.mean((1, 2)), p["embedding.weight"], p["embedding.bias"]))
+        return F.normalize(self.linear(x.mean((1, 2)), "embedding"))
 
     def loss(self, e):
         return nt_xent(e, 0.1)
@@ -380,11 +399,12 @@ class ConvnetBn:
         return torch.optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0}], lr=2e-3)
 
 
-class Resnet50:
+class Resnet50(Network):
     """models/resnet50.cpp with width 2, blocks [2, 1, 1], on 24x24x3; Keras's variant with pool = flatten."""
 
     def __init__(self, keras):
-        self.keras, self.parameters, self.buffers, self.blocks = keras, {}, {}, []
+        super().__init__()
+        self.keras, self.blocks = keras, []
         self.add("conv1", "bn1", 3, 2, 7)
         inputs = 2
         for stage, (width, count) in enumerate(zip((2, 4, 8), (2, 1, 1)), start=1):
@@ -403,11 +423,9 @@ class Resnet50:
         norm_layer(self.parameters, self.buffers, norm, outputs)
 
     def apply(self, x, conv, norm, stride, training):
-        p, b = self.parameters, self.buffers
-        weight = p[f"{conv}.weight"]
-        x = conv2d(x, weight, p.get(f"{conv}.bias"), stride, weight.shape[1] // 2)
-        return batch_norm(x, p[f"{norm}.weight"], p[f"{norm}.bias"], b[f"{norm}.running_mean"], b[f"{norm}.running_var"],
-                          training, 1.001e-5 if self.keras else 1e-5)
+        weight = self.parameters[f"{conv}.weight"]
+        x = conv2d(x, weight, self.parameters.get(f"{conv}.bias"), stride, weight.shape[1] // 2)
+        return self.norm(x, norm, training, 1.001e-5 if self.keras else 1e-5)
 
     def forward(self, x, training):
         x = F.relu(self.apply(x, "conv1", "bn1", 2, training))
@@ -425,16 +443,138 @@ class Resnet50:
     def loss(self, e):
         return nt_xent(F.normalize(e), 0.1)
 
+
+# Samples that are the pairs to judge: which of them are similar.
+SIMILAR = torch.tensor([1, 0, 1, 0])
+
+
+class MatchedCnn(SiameseCnn):
+    """SiameseCnn whose pairs a classifier of 5 hidden units judges (models/head.cpp)."""
+
+    def __init__(self):
+        super().__init__()
+        layer(self.parameters, "matcher.dense", 5, 2 * 8)
+        layer(self.parameters, "matcher.output", 1, 5)
+
+    def loss(self, e):
+        a, b = e.chunk(2)
+        hidden = F.relu(self.linear(torch.cat([(a - b).abs(), a * b], 1), "matcher.dense"))
+        return F.binary_cross_entropy_with_logits(self.linear(hidden, "matcher.output")[:, 0], SIMILAR.double())
+
+
+class BarlowConvnet(ConvnetBn):
+    """ConvnetBn with a projector [6, 5] that only training has."""
+
+    rate = 1e-4
+
+    def __init__(self):
+        super().__init__()
+        layer(self.parameters, "projector.dense1", 6, 8, bias=False)
+        norm_layer(self.parameters, self.buffers, "projector.norm1", 6)
+        layer(self.parameters, "projector.dense2", 5, 6, bias=False)
+
+    def loss(self, e):
+        hidden = F.relu(self.norm(self.linear(e, "projector.dense1"), "projector.norm1", training=True))
+        return barlow_twins(self.linear(hidden, "projector.dense2"), 0.05)
+
+    optimizer = Network.optimizer
+
+
+class Encoder(Network):
+    """The layers of models/autoencoder.cpp with filters [4, 6] up to the embedding, on 16x16x3."""
+
+    def __init__(self):
+        super().__init__()
+        layer(self.parameters, "encoder.conv1", 4, 3, 3, 3)
+        layer(self.parameters, "encoder.conv2", 6, 3, 3, 4)
+
+    def forward(self, x, training):
+        p = self.parameters
+        for name in ("encoder.conv1", "encoder.conv2"):
+            x = max_pool(F.leaky_relu(conv2d(x, p[f"{name}.weight"], p[f"{name}.bias"], padding=1), 0.3))
+        return x.flatten(1)
+
+
+class Autoencoder(Encoder):
+    """With a decoder [3, 4]: it draws the left images from the right ones."""
+
+    def __init__(self):
+        super().__init__()
+        for name, inputs, outputs in (("decoder.conv1", 6, 3), ("decoder.conv2", 3, 4)):
+            layer(self.parameters, name, inputs, 3, 3, outputs, bias=False)
+            self.parameters[f"{name}.bias"] = random(outputs, scale=0.1)
+        layer(self.parameters, "decoder.output", 3, 3, 3, 4)
+
+    def training_loss(self, images):
+        left, right = images.chunk(2)
+        p = self.parameters
+        x = self.forward(right, training=True).reshape(-1, 4, 4, 6)
+        for name in ("decoder.conv1", "decoder.conv2"):
+            x = F.leaky_relu(conv_transpose2d(x, p[f"{name}.weight"], p[f"{name}.bias"], 2, 0, -1), 0.3)
+        logits = conv2d(x, p["decoder.output.weight"], p["decoder.output.bias"], padding=1)
+        return F.binary_cross_entropy_with_logits(logits, left)
+
     def optimizer(self):
-        return torch.optim.SGD(self.parameters.values(), lr=1e-3, momentum=0.9)
+        return torch.optim.Adam(self.parameters.values(), lr=self.rate)
 
 
-def make_model(name, model, size=16, steps=10):
-    """Images [2N, size, size, 3]; parameters and buffers before; loss and gradients of the first step; the losses of all steps,
+class EncoderWithHead(Encoder):
+    """conv_encoder with the head dense [7], norm, embedding 5."""
+
+    rate = 1e-4
+
+    def __init__(self):
+        super().__init__()
+        layer(self.parameters, "head.dense1", 7, 4 * 4 * 6)
+        norm_layer(self.parameters, self.buffers, "head.norm1", 7)
+        layer(self.parameters, "head.embedding", 5, 7)
+
+    def forward(self, x, training):
+        x = F.relu(self.linear(super().forward(x, training), "head.dense1"))
+        return F.normalize(self.linear(self.norm(x, "head.norm1", training), "head.embedding"))
+
+    def loss(self, e):
+        labels = torch.arange(len(e)) % (len(e) // 2)
+        return triplet(e, labels, "batch_hard", 0.5, squared=True)
+
+
+class Digits(Network):
+    """models/digits.cpp with filters [4, 6, 8], dense 7, on 28x28x1."""
+
+    blocks = ((4, 1, 2), (6, 1, 2), (8, 0, 1))  # filters, padding, pool
+
+    def __init__(self):
+        super().__init__()
+        inputs = 1
+        for i, (filters, *_) in enumerate(self.blocks, start=1):
+            layer(self.parameters, f"conv{i}", filters, 3, 3, inputs, bias=False)
+            norm_layer(self.parameters, self.buffers, f"norm{i}", filters)
+            inputs = filters
+        layer(self.parameters, "dense", 7, 8)
+        norm_layer(self.parameters, self.buffers, "norm4", 7)
+        layer(self.parameters, "embedding", 2, 7)
+
+    def forward(self, x, training):
+        for i, (_, padding, pool) in enumerate(self.blocks, start=1):
+            x = conv2d(x, self.parameters[f"conv{i}.weight"], padding=padding)
+            x = self.norm(x, f"norm{i}", training)
+            if pool > 1:
+                x = max_pool(x, pool, pool)
+        x = nhwc(F.avg_pool2d(nchw(x), 5)).flatten(1)
+        return self.linear(self.norm(self.linear(x, "dense"), "norm4", training), "embedding")
+
+    def loss(self, e):
+        n = len(e) // 2
+        pairs = torch.stack([torch.arange(n), torch.arange(n, 2 * n), SIMILAR], 1)
+        return contrastive(e, pairs, 5, half=False, squared_hinge=False)
+
+
+def make_model(name, model, size=16, channels=3, steps=10):
+    """Images [2N, size, size, channels]; parameters and buffers before; loss and gradients of the first step; the losses of all steps,
     parameters and buffers after them, and what the trained network makes of the images in evaluation."""
     for parameter in model.parameters.values():
         parameter.requires_grad_()
-    images = torch.rand(4, size, size, 3)
+    images = torch.rand(4, size, size, channels)
     images = torch.cat([images, (images + 0.3 * torch.randn_like(images)).clamp(0, 1)]).float().double()
     tensors = {"images": images}
     state = {**model.parameters, **model.buffers}
@@ -443,7 +583,7 @@ def make_model(name, model, size=16, steps=10):
     losses = []
     for step in range(steps):
         optimizer.zero_grad()
-        loss = model.loss(model.forward(images, training=True))
+        loss = model.training_loss(images)
         loss.backward()
         losses.append(loss.item())
         if step == 0:
@@ -466,3 +606,8 @@ if __name__ == "__main__":
     make_model("convnet_bn", ConvnetBn())
     make_model("resnet50_torchvision", Resnet50(keras=False), size=24, steps=3)
     make_model("resnet50_keras", Resnet50(keras=True), size=24, steps=3)
+    make_model("matched_cnn", MatchedCnn())
+    make_model("barlow_convnet", BarlowConvnet())
+    make_model("autoencoder", Autoencoder())
+    make_model("encoder_head", EncoderWithHead())
+    make_model("digits", Digits(), size=28, channels=1)

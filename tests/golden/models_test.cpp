@@ -7,22 +7,30 @@
 #include "engine/train/checkpoint.h"
 #include "models/model.h"
 #include "tests/golden/golden.h"
+#include "tests/training_loss.h"
 
 namespace lookalike::testing {
 namespace {
 
 struct Training {
   nlohmann::json config;
+  std::function<Variable(Network& network, const Variable& images)> loss;
   OptimizerOptions optimizer;
   double rate;
-  std::function<Variable(const Variable& embeddings)> loss;
-  int64_t size = 16, steps = 10;
+  int64_t steps = 10;
 };
 
-Model build(const Training& training) {
-  Preprocess preprocess;
-  preprocess.height = preprocess.width = training.size;
-  return build_model(training.config, preprocess, 0, "test");
+// The [loss] of a recipe.
+auto recipe_loss(const nlohmann::json& loss, const std::vector<bool>& similar = {}) {
+  return [=](Network& network, const Variable& images) { return training_loss(network, loss, images, 0, similar); };
+}
+
+// Of the samples of a golden file, where they are mixed.
+const std::vector<bool> kSimilar{true, false, true, false};
+
+Model build(const nlohmann::json& config, const Shape& images) {
+  const Preprocess preprocess{.height = images[1], .width = images[2], .channels = images[3]};
+  return build_model(config, preprocess, 0, "test");
 }
 
 std::map<std::string, Tensor> gradients_of(const NetworkState& state) {
@@ -55,16 +63,16 @@ void check_training(const std::string& name, const Training& training, DType dty
         CHECK(golden_error(tensor, want) <= tolerance);
     }
   };
-  const Model model = build(training);
+  const Variable images(golden("images"));
+  const Model model = build(training.config, images.shape());
   NetworkState state = state_of(*model.network);
   for (Parameter& p : state.parameters) p.variable.value() = golden("before." + p.name);
   for (Buffer& b : state.buffers) b.variable.value() = golden("before." + b.name);
   const auto optimizer = make_optimizer(training.optimizer, state.parameters);
-  const Variable images(golden("images"));
 
   for (int64_t step = 0; step < training.steps; step++) {
     CAPTURE(step);
-    Variable loss = training.loss(model.network->forward(images, {.training = true, .views = 2}));
+    Variable loss = training.loss(*model.network, images);
     CHECK(loss.value().item() == doctest::Approx(file.tensors.at("losses").data<double>()[step]).epsilon(tolerance));
     optimizer->zero_grad();
     loss.backward();
@@ -77,12 +85,9 @@ void check_training(const std::string& name, const Training& training, DType dty
 
 TEST_CASE("siamese_cnn with batch-hard triplets trains as in PyTorch") {
   const Training training{.config = {{"name", "siamese_cnn"}, {"filters", {4, 6}}, {"embedding", 8}},
+                          .loss = recipe_loss({{"name", "triplet"}, {"negatives", "batch_hard"}, {"margin", 0.5}}),
                           .optimizer = {.name = "adam"},
-                          .rate = 1e-3,
-                          .loss = [](const Variable& e) {
-                            const std::vector<int32_t> labels{0, 1, 2, 3, 0, 1, 2, 3};
-                            return triplet_loss(e, labels, {.margin = 0.5}).loss;
-                          }};
+                          .rate = 1e-3};
   check_training("siamese_cnn", training, DType::f64, 1e-13);
   check_training("siamese_cnn", training, DType::f32, 2e-5);
 }
@@ -90,9 +95,9 @@ TEST_CASE("siamese_cnn with batch-hard triplets trains as in PyTorch") {
 TEST_CASE("convnet_bn with NT-Xent trains as in PyTorch") {
   const Training training{
       .config = {{"name", "convnet_bn"}, {"channels", {4, 6, 8}}, {"pool_after", {1, 2}}, {"embedding", 8}},
+      .loss = recipe_loss({{"name", "nt_xent"}, {"temperature", 0.1}}),
       .optimizer = {.name = "adamw", .weight_decay = 0.05},
-      .rate = 2e-3,
-      .loss = [](const Variable& e) { return nt_xent_loss(e, 0.1).loss; }};
+      .rate = 2e-3};
   check_training("convnet_bn", training, DType::f64, 1e-12);
   check_training("convnet_bn", training, DType::f32, 2e-5);
 }
@@ -105,14 +110,71 @@ TEST_CASE("both variants of resnet50 with NT-Xent train as in PyTorch") {
                                        {"width", 2},
                                        {"blocks", {2, 1, 1}},
                                        {"pool", variant == "keras" ? "flatten" : "avg"}},
+                            .loss =
+                                [](Network& network, const Variable& images) {
+                                  const Variable e = network.forward(images, {.training = true, .views = 2});
+                                  return nt_xent_loss(l2_normalize(e), 0.1).loss;
+                                },
                             .optimizer = {.name = "sgd", .momentum = 0.9},
                             .rate = 1e-3,
-                            .loss = [](const Variable& e) { return nt_xent_loss(l2_normalize(e), 0.1).loss; },
-                            .size = 24,
                             .steps = 3};
     check_training("resnet50_" + variant, training, DType::f64, 1e-12);
     check_training("resnet50_" + variant, training, DType::f32, 1e-4);
   }
+}
+
+TEST_CASE("siamese_cnn with a classifier of pairs trains as in PyTorch") {
+  const Training training{.config = {{"name", "siamese_cnn"},
+                                     {"filters", {4, 6}},
+                                     {"embedding", 8},
+                                     {"head", {{"matcher", "classifier"}, {"matcher_hidden", 5}}}},
+                          .loss = recipe_loss({{"name", "match"}}, kSimilar),
+                          .optimizer = {.name = "adam"},
+                          .rate = 1e-3};
+  check_training("matched_cnn", training, DType::f64, 1e-12);
+  check_training("matched_cnn", training, DType::f32, 2e-5);
+}
+
+TEST_CASE("convnet_bn with a projector and Barlow Twins trains as in PyTorch") {
+  const Training training{.config = {{"name", "convnet_bn"},
+                                     {"channels", {4, 6, 8}},
+                                     {"pool_after", {1, 2}},
+                                     {"embedding", 8},
+                                     {"head", {{"projector", {6, 5}}}}},
+                          .loss = recipe_loss({{"name", "barlow_twins"}, {"lambda", 0.05}}),
+                          .optimizer = {.name = "sgd", .momentum = 0.9},
+                          .rate = 1e-4};
+  check_training("barlow_convnet", training, DType::f64, 1e-12);
+  check_training("barlow_convnet", training, DType::f32, 2e-5);
+}
+
+TEST_CASE("autoencoder from right to left trains as in PyTorch") {
+  const Training training{.config = {{"name", "autoencoder"}, {"filters", {4, 6}}, {"decoder", {3, 4}}, {"slope", 0.3}},
+                          .loss = recipe_loss({{"name", "reconstruction"}, {"direction", "right_to_left"}}),
+                          .optimizer = {.name = "adam"},
+                          .rate = 1e-3};
+  check_training("autoencoder", training, DType::f64, 1e-12);
+  check_training("autoencoder", training, DType::f32, 2e-5);
+}
+
+TEST_CASE("conv_encoder with a head of dense layers and batch norm trains as in PyTorch") {
+  const Training training{.config = {{"name", "conv_encoder"},
+                                     {"filters", {4, 6}},
+                                     {"head", {{"dense", {7}}, {"norm", true}, {"embedding", 5}}}},
+                          .loss = recipe_loss({{"name", "triplet"}, {"squared", true}}),
+                          .optimizer = {.name = "sgd", .momentum = 0.9},
+                          .rate = 1e-4};
+  check_training("encoder_head", training, DType::f64, 1e-12);
+  check_training("encoder_head", training, DType::f32, 2e-5);
+}
+
+TEST_CASE("digits with contrastive loss of same and different pairs trains as in PyTorch") {
+  const Training training{.config = {{"name", "digits"}, {"filters", {4, 6, 8}}, {"dense", 7}},
+                          .loss = recipe_loss({{"name", "contrastive"}, {"margin", 5}}, kSimilar),
+                          .optimizer = {.name = "sgd", .momentum = 0.9},
+                          .rate = 1e-3};
+  check_training("digits", training, DType::f64, 1e-12);
+  check_training("digits", training, DType::f32, 2e-5);
 }
 
 }  // namespace
