@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The PyTorch twin of our training step, timed: same network, loss, optimiser, batch and threads as bench/train_bench.
 
-    train_torch.py siamese_cnn|convnet_bn|resnet50 [--device cuda] [--autocast] [--channels-last] [--compile] [--fused] [--seconds S]
+    train_torch.py siamese_cnn|convnet_bn|autoencoder|resnet50 [--device cuda] [--autocast] [--channels-last] [--compile] [--fused] [--seconds S]
 
 Prints one line of JSON. Runs on PyTorch 1.13 (Debian's python3-torch) and on the newest one; data is random and in
 memory, so that nothing but the training step is measured. Steps run until S seconds have passed after the warm-up.
@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+
 class SiameseCnn(nn.Module):
-    pairs, size = 32, 64
+    pairs, size, channels = 32, 64, 3
 
     def __init__(self):
         super().__init__()
@@ -36,7 +37,7 @@ class SiameseCnn(nn.Module):
 
 
 class ConvnetBn(nn.Module):
-    pairs, size = 64, 64
+    pairs, size, channels = 64, 64, 3
     widths = (32, 32, 64, 64, 128, 128, 128)
 
     def __init__(self):
@@ -62,8 +63,46 @@ class ConvnetBn(nn.Module):
         return torch.optim.AdamW(self.parameters(), lr=2e-3, weight_decay=0.05, **options)
 
 
+class Crop(nn.Module):
+    """Without the last row and column: a transposed convolution of stride 2 then doubles an image, as Keras's "same" does."""
+
+    def forward(self, x):
+        return x[..., :-1, :-1]
+
+
+class Autoencoder(nn.Module):
+    pairs, size, channels = 16, 128, 1
+    filters, decoder_filters, slope = (32, 32, 32), (16, 16, 16), 0.3
+
+    def __init__(self):
+        super().__init__()
+        layers, inputs = [], self.channels
+        for width in self.filters:
+            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.LeakyReLU(self.slope, inplace=True), nn.MaxPool2d(2)]
+            inputs = width
+        self.encoder = nn.Sequential(*layers)
+        layers = []
+        for width in self.decoder_filters:
+            layers += [nn.ConvTranspose2d(inputs, width, 3, stride=2), nn.LeakyReLU(self.slope, inplace=True), Crop()]
+            inputs = width
+        self.decoder = nn.Sequential(*layers, nn.Conv2d(inputs, self.channels, 3, padding=1))
+
+    def forward(self, images):
+        return self.encoder(images).flatten(1)
+
+    def draw(self, images):
+        """Logits of pictures."""
+        return self.decoder(self.encoder(images))
+
+    def loss(self, images):
+        return F.binary_cross_entropy_with_logits(self.draw(images), images)
+
+    def optimizer(self, **options):
+        return torch.optim.Adam(self.parameters(), lr=1e-3, **options)
+
+
 class ResNet50(nn.Module):
-    pairs, size = 8, 224
+    pairs, size, channels = 8, 224, 3
 
     def __init__(self):
         super().__init__()
@@ -98,7 +137,7 @@ def nt_xent(left, right, temperature):
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-MODELS = {"siamese_cnn": SiameseCnn, "convnet_bn": ConvnetBn, "resnet50": ResNet50}
+MODELS = {"siamese_cnn": SiameseCnn, "convnet_bn": ConvnetBn, "autoencoder": Autoencoder, "resnet50": ResNet50}
 
 
 def main():
@@ -118,7 +157,8 @@ def main():
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
     model = model.to(args.device, memory_format=layout)
     images = 2 * model.pairs
-    batches = [torch.rand(images, 3, model.size, model.size).contiguous(memory_format=layout).to(args.device) for _ in range(4)]
+    shape = (images, model.channels, model.size, model.size)
+    batches = [torch.rand(shape).contiguous(memory_format=layout).to(args.device) for _ in range(4)]
     optimizer = model.optimizer(**({"fused": True} if args.fused else {}))
     loss_of = torch.compile(model.loss) if args.compile else model.loss
 
