@@ -2,7 +2,7 @@
 """Our training step against PyTorch's, on this machine, in alternation. Needs a release build; peers that aren't
 installed are skipped (bench/peers/README.md tells how to get them).
 
-    bench/compare_peers.py [--models siamese_cnn convnet_bn resnet50] [--rounds 3] [--seconds 5] [--json NAME]
+    bench/compare_peers.py [--models siamese_cnn convnet_bn autoencoder resnet50] [--rounds 3] [--seconds 5] [--json NAME]
 
 The first round runs ours and every variant of each peer; the rounds after it ours and the fastest variant of each
 peer with default and with tuned settings. Prints the median and the best images/s of each, and ours over the fastest
@@ -39,6 +39,9 @@ LAYERS = {
                    32 * 32 * 64 * 9 * 32, 32 * 32 * 64 * 9 * 64,
                    16 * 16 * 128 * 9 * 64, 16 * 16 * 128 * 9 * 128,
                    8 * 8 * 128 * 9 * 128, 128 * 128],
+    # A transposed convolution: each of its input's pixels meets every weight.
+    "autoencoder": [128 * 128 * 32 * 9, 64 * 64 * 32 * 9 * 32, 32 * 32 * 32 * 9 * 32,
+                    16 * 16 * 32 * 9 * 16, 32 * 32 * 16 * 9 * 16, 64 * 64 * 16 * 9 * 16, 128 * 128 * 9 * 16],
     "resnet50": resnet50_layers(),
 }
 
