@@ -55,7 +55,7 @@ train --device cuda --out resumed --resume >/dev/null
 cmp gpu/last.safetensors resumed/last.safetensors
 
 train --out cpu >/dev/null
-loss_of() { sed -nE '$ s/.*,"loss":([^,]*),"validation".*/\1/p' "$1"; }
+loss_of() { sed -nE '$ s/.*,"loss":([^,]*),"seconds".*/\1/p' "$1"; }
 for precision in tf32 bf16; do train --device cuda --precision $precision --out $precision >/dev/null; done
 # With cuDNN's convolutions, or one line and nothing written.
 runs=(gpu tf32 bf16) status=0
@@ -74,6 +74,39 @@ for run in "${runs[@]}"; do
     'BEGIN { d = a - b; limit = run == "gpu" || run == "cudnn" ? 1e-3 : 0.05; if (a == "" || b == "" || d * d > limit * limit * b * b) exit 1 }' ||
     fail "the loss of $run differs from the CPU's: $(tail -n 1 $run/metrics.jsonl; tail -n 1 cpu/metrics.jsonl)"
 done
+
+# The parts of other systems: one epoch gives the CPU's loss.
+cat >picture.toml <<'TOML'
+[model]
+name = "autoencoder"
+filters = [4, 4]
+decoder = [4, 4]
+[input]
+height = 12
+width = 12
+[loss]
+name = "reconstruction"
+[train]
+batch_pairs = 4
+epochs = 1
+[split]
+ratios = [50, 25, 25]
+[evaluate]
+candidates = 4
+TOML
+same_loss() {
+  local name=$1
+  shift
+  for device in cpu cuda; do "$lookalike" train "$@" --data data --epochs 1 --device $device --out $name-$device >/dev/null 2>err.txt || fail "$name: $(cat err.txt)"; done
+  awk -v a="$(loss_of $name-cpu/metrics.jsonl)" -v b="$(loss_of $name-cuda/metrics.jsonl)" \
+    'BEGIN { d = a - b; if (a == "" || d * d > 1e-6 * b * b) exit 1 }' || fail "$name: $(cat $name-*/metrics.jsonl)"
+}
+same_loss picture picture.toml
+same_loss views tiny.toml --set sampler.name=views --set loss.name=barlow_twins --set 'model.head.projector=[6, 6]'
+same_loss judge tiny.toml --set loss.name=match --set model.head.matcher=classifier --set model.head.matcher_hidden=4
+frozen=(--set train.freeze=norm1 --set augmentation.flip=0 --set augmentation.rotation=0)
+same_loss frozen tiny.toml "${frozen[@]}" --set sampler.hard_negatives=true
+same_loss cached tiny.toml "${frozen[@]}" --set sampler.hard_negatives=true --cache-features
 
 for device in cpu cuda; do "$lookalike" embed gpu/model.safetensors data/left --device $device --out $device.npy >/dev/null; done
 "$lookalike" evaluate gpu/model.safetensors --data data --pairs gpu/splits/test.csv --count 4 --device cuda
