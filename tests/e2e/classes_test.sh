@@ -1,23 +1,13 @@
 #!/usr/bin/env bash
 # classes_test.sh LOOKALIKE MAKE_PAIRS: the commands that take class data, on made-up folders and IDX files; on Omniglot where it is at hand.
 set -euo pipefail
+. "$(dirname "$0")/checks.sh"
 lookalike=$1 make_pairs=$2
 omniglot=${LOOKALIKE_OMNIGLOT:-$(dirname "$0")/../../../shared/data/omniglot}
 [[ ! -d $omniglot ]] || omniglot=$(cd "$omniglot" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-# The command must end with status 1 and say one line that holds `expected`.
-refuse() {
-  local expected=$1 status=0
-  shift
-  "$@" >out.txt 2>err.txt || status=$?
-  [[ $status == 1 ]] || fail "status $status, expected 1: $*"
-  [[ $(wc -l <err.txt) == 1 ]] || fail "not one line: $* said: $(cat err.txt)"
-  grep -qF -- "$expected" err.txt || fail "'$expected' is not in: $(cat err.txt)"
-}
 
 "$make_pairs" pairs 140 28
 cat >tiny.toml <<'TOML'
@@ -69,22 +59,22 @@ grep -q '^20 images of 4 classes' out.txt || fail "not the expected classes: $(c
 if grep -q 'one-shot' out.txt; then fail "one-shot lists where nobody asked and no group is"; fi
 "${evaluate[@]}" --data idx --ways 3 | grep -q ' 60 lists of 3 candidates' || fail "not the expected lists"
 
-refuse "the nearest is 'a'" "${evaluate[@]}" --data data --groups aa
-refuse "expected train or test" "${evaluate[@]}" --data data --part tests
-refuse "expected cosine or distance" "${evaluate[@]}" --data data --similarity dot
-refuse "--count is for pairs" "${evaluate[@]}" --data data --count 5
-refuse "--ways is for class data" "${evaluate[@]}" --data pairs --ways 5
-refuse "at least 2 ways" "${evaluate[@]}" --data data --ways 1
-refuse "train-images-idx3-ubyte: no such file" "${evaluate[@]}" --data idx --part train
-refuse "no such folder" "${evaluate[@]}" --data nowhere
-refuse "no data set" "${evaluate[@]}" --data run/splits
-refuse "no JPEG or PNG file" "$lookalike" embed run/model.safetensors idx --out f.npy
+refuse "the nearest is 'a'" "" "${evaluate[@]}" --data data --groups aa
+refuse "expected train or test" "" "${evaluate[@]}" --data data --part tests
+refuse "expected cosine or distance" "" "${evaluate[@]}" --data data --similarity dot
+refuse "--count is for pairs" "" "${evaluate[@]}" --data data --count 5
+refuse "--ways is for class data" "" "${evaluate[@]}" --data pairs --ways 5
+refuse "at least 2 ways" "" "${evaluate[@]}" --data data --ways 1
+refuse "train-images-idx3-ubyte: no such file" "" "${evaluate[@]}" --data idx --part train
+refuse "no such folder" "" "${evaluate[@]}" --data nowhere
+refuse "no data set" "" "${evaluate[@]}" --data run/splits
+refuse "no JPEG or PNG file" "" "$lookalike" embed run/model.safetensors idx --out f.npy
 printf 'not a picture' >data/a/class103/1.png
 rm data/c/class150/2.png
-refuse "class103/1.png: not an image" "${evaluate[@]}" --data data
-refuse "data: 2 problems" "$lookalike" data check data
+refuse "class103/1.png: not an image" "" "${evaluate[@]}" --data data
+refuse "data: 2 problems" "" "$lookalike" data check data
 [[ $(wc -l <out.txt) == 2 ]] && grep -q "class 'c/class150' has one image" out.txt || fail "data check: $(cat out.txt)"
-refuse "idx: 1 problems" "$lookalike" data check idx
+refuse "idx: 1 problems" "" "$lookalike" data check idx
 
 if [[ -d $omniglot ]] && command -v unzip >/dev/null; then
   unzip -q "$omniglot/images_background_small2.zip" -d omniglot

@@ -2,22 +2,12 @@
 # systems_test.sh LOOKALIKE MAKE_PAIRS: what the published systems are made of, from end to end on made-up pictures: data in the course's form,
 # weights to start from, frozen layers and cached features, hard negatives, heads that judge pairs, classes of images. Tiny networks.
 set -euo pipefail
+. "$(dirname "$0")/checks.sh"
 lookalike=$1 make_pairs=$2 recipes=$(cd "$(dirname "$0")/../../models/recipes" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-fail() { echo "FAILED: $*" >&2; exit 1; }
-# The command must end with status 1, say one line that holds `expected`, and leave no `absent` behind.
-refuse() {
-  local expected=$1 absent=$2 status=0
-  shift 2
-  "$@" >out.txt 2>err.txt || status=$?
-  [[ $status == 1 ]] || fail "status $status, expected 1: $*"
-  [[ $(wc -l <err.txt) == 1 ]] || fail "not one line: $* said: $(cat err.txt)"
-  grep -qF -- "$expected" err.txt || fail "'$expected' is not in: $(cat err.txt)"
-  [[ -z $absent || ! -e $absent ]] || fail "$absent was left by: $*"
-}
 # train RECIPE DATA OUT ...: a run of a recipe, on small pictures; what it says goes to out.txt.
 train() {
   local recipe=$1 data=$2 out=$3

@@ -2,12 +2,11 @@
 # train_gpu_test.sh LOOKALIKE MAKE_PAIRS: a few steps of a tiny network on the GPU, or on what stands in for it: training repeats bit for bit, goes on
 # from a checkpoint as if it had not stopped, gives what the CPU gives, and its model serves on either device. Without a GPU one line, and no failure.
 set -euo pipefail
+. "$(dirname "$0")/checks.sh"
 lookalike=$(realpath "$1") make_pairs=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
 
 "$make_pairs" data 16 12
 cat >tiny.toml <<'TOML'

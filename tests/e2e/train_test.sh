@@ -2,22 +2,11 @@
 # train_test.sh LOOKALIKE MAKE_PAIRS: the binary from end to end on made-up pairs. Training learns, repeats bit for bit with one thread and
 # with two, and continues after SIGKILL as if nothing had happened; bad input ends with one line and status 1.
 set -euo pipefail
+. "$(dirname "$0")/checks.sh"
 lookalike=$1 make_pairs=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-# The command must end with status 1, say one line that holds `expected`, and leave no `absent` behind.
-refuse() {
-  local expected=$1 absent=$2 status=0
-  shift 2
-  "$@" >out.txt 2>err.txt || status=$?
-  [[ $status == 1 ]] || fail "status $status, expected 1: $*"
-  [[ $(wc -l <err.txt) == 1 ]] || fail "not one line: $* said: $(cat err.txt)"
-  grep -qF -- "$expected" err.txt || fail "'$expected' is not in: $(cat err.txt)"
-  [[ -z $absent || ! -e $absent ]] || fail "$absent was left by: $*"
-}
 
 "$make_pairs" data 120 32
 cat >tiny.toml <<'TOML'
