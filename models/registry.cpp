@@ -1,4 +1,5 @@
 // Name -> network. A new model is one file beside this one and one line here.
+#include <algorithm>
 #include <map>
 
 #include <fmt/ranges.h>
@@ -57,11 +58,11 @@ std::string start_from(const std::string& path, const Model& model) {
   const Checkpoint checkpoint = read_checkpoint(path);
   const Preprocess &its = checkpoint.preprocess, &ours = model.preprocess;
   check(its.channels == ours.channels && its.color_order == ours.color_order && its.mean == ours.mean &&
-            its.std == ours.std,
+            its.std == ours.std && its.resize == ours.resize,
         "{}: made for images prepared as {}, the recipe's [input] is {}", path, to_json(its).dump(),
         to_json(ours).dump());
   // What a network computes with the same weights: its variant and numbers, not its layers or head.
-  for (const char* key : {"variant", "norm_epsilon", "slope"}) {
+  for (const char* key : {"variant", "norm_epsilon", "slope", "pool_after", "activation"}) {
     check(!checkpoint.model.contains(key) || !model.config.contains(key) || checkpoint.model[key] == model.config[key],
           "{}: made for {} = {}, the recipe's model has {}", path, key,
           checkpoint.model.value(key, nlohmann::json()).dump(), model.config.value(key, nlohmann::json()).dump());
@@ -79,6 +80,10 @@ std::string start_from(const std::string& path, const Model& model) {
           found->second.shape().to_string(), name_of(tensor.dtype()), tensor.shape().to_string());
     Tensor(tensor).copy_from(found->second);
     taken++;
+  }
+  for (const Parameter& parameter : model.network->frozen_state().parameters) {
+    check(std::ranges::find(fresh, parameter.name) == fresh.end(),
+          "{}: lacks {}, which train.freeze would keep at random", path, parameter.name);
   }
   check(taken > 0, "{}: has none of the network's tensors ({}, ...)", path, fresh[0]);
   return fmt::format("starts from {}: {} tensors{}{}", path, taken,

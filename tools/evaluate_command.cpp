@@ -92,6 +92,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
 }
 
 void evaluate_class_data(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
+  check(arguments.similarity.empty() || !model.network->matcher,
+        "--similarity with {}, which judges pairs by its own matcher", arguments.model);
   if (!arguments.similarity.empty()) model.network->similarity = parse_similarity(arguments.similarity);
   const Similarity similarity = model.network->similarity;
   ClassData data = load_classes(arguments.data, arguments.part, model.preprocess);

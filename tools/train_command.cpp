@@ -23,9 +23,13 @@ struct TrainArguments {
   bool cache_features = false;
 };
 
+bool has_start(const Recipe& recipe) {
+  return !recipe.start.empty() && recipe.start != "random";
+}
+
 // The Error of a recipe whose weights to start from are not there, with where to get them as far as the manifest knows.
 void check_start(const Recipe& recipe) {
-  if (recipe.start.empty() || std::filesystem::exists(recipe.start)) return;
+  if (!has_start(recipe) || std::filesystem::exists(recipe.start)) return;
   std::string urls;
   const std::string name = recipe.model.value("name", ""), variant = recipe.model.value("variant", "torchvision");
   for (const nlohmann::json& entry : weights_manifest()) {
@@ -43,14 +47,15 @@ void run_train(TrainArguments& arguments) {
   arguments.job.compute = arguments.compute.parse();
   if (arguments.epochs) arguments.overrides.push_back(fmt::format("train.epochs={}", *arguments.epochs));
   if (arguments.seed) arguments.overrides.push_back(fmt::format("train.seed={}", *arguments.seed));
-  if (arguments.start) arguments.overrides.push_back(fmt::format("train.start='{}'", *arguments.start));
-  if (arguments.freeze) arguments.overrides.push_back(fmt::format("train.freeze='{}'", *arguments.freeze));
+  if (arguments.start) arguments.overrides.push_back("train.start=" + nlohmann::json(*arguments.start).dump());
+  if (arguments.freeze) arguments.overrides.push_back("train.freeze=" + nlohmann::json(*arguments.freeze).dump());
   if (arguments.cache_features) arguments.job.cache_features = arguments.job.data + "/features";
   Recipe recipe = read_recipe(arguments.recipe, arguments.overrides);
   if (!arguments.job.resume) check_start(recipe);
   Model model = build_model(recipe.model, recipe.preprocess, recipe.seed, arguments.recipe + ": model");
   recipe.resolved["model"] = model.config;
-  if (!recipe.start.empty() && !arguments.job.resume) fmt::print(stderr, "{}\n", start_from(recipe.start, model));
+  if (!recipe.freeze.empty()) model.network->freeze(recipe.freeze);
+  if (has_start(recipe) && !arguments.job.resume) fmt::print(stderr, "{}\n", start_from(recipe.start, model));
   const TrainResult result = train(recipe, *model.network, arguments.job);
   if (recipe.monitor == "last") {
     fmt::print("{}: {} epochs\n", arguments.job.out, result.epochs);
@@ -68,7 +73,7 @@ void add_train_command(CLI::App& app) {
   command->add_option("recipe", arguments->recipe, "Recipe, a TOML file (models/recipes/*.toml)")->required();
   command
       ->add_option("--data", arguments->job.data,
-                   "Folder with left/, right/ and pairs.csv, or of classes (docs/protocols.md)")
+                   "Folder with left/, right/ and pairs.csv, or of classes (docs/file-formats.md)")
       ->required();
   command->add_option("--out", arguments->job.out, "Run folder to make")->required();
   command->add_option("--epochs", arguments->epochs, "Instead of the recipe's train.epochs");

@@ -88,15 +88,17 @@ std::vector<std::string> check_pairs(const std::string& folder) {
     }
   };
   std::vector<Pair> pairs;
-  const std::string csv = folder + "/pairs.csv";
+  // The course's form has no pairs.csv.
+  const std::string images = pairs_folder(folder, "train");
+  const std::string csv = folder + (images == folder ? "/pairs.csv" : "/train.csv");
   note([&] { pairs = read_pairs(csv); });
   for (const bool is_left : {true, false}) {
     note([&] {
-      const std::string side = folder + (is_left ? "/left" : "/right");
-      const ImageFolder images(side);
+      const std::string side = images + (is_left ? "/left" : "/right");
+      const ImageFolder here(side);
       for (const Pair& pair : pairs)
-        note([&] { images.find(is_left ? pair.left : pair.right, fmt::format("{}:{}", csv, pair.line)); });
-      const auto files = images.files();
+        note([&] { here.find(is_left ? pair.left : pair.right, fmt::format("{}:{}", csv, pair.line)); });
+      const auto files = here.files();
       std::vector<std::string> errors(files.size());
       cpu::parallel_for(std::ssize(files), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {

@@ -102,8 +102,11 @@ std::vector<Sample> mined_epoch(std::span<const std::array<int64_t, 2>> pairs, s
   for (int64_t at = 0; std::ssize(samples) < size; at++) {
     const int64_t anchor = order[at % size];
     for (const int64_t pair : {anchor, hardest[anchor]}) {
-      if (std::ssize(samples) % batch_size == 0) in_batch.clear();
-      if (std::ssize(samples) < size && in_batch.insert(pair).second) samples.push_back({pair, pairs[pair]});
+      if (std::ssize(samples) == size || !in_batch.insert(pair).second) continue;
+      samples.push_back({pair, pairs[pair]});
+      if (std::ssize(samples) % batch_size != 0) continue;
+      in_batch.clear();
+      break;  // a negative that did not fit would be alone in the next batch
     }
   }
   return samples;

@@ -31,7 +31,7 @@ Sampler class_sampler(std::span<const int32_t> labels, uint64_t seed);
 Sampler same_different_sampler(std::span<const int32_t> labels, uint64_t seed);
 
 // Batches with their hardest negatives in them: `hardest[i]` is the number, in `pairs`, of the pair that holds the nearest wrong image
-// of pair i. Half of each batch follows the shuffled order, and the hardest of each of these comes with it; none is twice in a batch.
+// of pair i. Half of each batch follows the shuffled order, and the hardest of each of these comes with it as far as there is room; none is twice in a batch.
 std::vector<Sample> mined_epoch(std::span<const std::array<int64_t, 2>> pairs, std::span<const int64_t> hardest,
                                 int64_t batch_size, uint64_t seed, int64_t epoch);
 

@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include "engine/ops/views.h"
+
 namespace lookalike {
 
 const char* name_of(Similarity similarity) {
@@ -38,12 +40,13 @@ Variable Network::forward_frozen(const Variable& images) {
 }
 
 Variable Network::forward_trained(const Variable& features, const Mode& mode) {
-  return layers.forward_range(features, mode, frozen_, layers.size());
+  return to_float(layers.forward_range(features, mode, frozen_, layers.size()));
 }
 
 Variable Network::training_output(const Variable& features, const Mode& mode) {
-  const Variable embeddings = forward_trained(features, mode);
-  return training_head ? training_head->forward(embeddings, mode) : embeddings;
+  if (!training_head) return forward_trained(features, mode);
+  const Variable output = training_head->forward(layers.forward_range(features, mode, frozen_, layers.size()), mode);
+  return output.shape().rank() == 2 ? to_float(output) : output;  // pictures stay as they are
 }
 
 void Network::collect(const std::string& prefix, NetworkState& state) const {

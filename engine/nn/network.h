@@ -27,6 +27,7 @@ class Network : public Module {
   std::vector<Parameter> trainable() const;
 
   Variable forward(const Variable& images, const Mode& mode) override;
+  // Embeddings are float in any precision.
   // forward() in two parts, so that what the frozen layers make can be kept.
   Variable forward_frozen(const Variable& images);
   Variable forward_trained(const Variable& features, const Mode& mode);

@@ -8,6 +8,12 @@ Variable reshape(const Variable& x, const Shape& shape) {
       [before = x.shape()](const Tensor& dy) -> std::vector<Tensor> { return {dy.reshape(before)}; });
 }
 
+Variable to_float(const Variable& x) {
+  if (x.dtype() != DType::bf16) return x;
+  return Variable::from_op(x.value().to(DType::f32), {x},
+                           [](const Tensor& dy) -> std::vector<Tensor> { return {dy.to(DType::bf16)}; });
+}
+
 Variable flatten(const Variable& x) {
   check(x.shape().rank() >= 1, "flatten of a scalar");
   return reshape(x, {x.shape()[0], x.shape().row_size()});

@@ -1,4 +1,4 @@
-// Changes of shape and batch without arithmetic.
+// Changes of shape, batch and type without arithmetic.
 #pragma once
 
 #include <vector>
@@ -9,6 +9,8 @@ namespace lookalike {
 
 // The same elements in another shape of the same size; shares memory.
 Variable reshape(const Variable& x, const Shape& shape);
+// bf16 as float; anything else as it is.
+Variable to_float(const Variable& x);
 // x [N, ...] as [N, the rest]; shares memory.
 Variable flatten(const Variable& x);
 

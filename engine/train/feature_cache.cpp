@@ -38,8 +38,10 @@ class Hash {
   uint64_t value_ = 0xCBF29CE484222325;
 };
 
-std::string key_of(const Network& network, const std::string& model, const ImageStore& images) {
+std::string key_of(const Network& network, const std::string& model, const ImageStore& images, const Compute& compute) {
   Hash hash;
+  hash.add(fmt::format("{} {} {}", name_of(compute.device), static_cast<int>(compute.precision),
+                       static_cast<int>(compute.conv)));
   hash.add(model);
   for (const std::string& name : network.frozen_names()) hash.add(name);
   const NetworkState state = network.frozen_state();
@@ -55,7 +57,7 @@ std::string key_of(const Network& network, const std::string& model, const Image
 Tensor cached_features(Network& network, const std::string& model, const ImageStore& images, const std::string& folder,
                        const Compute& compute) {
   namespace fs = std::filesystem;
-  const fs::path file = fs::path(folder) / (key_of(network, model, images) + ".safetensors");
+  const fs::path file = fs::path(folder) / (key_of(network, model, images, compute) + ".safetensors");
   if (fs::exists(file)) {
     const TensorFile kept = read_safetensors(file);
     const auto found = kept.tensors.find("features");
@@ -64,6 +66,7 @@ Tensor cached_features(Network& network, const std::string& model, const ImageSt
         "{}: no features of {} images; delete the file", file.string(), images.size());
     return found->second;
   }
+  fs::create_directories(folder);
   constexpr int64_t kBatch = 32;
   NoGrad no_grad;
   Progress progress;
@@ -77,7 +80,6 @@ Tensor cached_features(Network& network, const std::string& model, const ImageSt
     features.rows(begin, end).copy_from(out);
     progress.update(fmt::format("features of frozen layers: {} of {} images", end, images.size()));
   }
-  fs::create_directories(folder);
   TensorFile kept;
   kept.tensors["features"] = features;
   write_safetensors(file, kept);

@@ -1,5 +1,7 @@
 #include "engine/train/recipe.h"
 
+#include <algorithm>
+
 namespace lookalike {
 
 using nlohmann::json;
@@ -37,6 +39,10 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
     recipe.checkpoint_steps = o.integer("checkpoint_steps", 0);
     recipe.start = o.text("start", "");
     recipe.freeze = o.text("freeze", "");
+    check(recipe.freeze.empty() || !recipe.start.empty(),
+          "{}: train.freeze = '{}' without train.start, expected weights worth keeping, or start = 'random' where that "
+          "is meant",
+          path, recipe.freeze);
   });
   read("optimizer", [&](Options& o) {
     recipe.optimizer = read_optimizer(o);
@@ -49,6 +55,7 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
           ratios.size());
     std::copy(ratios.begin(), ratios.end(), recipe.split_ratios.begin());
     recipe.split_seed = o.integer("seed", 0);
+    recipe.split_by_ratios = o.choice("from", "folder", {"folder", "ratios"}) == "ratios";
     recipe.held_out = o.texts("held_out");
   });
   read("evaluate", [&](Options& o) {
@@ -56,6 +63,11 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
     recipe.lists = o.integer("lists", 5, 1);
     recipe.evaluate_seed = o.integer("seed", 0);
   });
+  const auto all = [](const std::vector<float>& values, float value) {
+    return std::ranges::all_of(values, [&](float x) { return x == value; });
+  };
+  check(recipe.objective.name != "reconstruction" || (all(recipe.preprocess.mean, 0) && all(recipe.preprocess.std, 1)),
+        "{}: loss 'reconstruction' draws values from 0 to 1, expected no input.mean and input.std", path);
   Options model = options.section("model");  // its keys are the network's own: models/registry.cpp reads them
   options.finish();
   recipe.model = table.value("model", json::object());

@@ -11,8 +11,8 @@
 //   [augmentation]  all off by default: engine/data/augment.h
 //   [train]         batch_pairs, epochs, seed; monitor: a validation metric, or "last": the last epoch is the model; patience: epochs
 //                   without a better one before the run ends (0: never); checkpoint_steps: also within an epoch (0: no);
-//                   start: a checkpoint whose tensors the network starts with, as far as it has them; freeze: the last layer that stays as it is
-//   [split]         ratios, seed: of pairs, used where the data folder has no train.csv and val.csv; held_out: of class folders, the groups or
+//                   start: a checkpoint whose tensors the network starts with, as far as it has them, or "random"; freeze: the last layer that stays as it is
+//   [split]         ratios, seed: of pairs; from: "folder", its train.csv and val.csv where it has them, or "ratios" in any case; held_out: of class folders, the groups or
 //                   classes that validate
 //   [evaluate]      candidates, lists, seed: how validation ranks
 #pragma once
@@ -50,6 +50,7 @@ struct Recipe {
 
   std::array<double, 3> split_ratios;
   uint64_t split_seed;
+  bool split_by_ratios;
   std::vector<std::string> held_out;
   int64_t candidates, lists;
   uint64_t evaluate_seed;

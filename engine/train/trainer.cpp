@@ -1,5 +1,6 @@
 #include "engine/train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -155,10 +156,12 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job) : recipe_(
           "--cache-features with augmentation: features of changing images cannot be kept");
     check(recipe.objective.name != "reconstruction",
           "--cache-features with loss 'reconstruction', which needs the images");
-    train_features_ =
-        cached_features(network, recipe.resolved["model"].dump(), data_.train.images, job.cache_features, job.compute);
-    validation_features_ = cached_features(network, recipe.resolved["model"].dump(), data_.validation.images,
-                                           job.cache_features, job.compute);
+    // The frozen layers do not depend on a head that is none of them.
+    json layers = recipe.resolved["model"];
+    if (!network.frozen_names().back().starts_with("head.")) layers.erase("head");
+    const std::string model = layers.dump();
+    train_features_ = cached_features(network, model, data_.train.images, job.cache_features, job.compute);
+    validation_features_ = cached_features(network, model, data_.validation.images, job.cache_features, job.compute);
   }
 
   // Nothing is written before everything that can be wrong with the input has been read.
@@ -188,7 +191,8 @@ void Run::open_loader() {
 
 // For each training pair the one with the wrong image nearest to either of its own, as the network sees them now.
 void Run::find_hardest() {
-  const Tensor embeddings = normalize_rows(embed_all(data_.train, train_features_));
+  const bool cosine = network_.similarity == Similarity::cosine;
+  const Tensor all = embed_all(data_.train, train_features_), embeddings = cosine ? normalize_rows(all) : all;
   const int64_t pairs = std::ssize(data_.pairs), width = embeddings.shape()[1];
   check(pairs >= 2, "{}: one pair, of which no negative can be had", job_.data);
   Tensor images({2 * pairs, width});
@@ -196,7 +200,8 @@ void Run::find_hardest() {
     const int64_t image = data_.pairs[i / 2][i % 2];
     images.rows(i, i + 1).copy_from(embeddings.rows(image, image + 1));
   }
-  const Neighbors nearest = search_top_k(images, images, 3);  // itself, perhaps its partner, and a wrong one
+  const Neighbors nearest =
+      (cosine ? search_top_k : search_nearest)(images, images, 3);  // itself, perhaps its partner, and a wrong one
   at_.hardest.assign(pairs, 0);
   for (int64_t pair = 0; pair < pairs; pair++) {
     float best = -std::numeric_limits<float>::infinity();
@@ -220,6 +225,11 @@ void Run::resume() {
   }
   optimizer_->load_state(optimizer_state);
   at_ = position_from_json(checkpoint.progress, file);
+  const auto pairs = std::ssize(data_.pairs);
+  check(!recipe_.hard_negatives || at_.step == 0 ||
+            (std::ssize(at_.hardest) == pairs &&
+             std::ranges::all_of(at_.hardest, [&](int64_t i) { return i >= 0 && i < pairs; })),
+        "{}: metadata 'progress': 'hardest' does not fit {} pairs", file, pairs);
 }
 
 // The losses of all steps must have been read.
@@ -351,13 +361,15 @@ void Run::end_epoch() {
                   {"images_per_second", images_per_second},
                   {"seconds", seconds},
                   {"validation", metrics}};
-  progress_.print(fmt::format(
-      "epoch {}/{}  loss {:.4f}  active {:.0f} %  validation: loss {:.4f}  top-1 {:.1f} %  top-2 {:.1f} %  top-4 "
-      "{:.1f} %"
-      "  {:.0f} images/s{}",
-      at_.epoch, recipe_.epochs, line["loss"].get<double>(), 100 * line["active_share"].get<double>(),
-      metrics["loss"].get<double>(), 100 * metrics["top1"].get<double>(), 100 * metrics["top2"].get<double>(),
-      100 * metrics["top4"].get<double>(), images_per_second, better ? "  *" : ""));
+  const double active = line["active_share"];
+  progress_.print(
+      fmt::format("epoch {}/{}  loss {:.4f}{}  validation: loss {:.4f}  top-1 {:.1f} %  top-2 {:.1f} %  top-4 "
+                  "{:.1f} %"
+                  "  {:.0f} images/s{}",
+                  at_.epoch, recipe_.epochs, line["loss"].get<double>(),
+                  active > 0 ? fmt::format("  active {:.0f} %", 100 * active) : "", metrics["loss"].get<double>(),
+                  100 * metrics["top1"].get<double>(), 100 * metrics["top2"].get<double>(),
+                  100 * metrics["top4"].get<double>(), images_per_second, better ? "  *" : ""));
   at_.meter = {};
   append_line(path("metrics.jsonl"), line.dump());
   if (better) write("model.safetensors", false);

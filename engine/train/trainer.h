@@ -18,8 +18,8 @@ struct TrainJob {
   std::string out;   // the run folder
   bool resume = false;
   bool skip_corrupt = false;
-  std::string
-      cache_features;  // a folder: what the frozen layers make of each image is computed once and kept there; empty: no
+  // A folder: what the frozen layers make of each image is computed once and kept there; empty: no.
+  std::string cache_features;
   Compute compute;
 };
 

@@ -18,10 +18,10 @@ struct PairSplit {
   std::string train_file, validation_file;
 };
 
-// Those of the data folder where it has them, else drawn by the recipe from all that it has.
+// Those of the data folder where it has them and the recipe does not insist on its own, else drawn from all that there is.
 PairSplit split_of(const Recipe& recipe, const fs::path& folder) {
   const fs::path train = folder / "train.csv", validation = folder / "val.csv", test = folder / "test.csv";
-  if (!fs::exists(train) || !fs::exists(validation)) {
+  if (recipe.split_by_ratios || !fs::exists(train) || !fs::exists(validation)) {
     const fs::path pairs = folder / "pairs.csv", all = fs::exists(pairs) || !fs::exists(train) ? pairs : train;
     return {split_pairs(read_pairs(all), recipe.split_ratios, recipe.split_seed), all, all};
   }
@@ -41,6 +41,9 @@ TrainingData open_pairs(const Recipe& recipe, const std::string& folder, OnCorru
   check(sampler == "pairs" || sampler == "views",
         "{}: holds pairs, for which there is no sampler '{}', expected pairs or views", folder, sampler);
   check(recipe.held_out.empty(), "{}: holds pairs, expected no split.held_out", folder);
+  check(!recipe.rotated_classes, "{}: holds pairs, sampler.rotated_classes is for classes", folder);
+  check(sampler == "pairs" || !recipe.hard_negatives, "{}: sampler.hard_negatives is for sampler 'pairs', not '{}'",
+        folder, sampler);
   const PairSplit split = split_of(recipe, folder);
   const std::string images = pairs_folder(folder, "train");
   PairData train = load_pairs(images, split.pairs.train, split.train_file, recipe.preprocess, on_corrupt);

@@ -17,7 +17,7 @@ train() {
 }
 small_cnn=(--set model.filters=[4,8] --set model.embedding=16 --set train.batch_pairs=16)
 small_bn=(--set model.channels=[8,8,8] --set model.pool_after=[1,2,3] --set model.grid=2 --set model.embedding=16 --set train.batch_pairs=32)
-tiny_resnet=(--set model.width=4 --set model.blocks=[1,1,1,1] --set train.start= --set train.batch_pairs=16 --epochs 2)
+tiny_resnet=(--set model.width=4 --set model.blocks=[1,1,1,1] --set train.start=random --set train.batch_pairs=16 --epochs 2)
 
 # A folder in the form of the course data: recipes run unchanged, the answer has the form of the candidates.
 "$make_pairs" --course course 200
@@ -27,6 +27,8 @@ train siamese-triplet-hard course course-run --epochs 3 "${small_cnn[@]}"
 [[ $(cut -d, -f1 answer.csv) == "$(cut -d, -f1 course/test_candidates.csv)" ]] || fail "the answer's left names differ"
 awk -F, 'NF != 21 { exit 1 }' answer.csv || fail "the answer has not 21 cells a row"
 "$lookalike" evaluate course-run/model.safetensors --data course --pairs course-run/splits/test.csv >/dev/null
+
+"$lookalike" data check course >/dev/null
 
 "$make_pairs" data 150 32
 # An autoencoder in both directions, and its encoder as the start of a Siamese network.
@@ -62,10 +64,15 @@ touch -d 2000-01-01 data/features/*
 train "${resnet[@]}" again "${tiny_resnet[@]}" --freeze layer2 --cache-features
 [[ -z $(find data/features -newermt 2001-01-01 -type f) ]] || fail "features were computed again"
 for run in cached again; do cmp plain/last.safetensors $run/last.safetensors || fail "features changed the run $run"; done
-refuse "no layer 'layer9'" x "$lookalike" train "$recipes/resnet50-triplet.toml" --data data --out x --set train.start= --freeze layer9
+refuse "no layer 'layer9'" x "$lookalike" train "$recipes/resnet50-triplet.toml" --data data --out x --set train.start=random --freeze layer9
 refuse "there are no frozen layers" x "$lookalike" train "$recipes/siamese-triplet-hard.toml" --data data --out x --cache-features
-refuse "with augmentation" x "$lookalike" train "$recipes/siamese-triplet-flip.toml" --data data --out x --freeze conv1 --cache-features
+refuse "with augmentation" x "$lookalike" train "$recipes/siamese-triplet-flip.toml" --data data --out x --start random --freeze conv1 --cache-features
 refuse "FILE from https://download.pytorch.org/models/resnet50-0676ba61.pth" x "$lookalike" train "$recipes/resnet50-triplet.toml" --data data --out x
+
+refuse "without train.start" x "$lookalike" train "$recipes/learned-distance.toml" --data data --out x
+refuse "values from 0 to 1" x "$lookalike" train "$recipes/autoencoder.toml" --data data --out x --set input.mean=[0.5] --set input.std=[0.2]
+refuse "is for sampler 'pairs'" x "$lookalike" train "$recipes/barlow-pretrain.toml" --data data --out x --set sampler.hard_negatives=true
+refuse "is for classes" x "$lookalike" train "$recipes/barlow-pretrain.toml" --data data --out x --set sampler.rotated_classes=true
 
 # Hard negatives out of the whole set: killed at any moment and resumed, the same weights.
 hard=(siamese-triplet-hard data)

@@ -103,9 +103,15 @@ same_loss() {
 same_loss picture picture.toml
 same_loss views tiny.toml --set sampler.name=views --set loss.name=barlow_twins --set 'model.head.projector=[6, 6]'
 same_loss judge tiny.toml --set loss.name=match --set model.head.matcher=classifier --set model.head.matcher_hidden=4
-frozen=(--set train.freeze=norm1 --set augmentation.flip=0 --set augmentation.rotation=0)
+frozen=(--set train.start=random --set train.freeze=norm1 --set augmentation.flip=0 --set augmentation.rotation=0)
 same_loss frozen tiny.toml "${frozen[@]}" --set sampler.hard_negatives=true
 same_loss cached tiny.toml "${frozen[@]}" --set sampler.hard_negatives=true --cache-features
+
+# Networks that do not end in a normalisation make float embeddings in bf16, too.
+"$lookalike" train picture.toml --data data --device cuda --precision bf16 --out picture-bf16 >/dev/null
+"$lookalike" train tiny.toml --data data --epochs 1 --device cuda --precision bf16 --out wide --set model.head.embedding=4 --set model.head.normalize=false \
+  --set loss.name=contrastive --set model.similarity=distance >/dev/null
+"$lookalike" embed wide/model.safetensors data/left --device cuda --precision bf16 --out wide.npy >/dev/null
 
 for device in cpu cuda; do "$lookalike" embed gpu/model.safetensors data/left --device $device --out $device.npy >/dev/null; done
 "$lookalike" evaluate gpu/model.safetensors --data data --pairs gpu/splits/test.csv --count 4 --device cuda

@@ -42,6 +42,7 @@ TEST_CASE("gradients through whole networks agree with central differences in do
   for (const auto& [config, size, losses] : network_cases()) {
     if (size != kSize) continue;  // larger than an emulated GPU can bear
     for (const json& loss : losses) {
+      if (config == kSiameseCnn && loss != losses[0]) continue;  // the other network takes them all
       CAPTURE(config.dump());
       CAPTURE(loss.dump());
       const Model exact = build(config), model = build(config);

@@ -75,6 +75,7 @@ TEST_CASE("a mined batch holds the hardest negative of each of its anchors, and 
   const auto samples = mined_epoch(pairs, hardest, 4, 0, 2);
   CHECK(samples.size() == 12);
   CHECK(samples == mined_epoch(pairs, hardest, 4, 0, 2));
+  for (const Sample& sample : mined_epoch(pairs, hardest, 5, 0, 0)) CHECK(sample.images == pairs[sample.id]);
   for (size_t batch = 0; batch < 12; batch += 4) {
     std::set<int64_t> ids;
     int companions = 0;
