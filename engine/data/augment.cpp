@@ -10,7 +10,7 @@
 namespace lookalike {
 
 bool Augmentation::is_identity() const {
-  return flip == 0 && shift == 0 && scale == 0 && rotation == 0 && brightness == 0 && color == 0 &&
+  return flip == 0 && shift == 0 && scale == 0 && rotation == 0 && shear == 0 && brightness == 0 && color == 0 &&
          channel_shuffle == 0;
 }
 
@@ -20,6 +20,7 @@ Augmentation read_augmentation(Options& options) {
   a.shift = options.number("shift", 0, 0, 1);
   a.scale = options.number("scale", 0, 0, 0.9);
   a.rotation = options.number("rotation", 0, 0, 180);
+  a.shear = options.number("shear", 0, 0, 1);
   a.brightness = options.number("brightness", 0, 0, 1);
   a.color = options.number("color", 0, 0, 1);
   a.channel_shuffle = options.number("channel_shuffle", 0, 0, 1);
@@ -40,13 +41,15 @@ ImageDraw draw(const Augmentation& a, int64_t height, int64_t width, Random& ran
   const float brightness = random.uniform(1 - a.brightness, 1 + a.brightness);
   for (float& gain : d.gain) gain = brightness * random.uniform(1 - a.color, 1 + a.color);
   if (random.uniform() < a.channel_shuffle) random.shuffle(std::span<int32_t>(d.channel));
+  const double shear = random.uniform(-a.shear, a.shear);
 
-  // The image is flipped, then turned and scaled about its centre, then shifted; here the way back.
+  // The image is flipped, sheared, then turned and scaled about its centre, then shifted; here the way back.
   const double c = std::cos(angle) / zoom, s = std::sin(angle) / zoom, mirror = flip ? -1 : 1;
   const double centre_x = (width - 1) / 2.0, centre_y = (height - 1) / 2.0;
   const double from_x = centre_x + shift_x, from_y = centre_y + shift_y;
-  d.xx = static_cast<float>(mirror * c), d.xy = static_cast<float>(mirror * s);
-  d.x0 = static_cast<float>(centre_x - mirror * (c * from_x + s * from_y));
+  const double xx = mirror * (c + shear * s), xy = mirror * (s - shear * c);
+  d.xx = static_cast<float>(xx), d.xy = static_cast<float>(xy);
+  d.x0 = static_cast<float>(centre_x - (xx * from_x + xy * from_y));
   d.yx = static_cast<float>(-s), d.yy = static_cast<float>(c);
   d.y0 = static_cast<float>(centre_y + s * from_x - c * from_y);
   return d;

@@ -20,6 +20,7 @@ struct Augmentation {
   float shift = 0;            // at most this share of width and height, either way
   float scale = 0;            // factor from 1 - scale to 1 + scale
   float rotation = 0;         // degrees, either way
+  float shear = 0;            // at most this many pixels from row to row, either way
   float brightness = 0;       // factor from 1 - brightness to 1 + brightness on all channels,
   float color = 0;            // and one from 1 - color to 1 + color for each; results are clipped to [0, 1]
   float channel_shuffle = 0;  // probability of channels in random order

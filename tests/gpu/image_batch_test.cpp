@@ -41,6 +41,7 @@ TEST_CASE("image_batch makes what the CPU's augmentation makes") {
                          .shift = 0.2f,
                          .scale = 0.3f,
                          .rotation = 30,
+                         .shear = 0.3f,
                          .brightness = 0.3f,
                          .color = 0.3f,
                          .channel_shuffle = 0.5f};

@@ -60,12 +60,14 @@ TEST_CASE("a certain flip is the mirror image, for every width and both channel 
 
 TEST_CASE("the warp equals a direct computation in double") {
   const Image image = test_image(24, 40, 3);
-  const Augmentation all{.flip = 0.5f, .shift = 0.2f, .scale = 0.3f, .rotation = 40};
+  const Augmentation all{.flip = 0.5f, .shift = 0.2f, .scale = 0.3f, .rotation = 40, .shear = 0.5f};
   for (uint64_t id = 0; id < 8; id++) {
     Random r(0, RandomUse::augment, id);
     const bool flip = r.uniform() < all.flip;
     const double shift_x = r.uniform(-0.2f, 0.2f) * 40, shift_y = r.uniform(-0.2f, 0.2f) * 24;
     const double zoom = r.uniform(1 - 0.3f, 1 + 0.3f), angle = r.uniform(-40, 40) * std::acos(-1.0) / 180;
+    for (int unused = 0; unused < 5; unused++) r.uniform();  // brightness, three gains, whether channels are shuffled
+    const double shear = r.uniform(-0.5f, 0.5f);
     const auto at = [&](int64_t y, int64_t x, int c) {
       const bool inside = y >= 0 && y < 24 && x >= 0 && x < 40;
       return inside ? image.pixels[(y * 40 + x) * 3 + c] / 255.0 : 1.0;
@@ -75,8 +77,8 @@ TEST_CASE("the warp equals a direct computation in double") {
     for (int64_t y = 0; y < 24; y++)
       for (int64_t x = 0; x < 40; x++) {
         const double dx = x - 19.5 - shift_x, dy = y - 11.5 - shift_y;
-        double sx = (std::cos(angle) * dx + std::sin(angle) * dy) / zoom + 19.5;
-        const double sy = (-std::sin(angle) * dx + std::cos(angle) * dy) / zoom + 11.5;
+        const double sheared_y = (-std::sin(angle) * dx + std::cos(angle) * dy) / zoom, sy = sheared_y + 11.5;
+        double sx = (std::cos(angle) * dx + std::sin(angle) * dy) / zoom - shear * sheared_y + 19.5;
         if (flip) sx = 39 - sx;
         const int64_t left = std::floor(sx), top = std::floor(sy);
         const double fx = sx - left, fy = sy - top;
