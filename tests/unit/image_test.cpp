@@ -133,6 +133,8 @@ TEST_CASE("resize averages when it shrinks and keeps flat colours flat") {
     const Image flat{7, 3, 1, Pixels(21, 200)};
     CHECK(resize(flat, height, width).pixels == Pixels(height * width, 200));
   }
+  for (int64_t size = 1; size <= 130; size++)
+    CHECK(resize({size, size, 1, Pixels(size * size, 200)}, 56, 56).pixels == Pixels(56 * 56, 200));
   CHECK(resize({1, 1, 3, {9, 8, 7}}, 2, 2).pixels == Pixels{9, 8, 7, 9, 8, 7, 9, 8, 7, 9, 8, 7});
   // A board of single black and white pixels has no detail left at a quarter of the size.
   Image board{64, 64, 1, {}};
