@@ -119,7 +119,7 @@ ClassData load_folders(const std::string& folder, const std::string& part, const
 
 bool is_prepared(const RawImages& raw, const Preprocess& p) {
   return raw.height == p.height && raw.width == p.width && raw.channels == p.channels &&
-         (p.channels == 1 || p.color_order == "rgb");
+         (p.channels == 1 || p.color_order == "rgb") && p.crop == "none";
 }
 
 ClassData prepare(RawImages raw, const std::string& part, const Preprocess& preprocess) {

@@ -177,6 +177,26 @@ Image with_channels(const Image& image, int64_t channels) {
   return result;
 }
 
+Image crop_to_ink(const Image& image) {
+  const int64_t channels = image.channels;
+  int64_t left = image.width, right = -1, top = image.height, bottom = -1;
+  for (int64_t y = 0; y < image.height; y++)
+    for (int64_t x = 0; x < image.width; x++) {
+      const uint8_t* at = &image.pixels[(y * image.width + x) * channels];
+      if ((channels == 1 ? *at : luma(at)) >= 128) continue;
+      left = std::min(left, x), right = std::max(right, x), top = std::min(top, y), bottom = std::max(bottom, y);
+    }
+  if (right < 0) return image;
+  const int64_t side = std::max(right - left + 1, bottom - top + 1) * 6 / 5;
+  const int64_t x0 = left - (side - (right - left + 1)) / 2, y0 = top - (side - (bottom - top + 1)) / 2;
+  const int64_t begin = std::max<int64_t>(x0, 0), end = std::min(x0 + side, image.width);
+  Image result{side, side, channels, std::vector<uint8_t>(side * side * channels, 255)};
+  for (int64_t y = std::max<int64_t>(y0, 0); y < std::min(y0 + side, image.height); y++)
+    std::copy_n(&image.pixels[(y * image.width + begin) * channels], (end - begin) * channels,
+                &result.pixels[((y - y0) * side + begin - x0) * channels]);
+  return result;
+}
+
 Image resize(const Image& image, int64_t height, int64_t width) {
   if (image.height == height && image.width == width) return image;
   Image result{height, width, image.channels, std::vector<uint8_t>(height * width * image.channels)};

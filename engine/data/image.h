@@ -28,6 +28,10 @@ Image read_image(const std::string& path, int64_t channels);
 // Colour becomes grey by its luma, grey becomes colour by repetition.
 Image with_channels(const Image& image, int64_t channels);
 
+// The square around everything darker than half, white where it reaches out of the image: its side is 1.2 times the longer side of
+// what is dark. The image itself where nothing is.
+Image crop_to_ink(const Image& image);
+
 // Stretches to height x width with an antialiased triangle filter: linear interpolation that, where it shrinks, widens
 // to the pixels it must average.
 Image resize(const Image& image, int64_t height, int64_t width);

@@ -22,12 +22,16 @@ Preprocess read_preprocess(Options& options) {
   p.mean.assign(mean.begin(), mean.end());
   p.std.assign(std.begin(), std.end());
   p.resize = options.choice("resize", p.resize, {"triangle"});
+  p.crop = options.choice("crop", p.crop, {"none", "ink"});
   return p;
 }
 
 nlohmann::json to_json(const Preprocess& p) {
-  return {{"height", p.height}, {"width", p.width}, {"channels", p.channels}, {"color_order", p.color_order},
-          {"mean", p.mean},     {"std", p.std},     {"resize", p.resize}};
+  nlohmann::json json{
+      {"height", p.height}, {"width", p.width}, {"channels", p.channels}, {"color_order", p.color_order},
+      {"mean", p.mean},     {"std", p.std},     {"resize", p.resize}};
+  if (p.crop != "none") json["crop"] = p.crop;  // older checkpoints have no such key
+  return json;
 }
 
 Preprocess preprocess_from_json(const nlohmann::json& json, const std::string& where) {
@@ -45,7 +49,9 @@ Image prepare_image(const std::string& path, const Preprocess& preprocess) {
 }
 
 Image prepare_image(const Image& decoded, const Preprocess& preprocess) {
-  Image image = resize(with_channels(decoded, preprocess.channels), preprocess.height, preprocess.width);
+  Image image = with_channels(decoded, preprocess.channels);
+  if (preprocess.crop == "ink") image = crop_to_ink(image);
+  image = resize(image, preprocess.height, preprocess.width);
   if (preprocess.channels == 3 && preprocess.color_order == "bgr") {
     for (size_t i = 0; i < image.pixels.size(); i += 3) std::swap(image.pixels[i], image.pixels[i + 2]);
   }

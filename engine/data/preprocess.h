@@ -13,13 +13,13 @@
 
 namespace lookalike {
 
-// Decode to `channels`, stretch to height x width with the filter `resize` ("triangle": antialiased, see image.h),
+// Decode to `channels`, crop ("none", or "ink": see image.h), stretch to height x width with the filter `resize` ("triangle": antialiased, see image.h),
 // then (value / 255 - mean) / std for each channel, in `color_order`: "rgb" or "bgr".
 struct Preprocess {
   int64_t height = 64, width = 64, channels = 3;
   std::string color_order = "rgb";
   std::vector<float> mean{0, 0, 0}, std{1, 1, 1};
-  std::string resize = "triangle";
+  std::string resize = "triangle", crop = "none";
 
   int64_t image_size() const { return height * width * channels; }
 };

@@ -142,6 +142,26 @@ TEST_CASE("resize averages when it shrinks and keeps flat colours flat") {
   for (const uint8_t pixel : resize(board, 16, 16).pixels) CHECK(std::abs(pixel - 127.5) < 8);
 }
 
+TEST_CASE("a crop to the ink is a square around it with a margin, white outside of the image") {
+  const auto ink = [](int64_t y, int64_t x) { return y >= 2 && y < 7 && x >= 1 && x < 3; };
+  for (const int64_t channels : {1, 3}) {
+    Image image{8, 20, channels, Pixels(8 * 20 * channels, 150)};
+    for (int64_t y = 0; y < 8; y++)
+      for (int64_t x = 0; x < 20; x++)
+        if (ink(y, x)) image.pixels[(y * 20 + x) * channels] = 0;
+    // 5 x 2 pixels, from row 2 and column 1, make a square of 6 from row 2 and column -1.
+    const Image crop = crop_to_ink(image);
+    CHECK(crop.height == 6);
+    CHECK(crop.width == 6);
+    REQUIRE(crop.pixels.size() == 36 * channels);
+    for (int64_t y = 0; y < 6; y++)
+      for (int64_t x = 0; x < 6; x++)
+        CHECK(crop.pixels[(y * 6 + x) * channels] == (x == 0 ? 255 : ink(y + 2, x - 1) ? 0 : 150));
+  }
+  const Image blank{3, 4, 1, Pixels(12, 200)};
+  CHECK(crop_to_ink(blank).pixels == blank.pixels);
+}
+
 TEST_CASE("preprocessing normalises, orders colours and survives JSON") {
   const DataFolder folder;
   Preprocess p{.height = 2, .width = 2, .mean = {0.5f, 0.25f, 0}, .std = {0.5f, 1, 2}};
@@ -154,6 +174,10 @@ TEST_CASE("preprocessing normalises, orders colours and survives JSON") {
   CHECK(out[5] == doctest::Approx(0.1));
   p.color_order = "bgr";
   CHECK(prepare_image(file, p).pixels[0] == 51);
+  Image dot{5, 5, 1, Pixels(25, 255)};
+  dot.pixels[7] = 0;
+  p.crop = "ink";
+  CHECK(prepare_image(dot, p).pixels == Pixels(12, 0));
 
   CHECK(to_json(preprocess_from_json(to_json(p), "m")) == to_json(p));
   auto json = to_json(p);
