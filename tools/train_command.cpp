@@ -29,6 +29,10 @@ bool has_start(const Recipe& recipe) {
 
 // The Error of a recipe whose weights to start from are not there, with where to get them as far as the manifest knows.
 void check_start(const Recipe& recipe) {
+  check(recipe.freeze.empty() || !recipe.start.empty(),
+        "train.freeze = '{}' without train.start, expected weights worth keeping (--start), or start = 'random' where "
+        "that is meant",
+        recipe.freeze);
   if (!has_start(recipe) || std::filesystem::exists(recipe.start)) return;
   std::string urls;
   const std::string name = recipe.model.value("name", ""), variant = recipe.model.value("variant", "torchvision");

@@ -39,10 +39,6 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
     recipe.checkpoint_steps = o.integer("checkpoint_steps", 0);
     recipe.start = o.text("start", "");
     recipe.freeze = o.text("freeze", "");
-    check(recipe.freeze.empty() || !recipe.start.empty(),
-          "{}: train.freeze = '{}' without train.start, expected weights worth keeping, or start = 'random' where that "
-          "is meant",
-          path, recipe.freeze);
   });
   read("optimizer", [&](Options& o) {
     recipe.optimizer = read_optimizer(o);
