@@ -148,35 +148,32 @@ std::string Options::text(const std::string& key, const std::string& fallback) {
   return read<std::string>(key, fallback, &json::is_string, "a string");
 }
 
-std::vector<std::string> Options::texts(const std::string& key) {
-  if (const json* value = find(key); value && !value->is_array()) wrong(key, "a list of strings");
-  const json values = table_.value(key, json::array());
+template <class T, class Accepts>
+std::vector<T> Options::list(const std::string& key, const std::vector<T>& fallback, const Accepts& accepts,
+                             const std::string& expected) {
+  if (const json* value = find(key); value && !value->is_array()) wrong(key, expected);
+  const json values = table_.value(key, json(fallback));
   for (const json& value : values) {
-    if (!value.is_string()) wrong(key, "a list of strings");
+    if (!accepts(value)) wrong(key, expected);
   }
   resolved_[key] = values;
-  return values.get<std::vector<std::string>>();
+  return values.get<std::vector<T>>();
+}
+
+std::vector<std::string> Options::texts(const std::string& key) {
+  return list<std::string>(
+      key, {}, [](const json& value) { return value.is_string(); }, "a list of strings");
 }
 
 std::vector<int64_t> Options::integers(const std::string& key, const std::vector<int64_t>& fallback, int64_t low) {
-  const std::string expected = fmt::format("a list of integers, each at least {}", low);
-  if (const json* value = find(key); value && !value->is_array()) wrong(key, expected);
-  json values = table_.value(key, json(fallback));
-  for (const json& value : values) {
-    if (!value.is_number_integer() || value.get<int64_t>() < low) wrong(key, expected);
-  }
-  resolved_[key] = values;
-  return values.get<std::vector<int64_t>>();
+  return list<int64_t>(
+      key, fallback, [low](const json& value) { return value.is_number_integer() && value.get<int64_t>() >= low; },
+      fmt::format("a list of integers, each at least {}", low));
 }
 
 std::vector<double> Options::numbers(const std::string& key, const std::vector<double>& fallback) {
-  if (const json* value = find(key); value && !value->is_array()) wrong(key, "a list of numbers");
-  json values = table_.value(key, json(fallback));
-  for (const json& value : values) {
-    if (!value.is_number()) wrong(key, "a list of numbers");
-  }
-  resolved_[key] = values;
-  return values.get<std::vector<double>>();
+  return list<double>(
+      key, fallback, [](const json& value) { return value.is_number(); }, "a list of numbers");
 }
 
 Options Options::section(const std::string& key) {

@@ -43,6 +43,9 @@ class Options {
   const nlohmann::json* find(const std::string& key);
   template <class T>
   T read(const std::string& key, const T& fallback, bool (nlohmann::json::*is)() const noexcept, const char* expected);
+  template <class T, class Accepts>
+  std::vector<T> list(const std::string& key, const std::vector<T>& fallback, const Accepts& accepts,
+                      const std::string& expected);
   [[noreturn]] void wrong(const std::string& key, const std::string& expected) const;
 
   nlohmann::json table_, resolved_ = nlohmann::json::object();

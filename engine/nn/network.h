@@ -26,8 +26,8 @@ class Network : public Module {
   // What freeze() left to train.
   std::vector<Parameter> trainable() const;
 
-  Variable forward(const Variable& images, const Mode& mode) override;
   // Embeddings are float in any precision.
+  Variable forward(const Variable& images, const Mode& mode) override;
   // forward() in two parts, so that what the frozen layers make can be kept.
   Variable forward_frozen(const Variable& images);
   Variable forward_trained(const Variable& features, const Mode& mode);

@@ -103,7 +103,7 @@ class Run {
   void read_losses();
   void end_epoch();
   Tensor embed_all(const Dataset& data, const Tensor& features);
-  LossResult loss_of(const Tensor& batch, std::span<const int32_t> labels, uint64_t seed, const Mode& mode);
+  LossResult loss_of(const Tensor& batch, std::span<const int32_t> labels, uint64_t seed, bool training);
   LossResult loss_of(const Variable& output, const Tensor& images, std::span<const int32_t> labels,
                      uint64_t seed) const;
   double validation_loss(const Tensor& embeddings);
@@ -132,7 +132,6 @@ class Run {
 Run::Run(const Recipe& recipe, Network& network, const TrainJob& job) : recipe_(recipe), network_(network), job_(job) {
   check(job.resume || !fs::exists(path("last.safetensors")),
         "{}: holds a run already; continue it with --resume or name another folder", job.out);
-  if (!recipe.freeze.empty()) network.freeze(recipe.freeze);
   prepare_network(network, job.compute);
   state_ = state_of(network);
   optimizer_ = make_optimizer(recipe.optimizer, network.trainable());
@@ -151,7 +150,7 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job) : recipe_(
     resume();
   }
   if (!job.cache_features.empty()) {
-    check(!recipe.freeze.empty(), "--cache-features without train.freeze: there are no frozen layers");
+    check(!network.frozen_names().empty(), "--cache-features without train.freeze: there are no frozen layers");
     check(recipe.augmentation.is_identity(),
           "--cache-features with augmentation: features of changing images cannot be kept");
     check(recipe.objective.name != "reconstruction",
@@ -193,13 +192,11 @@ void Run::open_loader() {
 void Run::find_hardest() {
   const bool cosine = network_.similarity == Similarity::cosine;
   const Tensor all = embed_all(data_.train, train_features_), embeddings = cosine ? normalize_rows(all) : all;
-  const int64_t pairs = std::ssize(data_.pairs), width = embeddings.shape()[1];
+  const int64_t pairs = std::ssize(data_.pairs);
   check(pairs >= 2, "{}: one pair, of which no negative can be had", job_.data);
-  Tensor images({2 * pairs, width});
-  for (int64_t i = 0; i < 2 * pairs; i++) {
-    const int64_t image = data_.pairs[i / 2][i % 2];
-    images.rows(i, i + 1).copy_from(embeddings.rows(image, image + 1));
-  }
+  std::vector<int64_t> of_pairs;
+  for (const auto& [left, right] : data_.pairs) of_pairs.insert(of_pairs.end(), {left, right});
+  const Tensor images = rows_of(embeddings, of_pairs);
   const Neighbors nearest =
       (cosine ? search_top_k : search_nearest)(images, images, 3);  // itself, perhaps its partner, and a wrong one
   at_.hardest.assign(pairs, 0);
@@ -243,11 +240,11 @@ void Run::write(const char* name, bool resumable) const {
 }
 
 // `batch`: the images of samples, or their features.
-LossResult Run::loss_of(const Tensor& batch, std::span<const int32_t> labels, uint64_t seed, const Mode& mode) {
+LossResult Run::loss_of(const Tensor& batch, std::span<const int32_t> labels, uint64_t seed, bool training) {
   Variable x(recipe_.objective.input_of(batch));
   if (!train_features_.defined()) x = network_.forward_frozen(x);
-  return loss_of(network_.training_output(x, {.training = mode.training, .views = recipe_.objective.views()}), batch,
-                 labels, seed);
+  return loss_of(network_.training_output(x, {.training = training, .views = recipe_.objective.views()}), batch, labels,
+                 seed);
 }
 
 LossResult Run::loss_of(const Variable& output, const Tensor& images, std::span<const int32_t> labels,
@@ -263,7 +260,7 @@ LossResult Run::loss_of(const Variable& output, const Tensor& images, std::span<
 void Run::train_step() {
   const Batch batch = loader_->next();
   const int64_t step = at_.epoch * steps_per_epoch_ + at_.step;
-  LossResult result = loss_of(batch.images, batch.labels, step_seed(recipe_.seed, step), {.training = true});
+  LossResult result = loss_of(batch.images, batch.labels, step_seed(recipe_.seed, step), true);
   result.loss.backward();
   optimizer_->step(schedule_->at(step), recipe_.clip_norm);
   optimizer_->zero_grad();
@@ -306,9 +303,9 @@ double Run::validation_loss(const Tensor& embeddings) {
     if (!network_.training_head && recipe_.objective.input == InputViews::both) {
       result = loss_of(Variable(rows_of(embeddings, images).to(job_.compute.device)), {}, labels, recipe_.seed);
     } else if (validation_features_.defined()) {
-      result = loss_of(place_input(rows_of(validation_features_, images), job_.compute), labels, recipe_.seed, {});
+      result = loss_of(place_input(rows_of(validation_features_, images), job_.compute), labels, recipe_.seed, false);
     } else {
-      result = loss_of(place_input(data_.validation.images.batch(images), job_.compute), labels, recipe_.seed, {});
+      result = loss_of(place_input(data_.validation.images.batch(images), job_.compute), labels, recipe_.seed, false);
     }
     sum += result.loss.value().item() * static_cast<double>(batch.size());
   }

@@ -29,7 +29,7 @@ struct TrainResult {
 };
 
 // `recipe.resolved` must hold the resolved [model] of `network`; it goes into every file that the run writes.
-// Leaves the network on the device of the job.
+// The network is frozen already as `recipe.freeze` says. Leaves it on the device of the job.
 TrainResult train(const Recipe& recipe, Network& network, const TrainJob& job);
 
 }  // namespace lookalike

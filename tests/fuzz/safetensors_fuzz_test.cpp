@@ -4,6 +4,7 @@
 
 #include "engine/core/random.h"
 #include "engine/io/safetensors.h"
+#include "tests/fuzz/damage.h"
 #include "tests/temporary_folder.h"
 
 namespace lookalike {
@@ -48,23 +49,7 @@ TEST_CASE("a safetensors file with flipped, inserted and removed bytes never cra
   Random random(1, RandomUse::test);
   int read = 0;
   for (int round = 0; round < 4000; round++) {
-    std::string bytes = whole;
-    for (uint64_t edits = 1 + random.below(3); edits > 0; edits--) {
-      const size_t at = random.below(bytes.size());
-      // Half of the edits put a character of the header's own language there, which gets further than a random one.
-      const char byte =
-          random.below(2) ? "{}[]\",:0123456789-eF"[random.below(20)] : static_cast<char>(random.below(256));
-      switch (random.below(4)) {
-        case 0:
-          bytes.insert(at, 1, byte);
-          break;
-        case 1:
-          bytes.erase(at, 1);
-          break;
-        default:
-          bytes[at] = byte;
-      }
-    }
+    const std::string bytes = damaged(whole, "{}[]\",:0123456789-eF", random);
     write_bytes(folder / "damaged", bytes);
     read += reads(folder / "damaged");
   }

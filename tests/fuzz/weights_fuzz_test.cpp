@@ -9,6 +9,7 @@
 #include "engine/io/onnx_file.h"
 #include "engine/io/torch_file.h"
 #include "engine/io/weight_file.h"
+#include "tests/fuzz/damage.h"
 #include "tests/temporary_folder.h"
 
 namespace lookalike {
@@ -16,29 +17,13 @@ namespace {
 
 using Reader = std::function<TensorFile(const std::filesystem::path&)>;
 
-// How many of `rounds` damaged copies of a file are read; anything but an Error with one line escapes and fails the test. Half of the edits
-// put a byte of `language` there, which gets further than a random one.
+// How many of `rounds` damaged copies of a file are read; anything but an Error with one line escapes and fails the test.
 int count_read(const std::string& whole, const Reader& reader, const std::string& language, int rounds) {
   TemporaryFolder folder;
   Random random(1, RandomUse::test);
   int read = 0;
   for (int round = 0; round < rounds; round++) {
-    std::string bytes = whole;
-    for (uint64_t edits = 1 + random.below(3); edits > 0; edits--) {
-      const size_t at = random.below(bytes.size());
-      const char byte =
-          random.below(2) ? language[random.below(language.size())] : static_cast<char>(random.below(256));
-      switch (random.below(4)) {
-        case 0:
-          bytes.insert(at, 1, byte);
-          break;
-        case 1:
-          bytes.erase(at, 1);
-          break;
-        default:
-          bytes[at] = byte;
-      }
-    }
+    const std::string bytes = damaged(whole, language, random);
     write_bytes(folder / "damaged", bytes);
     try {
       const TensorFile file = reader(folder / "damaged");
