@@ -16,11 +16,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RUNS = ROOT / "runs" / "accuracy"
 LOOKALIKE = os.environ.get("LOOKALIKE", "build/lookalike")
 SYSTEMS = ["autoencoder", "siamese-from-encoder", "siamese-from-encoder from autoencoder", "siamese-contrastive", "siamese-triplet-random",
-           "siamese-triplet-flip", "siamese-triplet-dense", "siamese-triplet-hard", "siamese-nt-xent", "barlow-triplet",
+           "siamese-triplet-flip", "siamese-triplet-dense", "siamese-triplet-hard", "siamese-nt-xent", "barlow-pretrain", "barlow-triplet",
            "barlow-triplet from barlow-pretrain", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent", "emoji-best"]
 # These split the pairs in their own way, so their baselines are those of other pairs.
 OWN_SPLIT = ("autoencoder", "siamese-from-encoder")
-BEGIN, END = "<!-- accuracy table: bench/accuracy.py -->", "<!-- end -->"
+# Ranked among all test pairs too: how pre-training shifts the ranks.
+RANKED = [system for system in SYSTEMS if system.startswith("barlow")]
+RANKS = ((1, 1), (2, 5), (6, 25), (26, None))
+BEGIN, RANKS_BEGIN, END = "<!-- accuracy table: bench/accuracy.py -->", "<!-- rank table: bench/accuracy.py -->", "<!-- end -->"
 
 
 def run(*command):
@@ -48,17 +51,49 @@ def evaluate(system, seed, data):
     return json.loads(report.read_text()), [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
+def rank(system, seed, data):
+    """The report of the model with all right pictures of the test pairs as candidates."""
+    out = train(system, seed, data)
+    report, pairs = out / "ranks.json", out / "splits" / "test.csv"
+    if not report.exists():
+        count = len(pairs.read_text().splitlines()) - 1
+        run(LOOKALIKE, "evaluate", out / "model.safetensors", "--data", data, "--pairs", pairs, "--count", count, "--lists", 1,
+            "--top", "1,2,4,25", "--json", report)
+    return json.loads(report.read_text())["model"]
+
+
 def percent(value):
     return f"{100 * value:.1f}"
 
 
-def row(name, reports, *detail):
+def row(name, reports, *detail, ks=("top1", "top2", "top4")):
     cells = []
-    for k in ("top1", "top2", "top4"):
+    for k in ks:
         estimates = [report[k] for report in reports]
         mean, low, high = (sum(e[key] for e in estimates) / len(estimates) for key in ("value", "low", "high"))
         cells.append(f"{percent(mean)} ({percent(low)}-{percent(high)})")
     return f"| {' | '.join([name, *cells, *detail])} |"
+
+
+def rank_table(systems, seeds, data):
+    """Top-25 recall, and the share of test pairs whose partner comes at which ranks."""
+    labels = [f"rank {first}" if first == last else f"{first}-{last}" if last else f"{first} and later" for first, last in RANKS]
+    table = [f"| all test pairs are candidates, {len(seeds)} seeds | top-25 % | {' | '.join(f'{label} %' for label in labels)} |",
+             "|---" * (2 + len(labels)) + "|"]
+    for system in systems:
+        reports = [rank(system, seed, data) for seed in seeds]
+        frequency = [statistics.mean(sum(report["rank_frequency"][first - 1:last]) for report in reports) for first, last in RANKS]
+        table.append(row(title(system), reports, *map(percent, frequency), ks=["top25"]))
+    return table
+
+
+def title(system):
+    return " from ".join(f"`{recipe}`" for recipe in system.split(" from "))
+
+
+def replace(text, begin, table):
+    before, rest = text.split(begin)
+    return before + "\n".join([begin, *table, END]) + rest.split(END, 1)[1]
 
 
 def main():
@@ -76,17 +111,16 @@ def main():
             baselines = baselines or results[0][0]["baselines"]
         epochs = "/".join(str(count) for count in sorted({len(lines) for _, lines in results}))
         seconds = statistics.median(line["seconds"] for _, lines in results for line in lines)
-        name = " from ".join(f"`{recipe}`" for recipe in system.split(" from "))
-        rows.append(row(name, [report["model"] for report, _ in results], epochs, f"{seconds:.1f}"))
-    head = [f"| test pairs, {len(seeds)} seeds | top-1 % | top-2 % | top-4 % | epochs | s/epoch |", "|---|---|---|---|---|---|"]
-    head += [row(name, [report], "", "") for name, report in (baselines or {}).items()]
-    table = "\n".join([BEGIN, *head, *rows, END])
+        rows.append(row(title(system), [report["model"] for report, _ in results], epochs, f"{seconds:.1f}"))
+    table = [f"| test pairs, {len(seeds)} seeds | top-1 % | top-2 % | top-4 % | epochs | s/epoch |", "|---|---|---|---|---|---|"]
+    table += [row(name, [report], "", "") for name, report in (baselines or {}).items()] + rows
+    ranked = [system for system in RANKED if system in arguments.systems]
+    ranks = rank_table(ranked, seeds, arguments.data) if ranked else []
+    print("\n".join([*table, "", *ranks]))
 
     readme = ROOT / "README.md"
-    text = readme.read_text()
-    before, rest = text.split(BEGIN)
-    readme.write_text(before + table + rest.split(END, 1)[1])
-    print(table)
+    text = replace(readme.read_text(), BEGIN, table)
+    readme.write_text(replace(text, RANKS_BEGIN, ranks) if ranked else text)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@
 """
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 from statistics import mean
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOOKALIKE = os.environ.get("LOOKALIKE", "build/lookalike")
 RECIPES = ["omniglot-contrastive", "omniglot-triplet", "omniglot-nt-xent"]
 
 
@@ -24,9 +26,9 @@ def evaluate(recipe, seed, data, alphabet):
     report = out / "test.json"
     if not report.exists():
         resume = ["--resume"] if (out / "last.safetensors").exists() else []
-        run("build/lookalike", "train", f"models/recipes/{recipe}.toml", "--data", data, "--out", out, "--seed", seed,
+        run(LOOKALIKE, "train", f"models/recipes/{recipe}.toml", "--data", data, "--out", out, "--seed", seed,
             "--set", f'split.held_out=["{alphabet}"]', *resume)
-        run("build/lookalike", "evaluate", out / "model.safetensors", "--data", data, "--groups", alphabet, "--ways", 20, "--runs", 20,
+        run(LOOKALIKE, "evaluate", out / "model.safetensors", "--data", data, "--groups", alphabet, "--ways", 20, "--runs", 20,
             "--json", report)
     return json.loads(report.read_text())["one_shot"]
 

@@ -1,5 +1,6 @@
 // What stands on the embeddings of any network:
-//   dense = []         hidden layers: linear, ReLU, and with norm = true batch norm
+//   dense = []         hidden layers: linear, ReLU, and with norm = true batch norm with norm_epsilon and norm_momentum, the weight of a
+//                      new value in its running averages
 //   embedding = 0      a last linear layer; 0: none
 //   normalize = true   rows to length 1 behind these
 //   projector = []     for training alone (Zbontar et al., "Barlow Twins", 2021): linear, batch norm and ReLU, the last one linear alone
@@ -12,6 +13,8 @@ namespace lookalike {
 void add_head(Options& options, const Shape& input, Initializer& init, Network& network) {
   const auto dense = options.integers("dense", {});
   const bool norm = options.flag("norm", false);
+  const BatchNormOptions norm_options{.momentum = options.number("norm_momentum", 0.1, 0, 1),
+                                      .epsilon = options.number("norm_epsilon", 1e-5, 1e-12, 1)};
   const int64_t embedding = options.integer("embedding", 0);
   const bool normalize = options.flag("normalize", true);
   const auto projector = options.integers("projector", {});
@@ -29,7 +32,7 @@ void add_head(Options& options, const Shape& input, Initializer& init, Network& 
   for (size_t i = 0; i < dense.size(); i++) {
     layers.add<Linear>(fmt::format("head.dense{}", i + 1), init, width, dense[i], Activation{ActivationKind::relu});
     width = dense[i];
-    if (norm) layers.add<BatchNorm>(fmt::format("head.norm{}", i + 1), width);
+    if (norm) layers.add<BatchNorm>(fmt::format("head.norm{}", i + 1), width, norm_options);
   }
   if (embedding > 0) {
     layers.add<Linear>("head.embedding", init, width, embedding);

@@ -191,6 +191,41 @@ ClassData choose_groups(const ClassData& data, std::span<const std::string> grou
   return select(data, images);
 }
 
+// A copy of all classes and their images: what its names end in, and which pixel (row, column) of the image stands at one of the copy.
+struct Copy {
+  std::string suffix;
+  std::function<std::pair<int64_t, int64_t>(int64_t y, int64_t x)> source;
+};
+
+// The data, then each copy as classes of their own.
+ClassData with_copies(const ClassData& data, const std::vector<Copy>& copies) {
+  const Preprocess& p = data.images.preprocess();
+  const int64_t count = data.images.size(), size = p.image_size();
+  ClassData result = data;
+  std::vector<uint8_t> pixels((1 + copies.size()) * count * size);
+  for (int64_t i = 0; i < count; i++) std::copy_n(data.images.pixels(i), size, pixels.begin() + i * size);
+  uint8_t* to = pixels.data() + count * size;
+  for (const Copy& copy : copies) {
+    const auto first = static_cast<int32_t>(result.classes.size());
+    for (const std::string& name : data.classes) result.classes.push_back(name + copy.suffix);
+    for (const std::string& name : data.names) result.names.push_back(name + copy.suffix);
+    for (const int32_t label : data.labels) result.labels.push_back(first + label);
+    std::vector<int64_t> source;
+    for (int64_t y = 0; y < p.height; y++)
+      for (int64_t x = 0; x < p.width; x++) {
+        const auto [from_y, from_x] = copy.source(y, x);
+        for (int64_t c = 0; c < p.channels; c++) source.push_back((from_y * p.width + from_x) * p.channels + c);
+      }
+    cpu::parallel_for(count, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++)
+        for (int64_t k = 0; k < size; k++) to[i * size + k] = data.images.pixels(i)[source[k]];
+    });
+    to += count * size;
+  }
+  result.images = ImageStore(std::move(pixels), p);
+  return result;
+}
+
 }  // namespace
 
 std::vector<std::string> image_paths(const std::string& folder) {
@@ -307,32 +342,15 @@ ClassData with_rotations(const ClassData& data) {
   const Preprocess& p = data.images.preprocess();
   check(p.height == p.width, "images of {} x {} pixels can't be turned by 90 degrees, expected square ones", p.height,
         p.width);
-  const int64_t count = data.images.size(), side = p.height, channels = p.channels;
-  const auto classes = static_cast<int32_t>(data.classes.size());
-  ClassData result = data;
-  std::vector<uint8_t> pixels(4 * count * p.image_size());
-  for (int64_t i = 0; i < count; i++)
-    std::copy_n(data.images.pixels(i), p.image_size(), pixels.begin() + i * p.image_size());
-  for (int32_t turn = 1; turn < 4; turn++) {
-    const auto turned = [&](const std::string& name) { return fmt::format("{}@{}", name, 90 * turn); };
-    for (const std::string& name : data.classes) result.classes.push_back(turned(name));
-    for (int64_t i = 0; i < count; i++) {
-      result.labels.push_back(turn * classes + data.labels[i]);
-      result.names.push_back(turned(data.names[i]));
-    }
-    const int64_t turn_size = count * p.image_size();
-    cpu::parallel_for(count, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i++) {
-        uint8_t* to = pixels.data() + turn * turn_size + i * p.image_size();
-        const uint8_t* from = to - turn_size;
-        for (int64_t y = 0; y < side; y++)
-          for (int64_t x = 0; x < side; x++)
-            std::copy_n(from + (x * side + side - 1 - y) * channels, channels, to + (y * side + x) * channels);
-      }
-    });
-  }
-  result.images = ImageStore(std::move(pixels), p);
-  return result;
+  const int64_t end = p.height - 1;
+  return with_copies(data, {{"@90", [=](int64_t y, int64_t x) { return std::pair(x, end - y); }},
+                            {"@180", [=](int64_t y, int64_t x) { return std::pair(end - y, end - x); }},
+                            {"@270", [=](int64_t y, int64_t x) { return std::pair(end - x, y); }}});
+}
+
+ClassData with_mirrors(const ClassData& data) {
+  const int64_t end = data.images.preprocess().width - 1;
+  return with_copies(data, {{"@mirror", [=](int64_t y, int64_t x) { return std::pair(y, end - x); }}});
 }
 
 }  // namespace lookalike

@@ -48,5 +48,7 @@ ClassData without_groups(const ClassData& data, std::span<const std::string> gro
 // Every class and its pictures also turned by 90, 180 and 270 degrees to the left, as classes of their own:
 // "class@90". Error unless images are square.
 ClassData with_rotations(const ClassData& data);
+// The same with their mirror images: "class@mirror".
+ClassData with_mirrors(const ClassData& data);
 
 }  // namespace lookalike

@@ -23,6 +23,7 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
     recipe.sampler = o.choice("name", "auto", {"auto", "pairs", "classes", "same_different", "views"});
     recipe.hard_negatives = o.flag("hard_negatives", false);
     recipe.rotated_classes = o.flag("rotated_classes", false);
+    recipe.mirrored_classes = o.flag("mirrored_classes", false);
     check(recipe.sampler != "same_different" || recipe.objective.name == "contrastive" ||
               recipe.objective.name == "match" || recipe.objective.name == "softmax",
           "{}: sampler 'same_different' makes pairs of two classes, with which loss '{}' can do nothing, expected "

@@ -5,7 +5,7 @@
 //   [loss]          its name and its own options: objective.cpp
 //   [sampler]       name = auto | pairs | classes | same_different | views: engine/data/sampler.h; auto: pairs, or of class data
 //                   classes; hard_negatives: batches are made of pairs and their hardest negatives in the whole training set;
-//                   rotated_classes: each class turned by 90, 180 and 270 degrees is a further class
+//                   rotated_classes: each class turned by 90, 180 and 270 degrees is a further class; mirrored_classes: so is its mirror image
 //   [optimizer]     name = sgd | adam | adamw and its options, clip_norm (0: off): engine/optim/optimizer.h;
 //                   learning_rate, schedule = constant | step | cosine and its options: engine/optim/schedule.h
 //   [augmentation]  all off by default: engine/data/augment.h
@@ -37,7 +37,7 @@ struct Recipe {
   Preprocess preprocess;
   Objective objective;
   std::string sampler;
-  bool hard_negatives, rotated_classes;
+  bool hard_negatives, rotated_classes, mirrored_classes;
   Augmentation augmentation;
 
   OptimizerOptions optimizer;

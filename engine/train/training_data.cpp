@@ -41,7 +41,8 @@ TrainingData open_pairs(const Recipe& recipe, const std::string& folder, OnCorru
   check(sampler == "pairs" || sampler == "views",
         "{}: holds pairs, for which there is no sampler '{}', expected pairs or views", folder, sampler);
   check(recipe.held_out.empty(), "{}: holds pairs, expected no split.held_out", folder);
-  check(!recipe.rotated_classes, "{}: holds pairs, sampler.rotated_classes is for classes", folder);
+  check(!recipe.rotated_classes && !recipe.mirrored_classes,
+        "{}: holds pairs, sampler.rotated_classes and mirrored_classes are for classes", folder);
   check(sampler == "pairs" || !recipe.hard_negatives, "{}: sampler.hard_negatives is for sampler 'pairs', not '{}'",
         folder, sampler);
   const PairSplit split = split_of(recipe, folder);
@@ -88,13 +89,13 @@ TrainingData open_classes(const Recipe& recipe, const std::string& folder, OnCor
   for (const auto& [part, of] : {std::pair("train", &train), {"val", &validation}})
     for (const std::string& name : of->classes) data.splits["classes.csv"].push_back({name, part});
   if (recipe.rotated_classes) train = with_rotations(train);
+  if (recipe.mirrored_classes) train = with_mirrors(train);
 
   const auto sampler_of = [&](const ClassData& of) {
     return sampler == "same_different" ? same_different_sampler(of.labels, recipe.seed)
-           : sampler == "classes"      ? class_sampler(of.labels, recipe.seed)
-                                       : view_sampler(of.images.all(), recipe.seed);
+                                       : class_sampler(of.labels, recipe.seed);
   };
-  data.sampler = sampler_of(train);
+  data.sampler = sampler == "views" ? view_sampler(train.images.all(), recipe.seed) : sampler_of(train);
   data.validation_sampler = sampler_of(validation);
   data.mixed_samples = sampler == "same_different";
   OneShot one_shot = make_one_shot(validation, recipe.candidates, recipe.lists, recipe.evaluate_seed);

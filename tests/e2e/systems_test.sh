@@ -72,7 +72,7 @@ refuse "FILE from https://download.pytorch.org/models/resnet50-0676ba61.pth" x "
 refuse "without train.start" x "$lookalike" train "$recipes/learned-distance.toml" --data data --out x
 refuse "values from 0 to 1" x "$lookalike" train "$recipes/autoencoder.toml" --data data --out x --set input.mean=[0.5] --set input.std=[0.2]
 refuse "is for sampler 'pairs'" x "$lookalike" train "$recipes/barlow-pretrain.toml" --data data --out x --set sampler.hard_negatives=true
-refuse "is for classes" x "$lookalike" train "$recipes/barlow-pretrain.toml" --data data --out x --set sampler.rotated_classes=true
+refuse "are for classes" x "$lookalike" train "$recipes/barlow-pretrain.toml" --data data --out x --set sampler.rotated_classes=true
 
 # Hard negatives out of the whole set: killed at any moment and resumed, the same weights.
 hard=(siamese-triplet-hard data)

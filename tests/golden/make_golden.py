@@ -66,11 +66,11 @@ def max_pool(x, size=2, stride=2, padding=0):
     return nhwc(F.max_pool2d(nchw(x), size, stride, padding))
 
 
-def batch_norm(x, gamma, beta, running_mean, running_variance, training, epsilon=1e-5):
+def batch_norm(x, gamma, beta, running_mean, running_variance, training, epsilon=1e-5, momentum=0.1):
     """Each view normalised by itself, one after the other; the running averages change in place."""
     channels_second = nchw if x.dim() == 4 else lambda v: v
     views = x.chunk(2) if training else [x]
-    ys = [F.batch_norm(channels_second(v), running_mean, running_variance, gamma, beta, training, 0.1, epsilon)
+    ys = [F.batch_norm(channels_second(v), running_mean, running_variance, gamma, beta, training, momentum, epsilon)
           for v in views]
     y = torch.cat(ys)
     return nhwc(y) if x.dim() == 4 else y
@@ -327,10 +327,10 @@ class Network:
     def __init__(self):
         self.parameters, self.buffers = {}, {}
 
-    def norm(self, x, name, training, epsilon=1e-5):
+    def norm(self, x, name, training, **options):
         p, b = self.parameters, self.buffers
         return batch_norm(x, p[f"{name}.weight"], p[f"{name}.bias"], b[f"{name}.running_mean"], b[f"{name}.running_var"],
-                          training, epsilon)
+                          training, **options)
 
     def linear(self, x, name):
         return F.linear(x, self.parameters[f"{name}.weight"], self.parameters.get(f"{name}.bias"))
@@ -425,7 +425,7 @@ class Resnet50(Network):
     def apply(self, x, conv, norm, stride, training):
         weight = self.parameters[f"{conv}.weight"]
         x = conv2d(x, weight, self.parameters.get(f"{conv}.bias"), stride, weight.shape[1] // 2)
-        return self.norm(x, norm, training, 1.001e-5 if self.keras else 1e-5)
+        return self.norm(x, norm, training, epsilon=1.001e-5 if self.keras else 1e-5)
 
     def forward(self, x, training):
         x = F.relu(self.apply(x, "conv1", "bn1", 2, training))
@@ -519,7 +519,7 @@ class Autoencoder(Encoder):
 
 
 class EncoderWithHead(Encoder):
-    """conv_encoder with the head dense [7], norm, embedding 5."""
+    """conv_encoder with the head dense [7], norm with epsilon 0.05 and momentum 0.3, embedding 5."""
 
     rate = 1e-4
 
@@ -531,7 +531,8 @@ class EncoderWithHead(Encoder):
 
     def forward(self, x, training):
         x = F.relu(self.linear(super().forward(x, training), "head.dense1"))
-        return F.normalize(self.linear(self.norm(x, "head.norm1", training), "head.embedding"))
+        x = self.norm(x, "head.norm1", training, epsilon=0.05, momentum=0.3)
+        return F.normalize(self.linear(x, "head.embedding"))
 
     def loss(self, e):
         labels = torch.arange(len(e)) % (len(e) // 2)

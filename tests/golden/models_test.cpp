@@ -158,12 +158,14 @@ TEST_CASE("autoencoder from right to left trains as in PyTorch") {
 }
 
 TEST_CASE("conv_encoder with a head of dense layers and batch norm trains as in PyTorch") {
-  const Training training{.config = {{"name", "conv_encoder"},
-                                     {"filters", {4, 6}},
-                                     {"head", {{"dense", {7}}, {"norm", true}, {"embedding", 5}}}},
-                          .loss = recipe_loss({{"name", "triplet"}, {"squared", true}}),
-                          .optimizer = {.name = "sgd", .momentum = 0.9},
-                          .rate = 1e-4};
+  const Training training{
+      .config = {{"name", "conv_encoder"},
+                 {"filters", {4, 6}},
+                 {"head",
+                  {{"dense", {7}}, {"norm", true}, {"norm_epsilon", 0.05}, {"norm_momentum", 0.3}, {"embedding", 5}}}},
+      .loss = recipe_loss({{"name", "triplet"}, {"squared", true}}),
+      .optimizer = {.name = "sgd", .momentum = 0.9},
+      .rate = 1e-4};
   check_training("encoder_head", training, DType::f64, 1e-12);
   check_training("encoder_head", training, DType::f32, 2e-5);
 }

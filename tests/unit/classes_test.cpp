@@ -106,7 +106,7 @@ TEST_CASE("class folders: what is wrong with them") {
   CHECK(error_of([&] { layout_of(folder.path()); }).ends_with("17 deep, expected at most 16"));
 }
 
-TEST_CASE("rotations are classes of their own") {
+TEST_CASE("rotations and mirror images are classes of their own") {
   const DataFolder folder;
   write_alphabets(folder);
   const ClassData data = load_classes(folder.path(), "train", kGrey), turned = with_rotations(data);
@@ -123,6 +123,14 @@ TEST_CASE("rotations are classes of their own") {
       CHECK(half[(3 - y) * 4 + 3 - x] == upright[y * 4 + x]);
     }
   const Preprocess wide{.height = 4, .width = 5};
+  const ClassData broad = load_classes(folder.path(), "train", wide), mirrored = with_mirrors(broad);
+  CHECK(mirrored.images.size() == 12);
+  CHECK(mirrored.classes[3] == "greek/a@mirror");
+  CHECK(mirrored.labels[6 + 5] == 3 + broad.labels[5]);
+  const auto before = pixels_of(broad, 5), after = pixels_of(mirrored, 6 + 5);
+  for (int y = 0; y < 4; y++)
+    for (int x = 0; x < 5; x++)
+      for (int c = 0; c < 3; c++) CHECK(after[(y * 5 + x) * 3 + c] == before[(y * 5 + 4 - x) * 3 + c]);
   CHECK(
       error_of([&] { with_rotations(load_classes(folder.path(), "train", wide)); }).ends_with("expected square ones"));
   // Of colours, all three bytes of a pixel move together.
