@@ -23,7 +23,7 @@ OWN_SPLIT = ("autoencoder", "siamese-from-encoder")
 # Ranked among all test pairs too: how pre-training shifts the ranks.
 RANKED = [system for system in SYSTEMS if system.startswith("barlow")]
 RANKS = ((1, 1), (2, 5), (6, 25), (26, None))
-BEGIN, RANKS_BEGIN, END = "<!-- accuracy table: bench/accuracy.py -->", "<!-- rank table: bench/accuracy.py -->", "<!-- end -->"
+BEGIN, END = "<!-- accuracy table: bench/accuracy.py -->", "<!-- end -->"
 
 
 def run(*command):
@@ -42,24 +42,24 @@ def train(system, seed, data):
     return out
 
 
-def evaluate(system, seed, data):
-    """The reports of the model and the baselines, and the lines of its training."""
+def evaluate(system, seed, data, name, *options):
+    """What `lookalike evaluate` says of the test pairs with these options, kept in the run folder under this name."""
     out = train(system, seed, data)
-    report = out / "test.json"
+    report = out / name
     if not report.exists():
-        run(LOOKALIKE, "evaluate", out / "model.safetensors", "--data", data, "--pairs", out / "splits" / "test.csv", "--json", report)
-    return json.loads(report.read_text()), [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        run(LOOKALIKE, "evaluate", out / "model.safetensors", "--data", data, "--pairs", out / "splits" / "test.csv", *options, "--json", report)
+    return json.loads(report.read_text())
+
+
+def epochs_of(system, seed, data):
+    """The lines of its training."""
+    return [json.loads(line) for line in (train(system, seed, data) / "metrics.jsonl").read_text().splitlines()]
 
 
 def rank(system, seed, data):
     """The report of the model with all right pictures of the test pairs as candidates."""
-    out = train(system, seed, data)
-    report, pairs = out / "ranks.json", out / "splits" / "test.csv"
-    if not report.exists():
-        count = len(pairs.read_text().splitlines()) - 1
-        run(LOOKALIKE, "evaluate", out / "model.safetensors", "--data", data, "--pairs", pairs, "--count", count, "--lists", 1,
-            "--top", "1,2,4,25", "--json", report)
-    return json.loads(report.read_text())["model"]
+    count = len((train(system, seed, data) / "splits" / "test.csv").read_text().splitlines()) - 1
+    return evaluate(system, seed, data, "ranks.json", "--count", count, "--lists", 1, "--top", "1,2,4,25")["model"]
 
 
 def percent(value):
@@ -91,11 +91,6 @@ def title(system):
     return " from ".join(f"`{recipe}`" for recipe in system.split(" from "))
 
 
-def replace(text, begin, table):
-    before, rest = text.split(begin)
-    return before + "\n".join([begin, *table, END]) + rest.split(END, 1)[1]
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("systems", nargs="*", default=SYSTEMS)
@@ -106,21 +101,22 @@ def main():
 
     rows, baselines = [], None
     for system in arguments.systems:
-        results = [evaluate(system, seed, arguments.data) for seed in seeds]
+        reports = [evaluate(system, seed, arguments.data, "test.json") for seed in seeds]
         if system.split()[0] not in OWN_SPLIT:
-            baselines = baselines or results[0][0]["baselines"]
-        epochs = "/".join(str(count) for count in sorted({len(lines) for _, lines in results}))
-        seconds = statistics.median(line["seconds"] for _, lines in results for line in lines)
-        rows.append(row(title(system), [report["model"] for report, _ in results], epochs, f"{seconds:.1f}"))
+            baselines = baselines or reports[0]["baselines"]
+        runs = [epochs_of(system, seed, arguments.data) for seed in seeds]
+        epochs = "/".join(str(count) for count in sorted({len(lines) for lines in runs}))
+        seconds = statistics.median(line["seconds"] for lines in runs for line in lines)
+        rows.append(row(title(system), [report["model"] for report in reports], epochs, f"{seconds:.1f}"))
     table = [f"| test pairs, {len(seeds)} seeds | top-1 % | top-2 % | top-4 % | epochs | s/epoch |", "|---|---|---|---|---|---|"]
     table += [row(name, [report], "", "") for name, report in (baselines or {}).items()] + rows
-    ranked = [system for system in RANKED if system in arguments.systems]
-    ranks = rank_table(ranked, seeds, arguments.data) if ranked else []
-    print("\n".join([*table, "", *ranks]))
+    if ranked := [system for system in RANKED if system in arguments.systems]:
+        table += ["", *rank_table(ranked, seeds, arguments.data)]
+    print("\n".join(table))
 
     readme = ROOT / "README.md"
-    text = replace(readme.read_text(), BEGIN, table)
-    readme.write_text(replace(text, RANKS_BEGIN, ranks) if ranked else text)
+    before, rest = readme.read_text().split(BEGIN)
+    readme.write_text(before + "\n".join([BEGIN, *table, END]) + rest.split(END, 1)[1])
 
 
 if __name__ == "__main__":
