@@ -2,20 +2,22 @@
 // stand alone.
 //   relu        max(0, x)
 //   leaky_relu  x > 0 ? x : slope * x, slope > 0
+//   relu6       min(max(0, x), 6)
 //   sigmoid     1 / (1 + exp(-x))
 // Their gradients are functions of the output y, so the input need not be kept. At x = 0 the gradient of (leaky) ReLU
-// is 0 (slope).
+// is 0 (slope), of ReLU6 it is 0 at 6, too.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/gpu/device.h"
 #include "kernels/host_device.h"
 
 namespace lookalike {
 
-enum class ActivationKind : uint8_t { none, relu, leaky_relu, sigmoid };
+enum class ActivationKind : uint8_t { none, relu, leaky_relu, relu6, sigmoid };
 
 struct Activation {
   ActivationKind kind = ActivationKind::none;
@@ -29,10 +31,13 @@ struct Identity {
   LOOKALIKE_HOST_DEVICE T backward(T) const { return T(1); }
 };
 template <class T>
-struct LeakyRelu {  // slope 0 is ReLU
-  T slope;
-  LOOKALIKE_HOST_DEVICE T forward(T x) const { return x > 0 ? x : slope * x; }
-  LOOKALIKE_HOST_DEVICE T backward(T y) const { return y > 0 ? T(1) : slope; }
+struct LeakyRelu {  // slope 0 is ReLU, and with a limit of 6 ReLU6
+  T slope, limit = std::numeric_limits<T>::infinity();
+  LOOKALIKE_HOST_DEVICE T forward(T x) const {
+    const T y = x > 0 ? x : slope * x;
+    return y > limit ? limit : y;
+  }
+  LOOKALIKE_HOST_DEVICE T backward(T y) const { return y > 0 ? (y < limit ? T(1) : T(0)) : slope; }
 };
 template <class T>
 struct Sigmoid {
@@ -40,20 +45,47 @@ struct Sigmoid {
   LOOKALIKE_HOST_DEVICE T backward(T y) const { return y * (T(1) - y); }
 };
 
+// The (leaky) ReLU or ReLU6 of that name; for `none` the one that changes nothing.
+template <class T>
+LeakyRelu<T> leaky_relu_of(const Activation& activation) {
+  switch (activation.kind) {
+    case ActivationKind::relu:
+      return {T(0)};
+    case ActivationKind::leaky_relu:
+      return {static_cast<T>(activation.slope)};
+    case ActivationKind::relu6:
+      return {T(0), T(6)};
+    default:
+      return {T(1)};
+  }
+}
+
 // Calls body(functor) with the functor of `activation`.
 template <class T, class Body>
 void with_activation(const Activation& activation, const Body& body) {
   switch (activation.kind) {
     case ActivationKind::none:
       return body(Identity<T>{});
-    case ActivationKind::relu:
-      return body(LeakyRelu<T>{T(0)});
-    case ActivationKind::leaky_relu:
-      return body(LeakyRelu<T>{static_cast<T>(activation.slope)});
     case ActivationKind::sigmoid:
       return body(Sigmoid<T>{});
+    default:
+      return body(leaky_relu_of<T>(activation));
   }
 }
+
+// Any of them in one functor, forward alone, for epilogues that have better things to be compiled for.
+class AnyActivation {
+ public:
+  explicit AnyActivation(const Activation& activation)
+      : sigmoid_(activation.kind == ActivationKind::sigmoid), leaky_(leaky_relu_of<float>(activation)) {}
+  LOOKALIKE_HOST_DEVICE float forward(float x) const {
+    return sigmoid_ ? Sigmoid<float>{}.forward(x) : leaky_.forward(x);
+  }
+
+ private:
+  bool sigmoid_;
+  LeakyRelu<float> leaky_;
+};
 
 namespace cpu {
 

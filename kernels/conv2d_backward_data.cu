@@ -116,7 +116,7 @@ void conv_transpose2d_forward(const Conv2dParams& p, const Activation& f, const 
   T* const turned = space.weights_in(workspace);
   turn_weights(p, w, turned, stream);
   const auto small = [](int64_t n) { return static_cast<int>(n); };
-  const Output output{bias, f.kind, static_cast<float>(f.slope), small(p.in_c)};
+  const Output output{bias, AnyActivation(f), small(p.in_c)};
   with_math<T>(p.tf32, is_vector<T>(p), [&](auto math, auto vector) {
     for_phases(p, [&](const Phase& phase) {
       const gpu::FastDivide by_filters(p.out_c), by_tap_row(std::max<int64_t>(phase.taps_s, 1) * p.out_c);

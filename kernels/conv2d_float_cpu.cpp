@@ -51,7 +51,7 @@ struct GradientWindows {
 
   // The gradient of a pointwise convolution without activation can be read where it lies.
   bool in_place() const {
-    return p.kernel_h * p.kernel_w == 1 && p.stride == 1 && p.pool == 1 && slope_of(p.activation) == 1 &&
+    return p.kernel_h * p.kernel_w == 1 && p.stride == 1 && p.pool == 1 && p.activation.kind == ActivationKind::none &&
            p.out_h() == p.in_h && p.out_w() == p.in_w && p.pad_top + p.pad_left == 0;
   }
   int64_t scratch() const { return (bands.height() + taps_r - 1) * in_row; }
@@ -71,7 +71,7 @@ struct GradientWindows {
   // The part of a phase that belongs to the band of `count` rows from `row` on, whose gradient lies at `in`, stored to the
   // image at dx.
   void correlate(const Phase& phase, int64_t row, int64_t count, const float* in, const float* packed,
-                 const float* bias, float slope, float* scratch, float* dx) const {
+                 const float* bias, const LeakyRelu<float>& f, float* scratch, float* dx) const {
     const int64_t ahead = phase.top - top;  // rows of this phase lie so far below
     const int64_t begin = std::max<int64_t>(0, row - ahead), end = std::min(phase.rows, row + count - ahead);
     if (begin >= end) return;
@@ -86,7 +86,8 @@ struct GradientWindows {
                         .out_right = p.stride * p.in_c,
                         .out_down = p.stride * p.in_w * p.in_c,
                         .pool = 1,
-                        .slope = slope};
+                        .slope = f.slope,
+                        .limit = f.limit};
     in += (begin + ahead - row + taps_r - phase.taps_r) * in_row;
     in += (phase.left - first + taps_s - phase.taps_s) * p.out_c;
     dx += ((phase.row + begin * p.stride) * p.in_w + phase.column) * p.in_c;
@@ -121,17 +122,22 @@ struct WeightPlan {
   int64_t scratch() const { return windows.scratch() + pixels() * ((blocks + parts - 1) / parts * tiles().block + 16); }
 };
 
-// The gradient of a sigmoid is not a matter of sign: its own pass into the workspace.
-const float* before_sigmoid(const Conv2dParams& p, const float* dy, const float* y, float*& workspace) {
-  if (p.activation.kind != ActivationKind::sigmoid) return dy;
+// The gradient of a sigmoid or of ReLU6 is not a matter of the output's sign alone: its own pass into the workspace, after which p has
+// no activation.
+bool needs_pass(const Activation& f) {
+  return f.kind == ActivationKind::sigmoid || f.kind == ActivationKind::relu6;
+}
+const float* before_activation(Conv2dParams& p, const float* dy, const float* y, float*& workspace) {
+  if (!needs_pass(p.activation)) return dy;
   const int64_t n = p.batch * p.y_h() * p.y_w() * p.out_c;
   float* dz = workspace;
   activation_backward(p.activation, y, dy, dz, n);
   workspace += round_up(n, 16);
+  p.activation = {};
   return dz;
 }
-int64_t sigmoid_workspace(const Conv2dParams& p) {
-  return p.activation.kind == ActivationKind::sigmoid ? round_up(p.batch * p.y_h() * p.y_w() * p.out_c, 16) : 0;
+int64_t activation_workspace(const Conv2dParams& p) {
+  return needs_pass(p.activation) ? round_up(p.batch * p.y_h() * p.y_w() * p.out_c, 16) : 0;
 }
 
 // body(image, band, scratch of this thread) for all bands of all images.
@@ -146,9 +152,9 @@ void for_bands(int64_t batch, const Bands& bands, float* scratch, int64_t scratc
   });
 }
 
-// dx = leaky ReLU of (bias + backward data of dz); y, argmax and p's activation, no sigmoid, as gradient_of() takes them.
+// dx = f(bias + backward data of dz); y, argmax and p's activation, of those that need no pass, as gradient_of() takes them.
 void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, const uint8_t* argmax, const float* w,
-                        const float* bias, float slope, float* dx, float* workspace) {
+                        const float* bias, const LeakyRelu<float>& f, float* dx, float* workspace) {
   const ConvTiles& t = tiles();
   const GradientWindows windows(p);
   const int64_t taps = p.kernel_h * p.kernel_w, c = round_up(p.in_c, t.block);
@@ -178,7 +184,7 @@ void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, 
             [&](int64_t n, int64_t row, int64_t count, float* scratch) {
               const float* in = windows.fill(gradient_of(p, dz, y, argmax, n), row, count, scratch);
               for_packed([&](const Phase& phase, const float* weights) {
-                windows.correlate(phase, row, count, in, weights, padded_bias, slope, scratch + windows.scratch(),
+                windows.correlate(phase, row, count, in, weights, padded_bias, f, scratch + windows.scratch(),
                                   dx + n * p.in_h * p.in_w * p.in_c);
               });
             });
@@ -198,7 +204,7 @@ Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
   } else {
     const GradientWindows gradient(p);
     const int64_t c = round_up(p.in_c, tiles().block);
-    floats.backward_data = sigmoid_workspace(p) + (p.kernel_h * p.kernel_w * p.out_c + 1) * c +
+    floats.backward_data = activation_workspace(p) + (p.kernel_h * p.kernel_w * p.out_c + 1) * c +
                            threads() * round_up(gradient.scratch() + p.in_w * tiles().block, 16);
   }
   if (backward_weights_is_pooled(p)) {
@@ -206,7 +212,7 @@ Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
   } else {
     const WeightPlan plan(p);
     floats.backward_weights =
-        sigmoid_workspace(p) + plan.groups * plan.group_floats + threads() * round_up(plan.scratch(), 16);
+        activation_workspace(p) + plan.groups * plan.group_floats + threads() * round_up(plan.scratch(), 16);
   }
   return floats;
 }
@@ -238,28 +244,28 @@ void conv2d_forward(const Conv2dParams& params, const float* x, const float* w, 
 template <>
 void conv2d_backward_data(const Conv2dParams& params, const float* dy, const float* y, const uint8_t* argmax,
                           const float* w, float* dx, float* workspace) {
-  const Conv2dParams p = joined(params);
+  Conv2dParams p = joined(params);
   if (backward_data_is_pooled(p)) return pooled_backward_data(p, dy, y, argmax, w, dx, workspace);
-  const float* dz = before_sigmoid(p, dy, y, workspace);
-  correlate_gradient(p, dz, y, argmax, w, nullptr, 1, dx, workspace);
+  const float* dz = before_activation(p, dy, y, workspace);
+  correlate_gradient(p, dz, y, argmax, w, nullptr, leaky_relu_of<float>({}), dx, workspace);
 }
 
 template <>
 void conv_transpose2d_forward(const Conv2dParams& p, const Activation& f, const float* z, const float* w,
                               const float* bias, float* x, float* workspace) {
-  correlate_gradient(joined(p), z, nullptr, nullptr, w, bias, slope_of(f), x, workspace);
+  correlate_gradient(joined(p), z, nullptr, nullptr, w, bias, leaky_relu_of<float>(f), x, workspace);
   if (f.kind == ActivationKind::sigmoid) activation_forward(f, x, x, p.batch * p.in_h * p.in_w * p.in_c);
 }
 
 template <>
 void conv2d_backward_weights(const Conv2dParams& params, const float* x, const float* dy, const float* y,
                              const uint8_t* argmax, float* dw, float* dbias, float* workspace) {
-  const Conv2dParams p = joined(params);
+  Conv2dParams p = joined(params);
   const ConvTiles& t = tiles();
   if (backward_weights_is_pooled(p)) return pooled_backward_weights(p, x, dy, y, argmax, dw, dbias, workspace);
+  const float* dz = before_activation(p, dy, y, workspace);
   const WeightPlan plan(p);
   const Windows& windows = plan.windows;
-  const float* dz = before_sigmoid(p, dy, y, workspace);
   const int64_t block_floats = plan.window * t.block;
   float *partials = workspace, *scratches = partials + plan.groups * plan.group_floats;
   // A group's sums: dw of each block, then dbias of all.

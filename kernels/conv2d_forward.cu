@@ -185,7 +185,7 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const flo
                   PadWeights<T>{w, space.weights_in(workspace), gpu::FastDivide(channels), static_cast<int>(p.in_c)});
   }
   const T* weights = weights_are_copied<T>(p) ? space.weights_in(workspace) : reinterpret_cast<const T*>(w);
-  const Output output{bias, p.activation.kind, static_cast<float>(p.activation.slope), static_cast<int>(p.out_c)};
+  const Output output{bias, AnyActivation(p.activation), static_cast<int>(p.out_c)};
 
   const bool with_statistics = statistics.views > 0;
   const gpu::GemmPlan whole = plan_forward<T>(p, false);

@@ -119,15 +119,10 @@ WindowSource<T, kVector, 1> image_windows(const Conv2dParams& p, const T* x, boo
 // What becomes of a sum on its way out.
 struct Output {
   const float* bias;  // may be null
-  ActivationKind kind;
-  float slope;
+  AnyActivation f;
   int channels;
 
-  __device__ float finish(float x, int channel) const {
-    if (bias != nullptr) x += bias[channel];
-    if (kind == ActivationKind::sigmoid) return Sigmoid<float>{}.forward(x);
-    return kind == ActivationKind::none ? x : LeakyRelu<float>{slope}.forward(x);
-  }
+  __device__ float finish(float x, int channel) const { return f.forward(bias != nullptr ? x + bias[channel] : x); }
 
   // A run of sums of one pixel, as an epilogue gets them (gemm.h).
   template <class T, int kRun>

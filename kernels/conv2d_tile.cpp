@@ -1,6 +1,7 @@
 #include "kernels/conv2d_tile.h"
 
 #include <cstddef>
+#include <limits>
 
 #include "kernels/simd.h"
 
@@ -25,8 +26,9 @@ void pack_tap(const float* w, int64_t out_c, int64_t filter, int64_t count, floa
 
 constexpr int64_t kFar = 128;  // floats from one pixel to the next
 
-inline Vec leaky(Vec x, float slope) {
-  return x > 0 ? x : slope * x;
+inline Vec leaky(Vec x, const Correlation& c) {
+  const Vec y = x > 0 ? x : c.slope * x;
+  return y > c.limit ? Vec{} + c.limit : y;
 }
 
 // H rows of out[T][V * kLanes] at steps of out_step, rows c.out_down apart. V = 1: of a block whose second half is empty.
@@ -56,8 +58,7 @@ void correlate_tile(const Correlation& c, const float* in, const float* w, const
   }
 #pragma GCC unroll 16
   for (int i = 0; i < H * T; i++)
-    for (int v = 0; v < V; v++)
-      store(out + i / T * c.out_down + i % T * out_step + v * kLanes, leaky(sums[i][v], c.slope));
+    for (int v = 0; v < V; v++) store(out + i / T * c.out_down + i % T * out_step + v * kLanes, leaky(sums[i][v], c));
 }
 
 template <int V>
@@ -68,11 +69,10 @@ void correlate_row(const Correlation& c, const float* in, const float* w, const 
   });
 }
 
-// Two rows[2][columns][kBlock] of outputs -> y[columns / 2][count] and argmax, at steps of out_step; count <= V * kLanes.
+// Two rows[2][c.columns][kBlock] of outputs -> y[c.columns / 2][count] and argmax, at steps of c.out_right; count <= V * kLanes.
 template <int V>
-void pool_rows(const float* rows, int64_t columns, float slope, int64_t count, int64_t out_step, float* y,
-               uint8_t* argmax) {
-  for (int64_t q = 0; q < columns / 2; q++, y += out_step, argmax += out_step) {
+void pool_rows(const Correlation& c, const float* rows, int64_t count, float* y, uint8_t* argmax) {
+  for (int64_t q = 0; q < c.columns / 2; q++, y += c.out_right, argmax += c.out_right) {
     float best[kBlock];
     uint8_t place[kBlock];
     for (int half = 0; half < V * kLanes; half += kLanes) {
@@ -80,12 +80,12 @@ void pool_rows(const float* rows, int64_t columns, float slope, int64_t count, i
       Vec value = load(from);
       IntVec at = {};
       for (int i = 1; i < 4; i++) {
-        const Vec other = load(from + (i / 2 * columns + i % 2) * kBlock);
+        const Vec other = load(from + (i / 2 * c.columns + i % 2) * kBlock);
         const IntVec wins = other > value;
         value = wins ? other : value;
         at = wins ? IntVec{} + i : at;
       }
-      store(best + half, leaky(value, slope));
+      store(best + half, leaky(value, c));
       narrow(at, place + half);
     }
     __builtin_memcpy(y, best, static_cast<size_t>(count) * sizeof(float));
@@ -98,7 +98,7 @@ template <int V>
 void correlate_block(const Correlation& c, const float* in, const float* w, const float* bias, int64_t count,
                      float* scratch, float* y, uint8_t* argmax) {
   Correlation plain = c;  // the activation comes after the maximum
-  plain.slope = 1;
+  plain.slope = 1, plain.limit = std::numeric_limits<float>::infinity();
   const bool direct = c.pool == 1 && count == V * kLanes, pairs = direct && 2 * c.columns <= kTile;
   for (int64_t p = 0; p < c.rows; p += c.pool) {
     const float* from = in + p * c.down;
@@ -106,7 +106,7 @@ void correlate_block(const Correlation& c, const float* in, const float* w, cons
     if (c.pool == 2) {
       for (int row = 0; row < 2; row++)
         correlate_row<V>(plain, from + row * c.down, w, bias, scratch + row * c.columns * kBlock, kBlock);
-      pool_rows<V>(scratch, c.columns, c.slope, count, c.out_right, y + at, argmax + at);
+      pool_rows<V>(c, scratch, count, y + at, argmax + at);
     } else if (pairs && p + 1 < c.rows) {  // rows as short as half a tile
       with_constant<kTile / 2>(c.columns,
                                [&]<int T>() { correlate_tile<2, T, V>(c, from, w, bias, y + at, c.out_right); });

@@ -21,6 +21,7 @@ struct Correlation {
   int64_t out_right, out_down;  // floats from one output, after pooling, to the next in its row, in its column
   int64_t pool;                 // 1 or 2
   float slope;                  // of leaky ReLU: 0 is ReLU, 1 is none
+  float limit;                  // the output is at most so much: 6 makes ReLU ReLU6
 };
 
 // The gradient of one image before activation and pooling, made from that of its output.

@@ -52,17 +52,6 @@ inline Conv2dParams joined(Conv2dParams p) {
   return p;
 }
 
-inline float slope_of(const Activation& f) {
-  switch (f.kind) {
-    case ActivationKind::relu:
-      return 0;
-    case ActivationKind::leaky_relu:
-      return static_cast<float>(f.slope);
-    default:
-      return 1;
-  }
-}
-
 // Backward weights adds up `items` bands in this many groups, each with sums of its own.
 inline int64_t weight_groups(int64_t items, int64_t group_floats) {
   return std::clamp<int64_t>(kPartialFloats / group_floats, 1, std::clamp<int64_t>(items, 1, kGroups));
@@ -119,14 +108,15 @@ struct Windows {
             .out_right = p.out_c,
             .out_down = p.y_w() * p.out_c,
             .pool = p.pool,
-            .slope = slope_of(p.activation)};
+            .slope = leaky_relu_of<float>(p.activation).slope,
+            .limit = leaky_relu_of<float>(p.activation).limit};
   }
 };
 
 inline OutputGradient gradient_of(const Conv2dParams& p, const float* dy, const float* y, const uint8_t* argmax,
                                   int64_t n) {
   const int64_t at = n * p.y_h() * p.y_w() * p.out_c;
-  const float slope = slope_of(p.activation);
+  const float slope = leaky_relu_of<float>(p.activation).slope;
   return {dy + at, slope == 1 ? nullptr : y + at, argmax ? argmax + at : nullptr, p.y_w(), p.out_c, slope};
 }
 

@@ -11,6 +11,26 @@ std::vector<OpCase>& op_cases() {
   return cases;
 }
 
+const char* name_of(ActivationKind kind) {
+  switch (kind) {
+    case ActivationKind::none:
+      return "none";
+    case ActivationKind::relu:
+      return "relu";
+    case ActivationKind::leaky_relu:
+      return "leaky_relu";
+    case ActivationKind::relu6:
+      return "relu6";
+    case ActivationKind::sigmoid:
+      return "sigmoid";
+  }
+  return "";
+}
+
+bool has_kink(ActivationKind kind) {
+  return kind != ActivationKind::none && kind != ActivationKind::sigmoid;
+}
+
 Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
   Tensor result(shape, DType::f64);
   Random random(seed, RandomUse::test);

@@ -12,6 +12,7 @@
 
 #include "engine/autograd/variable.h"
 #include "engine/core/random.h"
+#include "kernels/activation.h"
 
 namespace lookalike::testing {
 
@@ -44,6 +45,9 @@ std::vector<OpCase>& op_cases();
 struct RegisterOpCases {
   explicit RegisterOpCases(const std::function<void(std::vector<OpCase>&)>& add) { add(op_cases()); }
 };
+
+const char* name_of(ActivationKind kind);
+bool has_kink(ActivationKind kind);
 
 // Standard normal numbers, the same for the same seed.
 Tensor random_tensor(const Shape& shape, DType dtype = DType::f64, uint64_t seed = 0);

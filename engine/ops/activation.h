@@ -13,6 +13,9 @@ inline Variable relu(const Variable& x) {
 inline Variable leaky_relu(const Variable& x, double slope = 0.01) {
   return activation(x, {ActivationKind::leaky_relu, slope});
 }
+inline Variable relu6(const Variable& x) {
+  return activation(x, {ActivationKind::relu6});
+}
 inline Variable sigmoid(const Variable& x) {
   return activation(x, {ActivationKind::sigmoid});
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/dispatch.h"
+#include "engine/ops/padding.h"
 #include "kernels/conv2d.h"
 
 namespace lookalike {
@@ -13,10 +14,13 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
         w.shape().to_string());
   check(!bias.defined() || bias.shape() == Shape{w.shape()[0]}, "conv2d: bias {}, expected [{}]",
         bias.defined() ? bias.shape().to_string() : "", w.shape()[0]);
-  check(options.stride >= 1 && options.padding >= 0 && (options.max_pool == 1 || options.max_pool == 2),
-        "conv2d: stride {}, padding {}, max_pool {}", options.stride, options.padding, options.max_pool);
-  check(options.max_pool == 1 || options.activation.kind != ActivationKind::sigmoid,
-        "conv2d: sigmoid does not go with max_pool");
+  check(options.stride >= 1 && options.padding >= 0 && (options.padding == 0 || !options.same) &&
+            (options.max_pool == 1 || options.max_pool == 2),
+        "conv2d: stride {}, padding {}{}, max_pool {}", options.stride, options.padding,
+        options.same ? " and same" : "", options.max_pool);
+  check(options.max_pool == 1 ||
+            (options.activation.kind != ActivationKind::sigmoid && options.activation.kind != ActivationKind::relu6),
+        "conv2d: sigmoid and relu6 do not go with max_pool");
   check(options.statistics_views == 0 ||
             (options.statistics_views > 0 && options.activation.kind == ActivationKind::none && options.max_pool == 1 &&
              x.shape()[0] % options.statistics_views == 0),
@@ -30,13 +34,15 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
                  .kernel_h = w.shape()[1],
                  .kernel_w = w.shape()[2],
                  .stride = options.stride};
-  p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = options.padding;
+  const Padding padding =
+      options.same ? Padding::same(p.in_h, p.in_w, p.kernel_h, p.kernel_w, p.stride) : Padding(options.padding);
+  p.pad_top = padding.top, p.pad_left = padding.left, p.pad_bottom = padding.bottom, p.pad_right = padding.right;
   p.activation = options.activation, p.pool = options.max_pool;
-  check(p.in_h + 2 * options.padding >= p.kernel_h && p.in_w + 2 * options.padding >= p.kernel_w && p.y_h() > 0 &&
-            p.y_w() > 0,
+  check(p.in_h + padding.top + padding.bottom >= p.kernel_h && p.in_w + padding.left + padding.right >= p.kernel_w &&
+            p.y_h() > 0 && p.y_w() > 0,
         "conv2d: image {} is smaller than kernel {} with padding {} and max_pool {}", x.shape().to_string(),
         w.shape().to_string(), options.padding, options.max_pool);
-  check_gpu_images("conv2d", x.shape(), options.padding, x.dtype(), x.device());
+  check_gpu_images("conv2d", x.shape(), std::max(padding.bottom, padding.right), x.dtype(), x.device());
   check_gpu_size("conv2d", {p.batch, p.out_h(), p.out_w(), p.out_c}, x.device());
 
   p.tf32 = tf32_allowed(), p.cudnn = chosen_conv() == ConvBackend::cudnn;

@@ -7,6 +7,7 @@ namespace lookalike {
 
 struct Conv2dOptions {
   int64_t stride = 1, padding = 0;
+  bool same = false;  // TensorFlow's padding (padding.h) instead of `padding`
   Activation activation;
   int64_t max_pool = 1;  // 2: 2x2 max pooling, stride 2, of the activated output
   // Above 0, without activation and pooling: a batch norm over so many stacked views follows. On the GPU its statistics are

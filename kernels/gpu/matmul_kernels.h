@@ -19,15 +19,10 @@ struct Store {
 
   T* c;
   const float* bias;  // may be null
-  ActivationKind kind;
-  float slope;
+  AnyActivation f;
   int n;
 
-  __device__ float finish(float x, int column) const {
-    if (bias != nullptr) x += bias[column];
-    if (kind == ActivationKind::sigmoid) return Sigmoid<float>{}.forward(x);
-    return kind == ActivationKind::none ? x : LeakyRelu<float>{slope}.forward(x);
-  }
+  __device__ float finish(float x, int column) const { return f.forward(bias != nullptr ? x + bias[column] : x); }
 
   template <int kRun>
   __device__ void operator()(int i, int j, const float (&sums)[kRun], int valid) const {
@@ -86,7 +81,7 @@ void matmul(const char* name, int64_t m, int64_t n, int64_t k, const T* a, const
 
 template <class T>
 Store<T> plain_store(T* c, int64_t n) {
-  return {c, nullptr, ActivationKind::none, 0, static_cast<int>(n)};
+  return {c, nullptr, AnyActivation({}), static_cast<int>(n)};
 }
 
 }  // namespace
@@ -113,9 +108,8 @@ int64_t matmul_workspace(int64_t m, int64_t n, int64_t k) {
 template <class T>
 void matmul_nt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, const float* bias, const Activation& f,
                bool tf32, T* c, T* workspace, gpu::Stream stream) {
-  const float slope = f.kind == ActivationKind::leaky_relu ? static_cast<float>(f.slope) : 0;
-  matmul<true, true>("matmul_nt", m, n, k, a, b, tf32, Store<T>{c, bias, f.kind, slope, static_cast<int>(n)}, workspace,
-                     stream);
+  matmul<true, true>("matmul_nt", m, n, k, a, b, tf32, Store<T>{c, bias, AnyActivation(f), static_cast<int>(n)},
+                     workspace, stream);
 }
 template <class T>
 void matmul_nn(int64_t m, int64_t n, int64_t k, const T* a, const float* b, bool tf32, T* c, T* workspace,

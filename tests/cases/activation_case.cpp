@@ -13,6 +13,14 @@ static const RegisterOpCases cases([](std::vector<OpCase>& add) {
                    .inputs = {shape},
                    .op = [](auto& in) { return leaky_relu(in[0], 0.2); },
                    .prepare = away});
+    add.push_back({.name = "relu6" + of,
+                   .inputs = {shape},
+                   .op = [](auto& in) { return relu6(in[0]); },
+                   .prepare =
+                       [](auto& in) {
+                         for (double& x : in[0].template span<double>()) x = 6 * x + std::copysign(0.4, x);
+                         for (double& x : in[0].template span<double>()) x += std::abs(x - 6) < 0.1 ? 0.2 : 0;
+                       }});
     add.push_back({.name = "sigmoid" + of, .inputs = {shape}, .op = [](auto& in) { return sigmoid(in[0]); }});
   }
   const int64_t n = 1 << 23;

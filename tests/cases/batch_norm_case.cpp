@@ -30,16 +30,14 @@ Variable composed(const std::vector<Variable>& in, const BatchNormOptions& optio
 }
 
 OpCase make_case(const Shape& x, const BatchNormOptions& options) {
-  const char* kinds[] = {"none", "relu", "leaky_relu", "sigmoid"};
   return {.name = fmt::format("batch_norm {} views {} {}{}{}", x.to_string(), options.views,
-                              kinds[static_cast<int>(options.activation.kind)], options.max_pool == 2 ? " pool" : "",
+                              name_of(options.activation.kind), options.max_pool == 2 ? " pool" : "",
                               options.training ? "" : " eval"),
           .inputs = {x, Shape{x[-1]}, Shape{x[-1]}},
           .op = [options](auto& in) { return normalise(in, options); },
           .tolerance = 1e-5,
           .same_as = [options](auto& in) { return composed(in, options); },
-          .kinks = options.max_pool == 2 || options.activation.kind == ActivationKind::relu ||
-                   options.activation.kind == ActivationKind::leaky_relu};
+          .kinks = options.max_pool == 2 || has_kink(options.activation.kind)};
 }
 
 // Behind a convolution that takes the statistics on its way out.
@@ -74,6 +72,7 @@ const RegisterOpCases cases([](std::vector<OpCase>& add) {
     }
     add.push_back(make_case({1030, 17}, {.views = 2, .training = training}));  // several blocks of rows for each view
     add.push_back(make_case({3, 4, 4, 5}, {.training = training, .activation = relu}));
+    add.push_back(make_case({3, 4, 4, 8}, {.training = training, .activation = {ActivationKind::relu6}}));
     add.push_back(make_case({3, 2, 3, 1}, {.views = 3, .training = training, .activation = sigmoid}));
   }
   // Two tiles of 64 pixels for each view; views that are no whole number of tiles.

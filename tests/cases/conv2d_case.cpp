@@ -17,15 +17,13 @@ Variable bias_of(const std::vector<Variable>& in) {
 }
 
 OpCase make_case(const Layer& l) {
-  const char* kinds[] = {"none", "relu", "leaky_relu", "sigmoid"};
   OpCase c{.name = fmt::format("conv2d {}->{} {}x{} of {}x{}x{} stride {} padding {} {}{}{}", l.in_c, l.out_c,
                                l.kernel_h, l.kernel_w, l.batch, l.height, l.width, l.options.stride, l.options.padding,
-                               kinds[static_cast<int>(l.options.activation.kind)],
-                               l.options.max_pool == 2 ? " pool" : "", l.bias ? "" : " no bias"),
+                               name_of(l.options.activation.kind), l.options.max_pool == 2 ? " pool" : "",
+                               l.bias ? "" : " no bias"),
            .inputs = {{l.batch, l.height, l.width, l.in_c}, {l.out_c, l.kernel_h, l.kernel_w, l.in_c}}};
   if (l.bias) c.inputs.push_back({l.out_c});
-  c.kinks = l.options.max_pool == 2 || l.options.activation.kind == ActivationKind::relu ||
-            l.options.activation.kind == ActivationKind::leaky_relu;
+  c.kinks = l.options.max_pool == 2 || has_kink(l.options.activation.kind);
   c.op = [options = l.options](auto& in) { return conv2d(in[0], in[1], bias_of(in), options); };
   c.same_as = [options = l.options](auto& in) {
     Conv2dOptions plain = options;
@@ -50,7 +48,7 @@ OpCase make_bench(const Layer& l, bool first = false) {
 
 const RegisterOpCases cases([](std::vector<OpCase>& add) {
   const Activation none, relu{ActivationKind::relu}, leaky{ActivationKind::leaky_relu, 0.1},
-      sigmoid{ActivationKind::sigmoid};
+      relu6{ActivationKind::relu6}, sigmoid{ActivationKind::sigmoid};
   for (const Layer& layer : std::initializer_list<Layer>{
            {0, 4, 4, 3, 5, 3, 3, {.padding = 1, .activation = relu, .max_pool = 2}},
            {1, 1, 1, 1, 1, 1, 1, {}},
@@ -72,6 +70,8 @@ const RegisterOpCases cases([](std::vector<OpCase>& add) {
            {1, 7, 7, 3, 64, 1, 1, {.stride = 2}, false},
            {1, 4, 3, 5, 64, 1, 1, {.padding = 2, .activation = sigmoid}},
            {1, 30, 20, 33, 31, 1, 1, {}},
+           {2, 6, 5, 33, 40, 1, 1, {.activation = relu6}},
+           {1, 9, 8, 16, 24, 3, 3, {.stride = 2, .padding = 1, .activation = relu6}, false},
        })
     add.push_back(make_case(layer));
 

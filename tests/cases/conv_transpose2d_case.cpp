@@ -70,14 +70,13 @@ Variable scattered(const Layer& l, const std::vector<Variable>& in) {
 }
 
 OpCase make_case(const Layer& l) {
-  const char* kinds[] = {"none", "relu", "leaky_relu", "sigmoid"};
   OpCase c{.name = fmt::format("conv_transpose2d {}->{} {}x{} of {}x{}x{} stride {} padding {} output_padding {} {}{}",
                                l.in_c, l.out_c, l.kernel_h, l.kernel_w, l.batch, l.height, l.width, l.options.stride,
-                               l.options.padding, l.options.output_padding,
-                               kinds[static_cast<int>(l.options.activation.kind)], l.bias ? "" : " no bias"),
+                               l.options.padding, l.options.output_padding, name_of(l.options.activation.kind),
+                               l.bias ? "" : " no bias"),
            .inputs = {{l.batch, l.height, l.width, l.in_c}, {l.in_c, l.kernel_h, l.kernel_w, l.out_c}}};
   if (l.bias) c.inputs.push_back({l.out_c});
-  c.kinks = l.options.activation.kind == ActivationKind::leaky_relu;
+  c.kinks = has_kink(l.options.activation.kind);
   c.op = [options = l.options](auto& in) { return conv_transpose2d(in[0], in[1], bias_of(in), options); };
   c.same_as = [l](auto& in) { return scattered(l, in); };
   return c;

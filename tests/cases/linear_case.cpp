@@ -6,12 +6,10 @@ namespace lookalike::testing {
 namespace {
 
 OpCase make_case(int64_t batch, int64_t in, int64_t out, bool bias, const Activation& f) {
-  const char* kinds[] = {"none", "relu", "leaky_relu", "sigmoid"};
-  OpCase c{.name = fmt::format("linear {}->{} of {} {}{}", in, out, batch, kinds[static_cast<int>(f.kind)],
-                               bias ? "" : " no bias"),
+  OpCase c{.name = fmt::format("linear {}->{} of {} {}{}", in, out, batch, name_of(f.kind), bias ? "" : " no bias"),
            .inputs = {{batch, in}, {out, in}}};
   if (bias) c.inputs.push_back({out});
-  c.kinks = f.kind == ActivationKind::relu || f.kind == ActivationKind::leaky_relu;
+  c.kinks = has_kink(f.kind);
   const auto bias_of = [](auto& in) { return in.size() > 2 ? in[2] : Variable(); };
   c.op = [=](auto& in) { return linear(in[0], in[1], bias_of(in), f); };
   c.same_as = [=](auto& in) { return activation(linear(in[0], in[1], bias_of(in)), f); };

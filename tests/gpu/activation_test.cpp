@@ -30,7 +30,7 @@ void check_bias(const Activation& activation, int64_t rows, int64_t channels, do
 TEST_CASE("activation of a sum with a bias") {
   for (const Activation& activation :
        {Activation{}, Activation{ActivationKind::relu}, Activation{ActivationKind::leaky_relu, 0.1},
-        Activation{ActivationKind::sigmoid}}) {
+        Activation{ActivationKind::relu6}, Activation{ActivationKind::sigmoid}}) {
     CAPTURE(static_cast<int>(activation.kind));
     for (const auto& [rows, channels] :
          {std::pair<int64_t, int64_t>{0, 5}, {3, 0}, {1, 1}, {31, 33}, {7, 64}, {5, 12}}) {

@@ -1,0 +1,39 @@
+// What the float depthwise convolution is made of, compiled once for each instruction set (depthwise_conv2d_tile.cpp) and driven by
+// depthwise_conv2d_float_cpu.cpp: vectors of channels, the sums of neighbouring outputs in registers.
+#pragma once
+
+#include <cstdint>
+
+namespace lookalike::cpu {
+
+// A pixel and the weights that it meets, [channels] each.
+struct DepthwiseTap {
+  const float *x, *w;
+};
+
+// Neighbouring outputs that all see the same taps.
+struct DepthwiseRun {
+  int64_t outputs, channels;
+  int64_t in_step, out_step;  // floats from the first tap's pixel, and from the output, to the next output's
+  float slope, limit;         // of leaky ReLU, as in conv2d_tile.h
+};
+
+struct DepthwiseTiles {
+  // out[i * out_step + c] = f(bias[c] + sum over t of taps[t].x[i * in_step + c] * taps[t].w[c]); bias may be null.
+  void (*correlate)(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t count, const float* bias, float* out);
+  // dw[c] += sum over i of x[i * x_step + c] * dz[i * channels + c].
+  void (*weight_gradient)(int64_t outputs, int64_t channels, const float* x, int64_t x_step, const float* dz,
+                          float* dw);
+};
+
+namespace base {
+extern const DepthwiseTiles kDepthwiseTiles;
+}
+namespace avx2 {
+extern const DepthwiseTiles kDepthwiseTiles;
+}
+namespace avx512 {
+extern const DepthwiseTiles kDepthwiseTiles;
+}
+
+}  // namespace lookalike::cpu
