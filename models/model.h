@@ -38,8 +38,14 @@ void make_autoencoder(Options& options, const Shape& input, Initializer& init, N
 void make_conv_encoder(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_convnet_bn(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_digits(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_resnet50(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_siamese_cnn(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_squeezenet(Options& options, const Shape& input, Initializer& init, Network& network);
+
+// The end of a network for ImageNet: `pool` = avg or flatten makes rows of features, and with `classes` above 0 a layer "fc" makes logits
+// of averaged ones, for the loss alone.
+void add_pooling_and_classes(Options& options, Initializer& init, int64_t channels, Network& network);
 
 // Puts the head of a [model.head] section on a network for images of shape `input`.
 void add_head(Options& options, const Shape& input, Initializer& init, Network& network);

@@ -12,8 +12,14 @@ namespace {
 
 const std::map<std::string, ModelFactory>& registry() {
   static const std::map<std::string, ModelFactory> entries{
-      {"autoencoder", make_autoencoder}, {"conv_encoder", make_conv_encoder}, {"convnet_bn", make_convnet_bn},
-      {"digits", make_digits},           {"resnet50", make_resnet50},         {"siamese_cnn", make_siamese_cnn},
+      {"autoencoder", make_autoencoder},
+      {"conv_encoder", make_conv_encoder},
+      {"convnet_bn", make_convnet_bn},
+      {"digits", make_digits},
+      {"efficientnet_lite0", make_efficientnet_lite0},
+      {"resnet50", make_resnet50},
+      {"siamese_cnn", make_siamese_cnn},
+      {"squeezenet", make_squeezenet},
   };
   return entries;
 }

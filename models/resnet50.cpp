@@ -3,7 +3,7 @@
 // half its rows and columns, then pooling to features.
 //   options: variant = torchvision (the stride of a stage is in the 3x3 convolution) or keras (in the first 1x1; convolutions have
 //            biases), norm_epsilon = 1e-5, with keras 1.001e-5, width = 64, blocks = [3, 4, 6, 3], pool = avg or flatten,
-//            classes = 0: features; above 0 as many logits of the averaged features
+//            classes = 0: features alone; above 0 also as many logits for training
 // Weights start as layers.h says (torchvision's start normal, by fan_out; the batch norm behind each takes their scale out).
 #include "engine/ops/add.h"
 #include "models/model.h"
@@ -56,10 +56,7 @@ void make_resnet50(Options& options, const Shape& input, Initializer& init, Netw
   const double epsilon = options.number("norm_epsilon", keras ? 1.001e-5 : 1e-5, 0);
   const int64_t width = options.integer("width", 64, 1);
   const auto blocks = options.integers("blocks", {3, 4, 6, 3});
-  const bool average = options.choice("pool", "avg", {"avg", "flatten"}) == "avg";
-  const int64_t classes = options.integer("classes", 0);
   check(!blocks.empty(), "{}: blocks is empty, expected one number for each stage", options.where());
-  check(average || classes == 0, "{}: classes = {} with pool = flatten, expected pool = avg", options.where(), classes);
 
   const Style style{.stride_first = keras, .bias = keras, .epsilon = epsilon};
   Sequential& layers = network.layers;
@@ -73,11 +70,7 @@ void make_resnet50(Options& options, const Shape& input, Initializer& init, Netw
       channels = kExpansion * inside;
     }
   }
-  if (average)
-    layers.add<GridAvgPool>("pool", 1);
-  else
-    layers.add<Flatten>("pool");
-  if (classes > 0) layers.add<Linear>("fc", init, channels, classes);
+  add_pooling_and_classes(options, init, channels, network);
 }
 
 }  // namespace lookalike

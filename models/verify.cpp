@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include <fmt/ranges.h>
 
@@ -12,11 +13,13 @@ constexpr const char* kStage = "stage.";
 
 }  // namespace
 
-std::vector<StageError> stage_errors(Sequential& layers, const TensorFile& reference, const std::string& path) {
+std::vector<StageError> stage_errors(Network& network, const TensorFile& reference, const std::string& path) {
   const auto input = reference.tensors.find("input");
   check(input != reference.tensors.end() && input->second.dtype() == DType::f32 && input->second.shape().rank() == 4,
         "{}: has no tensor 'input' of f32 [N,H,W,C]", path);
-  const auto names = layers.names();
+  auto names = network.layers.names();
+  const size_t count = names.size();
+  if (network.training_head) std::ranges::copy(network.training_head->names(), std::back_inserter(names));
   size_t stages = 0;
   for (const auto& [name, tensor] : reference.tensors) {
     if (!name.starts_with(kStage)) continue;
@@ -31,7 +34,8 @@ std::vector<StageError> stage_errors(Sequential& layers, const TensorFile& refer
   std::vector<StageError> result;
   Variable x(input->second);
   for (size_t i = 0; i < names.size(); i++) {
-    x = layers.forward_range(x, Mode{}, i, i + 1);
+    x = i < count ? network.layers.forward_range(x, {}, i, i + 1)
+                  : network.training_head->forward_range(x, {}, i - count, i - count + 1);
     const auto found = reference.tensors.find(kStage + names[i]);
     if (found == reference.tensors.end()) continue;
     check(found->second.shape() == x.shape(), "{}: {} is {}, the network's is {}", path, found->first,

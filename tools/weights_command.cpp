@@ -51,17 +51,17 @@ void inspect(const std::string& path) {
   }
 }
 
-void import_file(const std::string& path, const std::string& model, const std::string& out) {
-  const Checkpoint checkpoint = import_weights(path, model);
+void import_file(const std::string& path, const std::string& model, bool allow_unknown, const std::string& out) {
+  const auto [checkpoint, about] = import_weights(path, model, allow_unknown);
   write_checkpoint(out, checkpoint);
-  fmt::print("{}\n", recognise_weights(path, weights_manifest()));
+  fmt::print("{}\n", about);
   fmt::print("{}: {} tensors, {}\n", out, checkpoint.tensors.size(), checkpoint.model.dump());
 }
 
 void verify(const std::string& path, const std::string& reference, double tolerance) {
   const Model model = load_model(path);
   std::string wrong;
-  for (const auto& [name, error] : stage_errors(model.network->layers, read_safetensors(reference), reference)) {
+  for (const auto& [name, error] : stage_errors(*model.network, read_safetensors(reference), reference)) {
     const bool good = error <= tolerance;
     fmt::print("{:<12} {:9.2e}{}\n", name, error, good ? "" : "  differs");
     if (!good && wrong.empty()) wrong = name;
@@ -81,11 +81,17 @@ void add_weights_command(CLI::App& app) {
 
   command = weights->add_subcommand("import", "Make a model of published weights: PyTorch, Keras, ONNX or safetensors");
   auto model = std::make_shared<std::string>(), out = std::make_shared<std::string>();
-  command->add_option("FILE", *path, "a .pth, .h5, .onnx or .safetensors file; HDF5 only from those you trust")
+  command
+      ->add_option(
+          "FILE", *path,
+          "a .pth, .h5, .onnx or .safetensors file, or a .whl package with one; HDF5 only from those you trust")
       ->required();
-  command->add_option("--model", *model, "resnet50: torchvision's or Keras's, as its tensors say")->required();
+  command->add_option("--model", *model, "efficientnet_lite0, resnet50 (torchvision's or Keras's) or squeezenet")
+      ->required();
+  auto allow_unknown = std::make_shared<bool>();
+  command->add_flag("--allow-unknown", *allow_unknown, "also a file whose hash is not in weights/manifest.json");
   command->add_option("--out", *out, "the .safetensors file to write")->required();
-  command->callback([path, model, out] { import_file(*path, *model, *out); });
+  command->callback([=] { import_file(*path, *model, *allow_unknown, *out); });
 
   command = weights->add_subcommand("verify", "Compare a model's layers with recorded activations of another program");
   auto reference = std::make_shared<std::string>();

@@ -37,6 +37,23 @@ void Conv2d::collect(const std::string& prefix, NetworkState& state) const {
   if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_, false});
 }
 
+DepthwiseConv2d::DepthwiseConv2d(Initializer& init, int64_t channels, int64_t kernel,
+                                 const DepthwiseConv2dOptions& options, bool bias)
+    : options_(options) {
+  const double bound = 1 / static_cast<double>(kernel);
+  weight_ = init.uniform({kernel, kernel, channels}, bound);
+  if (bias) bias_ = init.uniform({channels}, bound);
+}
+
+Variable DepthwiseConv2d::forward(const Variable& x, const Mode&) {
+  return depthwise_conv2d(x, weight_, bias_, options_);
+}
+
+void DepthwiseConv2d::collect(const std::string& prefix, NetworkState& state) const {
+  state.parameters.push_back({prefix + "weight", weight_});
+  if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_, false});
+}
+
 ConvTranspose2d::ConvTranspose2d(Initializer& init, int64_t in, int64_t out, int64_t kernel,
                                  const ConvTranspose2dOptions& options)
     : options_(options) {

@@ -8,6 +8,7 @@
 #include "engine/ops/batch_norm.h"
 #include "engine/ops/conv2d.h"
 #include "engine/ops/conv_transpose2d.h"
+#include "engine/ops/depthwise_conv2d.h"
 
 namespace lookalike {
 
@@ -39,6 +40,19 @@ class Conv2d : public Module {
  private:
   Variable weight_, bias_;
   Conv2dOptions options_;
+};
+
+// [N,H,W,channels] -> [N,H',W',channels], each channel with a filter of its own, with fused activation.
+class DepthwiseConv2d : public Module {
+ public:
+  DepthwiseConv2d(Initializer& init, int64_t channels, int64_t kernel, const DepthwiseConv2dOptions& options,
+                  bool bias = true);
+  Variable forward(const Variable& x, const Mode& mode) override;
+  void collect(const std::string& prefix, NetworkState& state) const override;
+
+ private:
+  Variable weight_, bias_;
+  DepthwiseConv2dOptions options_;
 };
 
 // [N,H,W,in] -> [N,H',W',out], with fused activation; sizes as in ConvTranspose2dOptions. What PyTorch takes for fan_in here is

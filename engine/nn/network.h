@@ -1,5 +1,5 @@
 // A network as training and use see it: layers from images to embeddings, of which the first may be frozen, and what stands on the
-// embeddings: a head that only training needs (a decoder, a projector), or one that judges pairs of them.
+// embeddings: a head that only training needs (a decoder, a projector, classes), or one that judges pairs of them.
 #pragma once
 
 #include "engine/nn/matcher.h"
@@ -16,7 +16,7 @@ Similarity parse_similarity(const std::string& name);
 class Network : public Module {
  public:
   Sequential layers;                      // images [N,H,W,C] -> embeddings [N,D]
-  std::unique_ptr<Module> training_head;  // embeddings -> what the loss sees; null: the embeddings themselves
+  std::unique_ptr<Sequential> training_head;  // embeddings -> what the loss sees; null: the embeddings themselves
   std::unique_ptr<Matcher> matcher;       // pairs of embeddings -> logits; null: they are compared by `similarity`
   Similarity similarity = Similarity::cosine;
 

@@ -1,5 +1,7 @@
 #include "engine/train/checkpoint.h"
 
+#include <algorithm>
+
 #include <fmt/ranges.h>
 
 #include "engine/io/safetensors.h"
@@ -61,7 +63,10 @@ void restore(const Checkpoint& checkpoint, const NetworkState& state, const std:
   for (const auto& [name, tensor] : checkpoint.tensors) {
     if (!wanted.count(name) && !name.starts_with("optimizer/")) problems.push_back("left over " + name);
   }
-  check(problems.empty(), "{}: the tensors do not fit the network: {}", path, fmt::join(problems, "; "));
+  constexpr size_t kShown = 12;
+  const std::string more = problems.size() > kShown ? fmt::format("; and {} more", problems.size() - kShown) : "";
+  problems.resize(std::min(problems.size(), kShown));
+  check(problems.empty(), "{}: the tensors do not fit the network: {}{}", path, fmt::join(problems, "; "), more);
   for (auto& [name, tensor] : wanted) tensor.copy_from(checkpoint.tensors.at(name));
 }
 

@@ -16,7 +16,7 @@ Variable run(const nlohmann::json& config, const TensorFile& file) {
   for (Parameter p : state.parameters) p.variable.value() = file.tensors.at(p.name);
   for (Buffer b : state.buffers) b.variable.value() = file.tensors.at(b.name);
   const NoGrad no_grad;
-  return model.network->forward(Variable(file.tensors.at("images")), {});
+  return model.network->training_output(model.network->forward_frozen(Variable(file.tensors.at("images"))), {});
 }
 
 int check_stages(const std::string& variant, const std::string& path) {

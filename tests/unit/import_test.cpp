@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/core/random.h"
+#include "models/import_sources.h"
 #include "models/model.h"
 #include "tests/temporary_folder.h"
 
@@ -95,7 +96,7 @@ TensorFile torchvision_file(int64_t classes) {
 
 TEST_CASE("torchvision's ResNet50 is imported, with classes and without") {
   for (int64_t classes : {0, 5}) {
-    const Checkpoint checkpoint = to_resnet50(torchvision_file(classes), kSmall, "f");
+    const Checkpoint checkpoint = convert_weights(torchvision_file(classes), "resnet50", kSmall, "f");
     check_same(checkpoint.tensors, small_resnet("torchvision", classes));
     CHECK(checkpoint.model["variant"] == "torchvision");
     CHECK(checkpoint.model["norm_epsilon"] == 1e-5);
@@ -114,7 +115,7 @@ TEST_CASE("Keras's ResNet50 is imported from every layout of groups that it wrot
       for (const auto& [name, tensor] : small_resnet("keras", classes))
         file.tensors[prefix + keras_name(name)] = to_keras(tensor);
       if (*prefix) file.tensors["optimizer_weights/rate:0"] = Tensor::zeros({1});
-      const Checkpoint checkpoint = to_resnet50(file, kSmall, "f");
+      const Checkpoint checkpoint = convert_weights(file, "resnet50", kSmall, "f");
       check_same(checkpoint.tensors, small_resnet("keras", classes));
       CHECK(checkpoint.model["variant"] == "keras");
       CHECK(checkpoint.model["norm_epsilon"] == 1.001e-5);
@@ -138,7 +139,7 @@ TEST_CASE("everything that does not fit is listed in one line") {
   file.tensors["conv1.weight"] = file.tensors["conv1.weight"].to(DType::f64);
   file.tensors["layer5.0.conv1.weight"] = Tensor::zeros({1});
   file.tensors["optimizer/a\nb"] = Tensor::zeros({1});
-  const std::string message = error_of([&] { to_resnet50(file, kSmall, "f.pth"); });
+  const std::string message = error_of([&] { convert_weights(file, "resnet50", kSmall, "f.pth"); });
   CAPTURE(message);
   CHECK(message.starts_with("f.pth: "));
   for (const char* part :
@@ -150,14 +151,15 @@ TEST_CASE("everything that does not fit is listed in one line") {
   // A layer of classes that would be huge.
   file = torchvision_file(0);
   file.tensors["fc.weight"] = Tensor(Shape{int64_t{1} << 50, 0});
-  CHECK(error_of([&] { to_resnet50(file, kSmall, "f"); }) ==
+  CHECK(error_of([&] { convert_weights(file, "resnet50", kSmall, "f"); }) ==
         "f: the tensors do not fit the network: left over fc.weight");
 
   TensorFile keras;
   keras.tensors["conv1_conv/kernel:0"] = Tensor::zeros({7, 7, 3, 4});
   keras.tensors["conv1_conv/conv1_conv/kernel:0"] = Tensor::zeros({7, 7, 3, 4});
-  CHECK(error_of([&] { to_resnet50(keras, kSmall, "f.h5"); }).find("another tensor are both conv1.weight") !=
-        std::string::npos);
+  CHECK(error_of([&] {
+          convert_weights(keras, "resnet50", kSmall, "f.h5");
+        }).find("another tensor are both conv1.weight") != std::string::npos);
 }
 
 TEST_CASE("a file is recognised by its hash, not by its name or size") {
@@ -168,8 +170,10 @@ TEST_CASE("a file is recognised by its hash, not by its name or size") {
     json it = entry;
     it["file"] = name;
     it[kind] = hash;
-    const std::string line = recognise_weights(folder / "f.pth", json::array({it}));
-    return line.substr(line.find("f.pth: ") + 7);
+    const auto [published, about] = recognise_weights(folder / "f.pth", "there/f.pth", json::array({it}));
+    CHECK(published == (it[kind] != "00"));
+    CHECK(about.starts_with("there/f.pth: "));
+    return about.substr(std::string("there/f.pth: ").size());
   };
   const std::string sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
   CHECK(recognised("other", "sha256", sha.c_str()) == "About F (sha256 " + sha + "); licence: MIT");
@@ -182,24 +186,28 @@ TEST_CASE("a file is recognised by its hash, not by its name or size") {
 
 TEST_CASE("the manifest names files of models that can be imported") {
   const json manifest = weights_manifest();
-  CHECK(manifest.size() == 4);
+  CHECK(manifest.size() == 6);
   for (const json& entry : manifest) {
     CAPTURE(entry.dump());
-    CHECK(entry.at("model") == "resnet50");
-    CHECK(entry.at("url").get<std::string>().ends_with("/" + entry.at("file").get<std::string>()));
+    CHECK(import_sources().count(entry.at("model")) == 1);
+    const std::string place = entry.at(entry.contains("package") ? "member" : "url");
+    CHECK(place.ends_with("/" + entry.at("file").get<std::string>()));
+    CHECK(entry.contains("package") != entry.contains("url"));
     CHECK(entry.at("bytes") > 0);
     CHECK(entry.contains("sha256") != entry.contains("md5"));
     CHECK(entry.value("sha256", std::string(64, '0')).size() == 64);
     CHECK(entry.value("md5", std::string(32, '0')).size() == 32);
     CHECK(!entry.at("licence").empty());
+    CHECK(!entry.at("citation").empty());
   }
 }
 
 TEST_CASE("files and models that can't be imported are refused") {
   TemporaryFolder folder;
   write_bytes(folder / "f", "weights");
-  CHECK(error_of([&] { import_weights(folder / "f", "vgg16"); }) == "--model is 'vgg16', expected resnet50");
-  CHECK(error_of([&] { import_weights(folder / "f", "resnet50"); }).find("expected weights as PyTorch") !=
+  CHECK(error_of([&] { import_weights(folder / "f", "vgg16", true); }) ==
+        "--model is 'vgg16', expected one of: efficientnet_lite0, resnet50, squeezenet");
+  CHECK(error_of([&] { import_weights(folder / "f", "resnet50", true); }).find("expected weights as PyTorch") !=
         std::string::npos);
 }
 

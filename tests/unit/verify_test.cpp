@@ -10,16 +10,17 @@
 namespace lookalike {
 namespace {
 
-// Two layers of one number each: y = 2 x + 1, then z = y.
+// Two layers of one number each, the second one for training alone: z = x, then y = 2 z + 1.
 struct Net {
-  Sequential layers;
+  Network network;
   TensorFile reference;
 
   Net() {
     Initializer init(0);
-    layers.add<Flatten>("flat");
-    layers.add<Linear>("dense", init, 1, 1);
-    NetworkState state = state_of(layers);
+    network.layers.add<Flatten>("flat");
+    network.training_head = std::make_unique<Sequential>();
+    network.training_head->add<Linear>("dense", init, 1, 1);
+    NetworkState state = state_of(network);
     state.parameters[0].variable.value().fill(2);
     state.parameters[1].variable.value().fill(1);
     reference.tensors["input"] = Tensor::from<float>({2, 1, 1, 1}, std::vector<float>{1, 3});
@@ -27,20 +28,20 @@ struct Net {
     reference.tensors["stage.dense"] = Tensor::from<float>({2, 1}, std::vector<float>{3, 8});
   }
   std::string error() {
-    return error_of([&] { stage_errors(layers, reference, "f"); });
+    return error_of([&] { stage_errors(network, reference, "f"); });
   }
 };
 
 TEST_CASE("stages are compared one by one, by the largest difference") {
   Net net;
-  auto errors = stage_errors(net.layers, net.reference, "f");
+  auto errors = stage_errors(net.network, net.reference, "f");
   REQUIRE(errors.size() == 2);
   CHECK(errors[0].name == "flat");
   CHECK(errors[0].error == 0);
   CHECK(errors[1].name == "dense");
   CHECK(errors[1].error == doctest::Approx(1.0 / 8));
   net.reference.tensors["stage.dense"] = Tensor::from<float>({2, 1}, std::vector<float>{NAN, 7});
-  errors = stage_errors(net.layers, net.reference, "f");
+  errors = stage_errors(net.network, net.reference, "f");
   CHECK(std::isnan(errors[1].error));
 }
 

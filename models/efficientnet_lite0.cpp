@@ -1,0 +1,86 @@
+// EfficientNet-Lite0 (Tan, Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; the Lite variants of the
+// TensorFlow team, 2020: ReLU6, no squeeze and excitation): a 3x3 convolution of stride 2, seven stages of inverted bottlenecks, a 1x1
+// convolution to 1280 channels, then pooling to features. Padding is TensorFlow's.
+//   options: norm_epsilon = 1e-3, pool = avg or flatten, classes = 0: features alone; above 0 also as many logits for training
+#include "engine/ops/add.h"
+#include "models/model.h"
+
+namespace lookalike {
+namespace {
+
+struct Stage {
+  int64_t kernel, stride, expansion, channels, blocks;
+};
+constexpr Stage kStages[] = {
+    {3, 1, 1, 16, 1},  {3, 2, 6, 24, 2},  {5, 2, 6, 40, 2},  {3, 2, 6, 80, 3},
+    {5, 1, 6, 112, 3}, {5, 2, 6, 192, 4}, {3, 1, 6, 320, 1},
+};
+constexpr int64_t kStem = 32, kTop = 1280;
+
+class Builder {
+ public:
+  Builder(Initializer& init, double epsilon) : init_(init), epsilon_(epsilon) {}
+
+  void conv(Sequential& to, const std::string& name, int64_t in, int64_t out, int64_t kernel, int64_t stride,
+            bool active) {
+    to.add<Conv2d>(name + ".conv", init_, in, out, kernel, Conv2dOptions{.stride = stride, .same = true}, false);
+    norm(to, name, out, active);
+  }
+  void depthwise(Sequential& to, const std::string& name, int64_t channels, int64_t kernel, int64_t stride) {
+    to.add<DepthwiseConv2d>(name + ".conv", init_, channels, kernel,
+                            DepthwiseConv2dOptions{.stride = stride, .same = true}, false);
+    norm(to, name, channels, true);
+  }
+
+ private:
+  void norm(Sequential& to, const std::string& name, int64_t channels, bool active) {
+    const Activation activation{active ? ActivationKind::relu6 : ActivationKind::none};
+    to.add<BatchNorm>(name + ".norm", channels,
+                      BatchNormOptions{.momentum = 0.01, .epsilon = epsilon_, .activation = activation});
+  }
+
+  Initializer& init_;
+  double epsilon_;
+};
+
+// To more channels, over each of them, to few; x is added where the shape stays.
+class InvertedBottleneck : public Module {
+ public:
+  InvertedBottleneck(Builder build, const Stage& stage, int64_t in, int64_t stride)
+      : residual_(stride == 1 && in == stage.channels) {
+    const int64_t inside = stage.expansion * in;
+    if (stage.expansion > 1) build.conv(path_, "expand", in, inside, 1, 1, true);
+    build.depthwise(path_, "depthwise", inside, stage.kernel, stride);
+    build.conv(path_, "project", inside, stage.channels, 1, 1, false);
+  }
+  Variable forward(const Variable& x, const Mode& mode) override {
+    const Variable y = path_.forward(x, mode);
+    return residual_ ? add(y, x) : y;
+  }
+  void collect(const std::string& prefix, NetworkState& state) const override { path_.collect(prefix, state); }
+
+ private:
+  bool residual_;
+  Sequential path_;
+};
+
+}  // namespace
+
+void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& init, Network& network) {
+  Builder build(init, options.number("norm_epsilon", 1e-3, 0));
+  Sequential& layers = network.layers;
+  build.conv(layers, "stem", input[2], kStem, 3, 2, true);
+  int64_t channels = kStem, number = 1;
+  for (const Stage& stage : kStages) {
+    for (int64_t i = 0; i < stage.blocks; i++) {
+      layers.add<InvertedBottleneck>(fmt::format("stage{}.{}", number, i), build, stage, channels,
+                                     i == 0 ? stage.stride : 1);
+      channels = stage.channels;
+    }
+    number++;
+  }
+  build.conv(layers, "top", channels, kTop, 1, 1, true);
+  add_pooling_and_classes(options, init, kTop, network);
+}
+
+}  // namespace lookalike
