@@ -42,6 +42,16 @@ Conv2dWorkspace conv2d_workspace(const Conv2dParams& p);
 // y[batch, y_h, y_w, out_c] and, with pooling, argmax of the same shape overwritten; bias may be null.
 template <class T>
 void conv2d_forward(const Conv2dParams& p, const T* x, const T* w, const T* bias, T* y, uint8_t* argmax, T* workspace);
+// The same in two steps, for weights that do not change: what forward goes over, `packed`, made once from w and bias, overwritten; it
+// depends on channels and kernel alone.
+template <class T>
+int64_t conv2d_packed_size(const Conv2dParams& p);
+template <class T>
+void conv2d_pack(const Conv2dParams& p, const T* w, const T* bias, T* packed);
+// Without pooling `plus`, like y or null, is added to z before the activation.
+template <class T>
+void conv2d_forward_packed(const Conv2dParams& p, const T* x, const T* packed, const T* plus, T* y, uint8_t* argmax,
+                           T* workspace);
 // dx[batch, in_h, in_w, in_c] overwritten.
 template <class T>
 void conv2d_backward_data(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, const T* w, T* dx,

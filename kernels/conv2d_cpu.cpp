@@ -1,5 +1,6 @@
 // Plain loops for double: what gradient checks run on, and the oracle for the fast version (conv2d_float_cpu.cpp).
 #include <algorithm>
+#include <vector>
 
 #include "kernels/conv2d.h"
 #include "kernels/parallel.h"
@@ -46,10 +47,23 @@ Conv2dWorkspace conv2d_workspace<double>(const Conv2dParams&) {
 }
 
 template <>
-void conv2d_forward(const Conv2dParams& c, const double* x, const double* w, const double* bias, double* y,
-                    uint8_t* argmax, double*) {
+int64_t conv2d_packed_size<double>(const Conv2dParams& c) {
+  return c.out_c * (c.kernel_h * c.kernel_w * c.in_c + 1);
+}
+
+template <>
+void conv2d_pack(const Conv2dParams& c, const double* w, const double* bias, double* packed) {
+  const int64_t weights = c.out_c * c.kernel_h * c.kernel_w * c.in_c;
+  std::copy_n(w, weights, packed);
+  for (int64_t k = 0; k < c.out_c; k++) packed[weights + k] = bias ? bias[k] : 0;
+}
+
+template <>
+void conv2d_forward_packed(const Conv2dParams& c, const double* x, const double* packed, const double* plus, double* y,
+                           uint8_t* argmax, double*) {
+  const double *w = packed, *bias = packed + c.out_c * c.kernel_h * c.kernel_w * c.in_c;
   const auto value = [&](int64_t n, int64_t p, int64_t q, int64_t k) {
-    double sum = bias ? bias[k] : double(0);
+    double sum = bias[k];
     for_window(c, p, q, [&](int64_t tap, int64_t at) {
       const double* from = x + (n * c.in_h * c.in_w + at) * c.in_c;
       const double* with = w + (k * c.kernel_h * c.kernel_w + tap) * c.in_c;
@@ -64,7 +78,7 @@ void conv2d_forward(const Conv2dParams& c, const double* x, const double* w, con
           for (int64_t q = 0; q < c.y_w(); q++)
             for (int64_t k = 0; k < c.out_c; k++) {
               const int64_t at = ((n * c.y_h() + p) * c.y_w() + q) * c.out_c + k;
-              double best = value(n, c.pool * p, c.pool * q, k);
+              double best = value(n, c.pool * p, c.pool * q, k) + (plus ? plus[at] : 0);
               if (c.pool == 2) {
                 argmax[at] = 0;
                 for (int place = 1; place < 4; place++) {
@@ -76,6 +90,14 @@ void conv2d_forward(const Conv2dParams& c, const double* x, const double* w, con
             }
     });
   });
+}
+
+template <>
+void conv2d_forward(const Conv2dParams& c, const double* x, const double* w, const double* bias, double* y,
+                    uint8_t* argmax, double*) {
+  std::vector<double> packed(conv2d_packed_size<double>(c));
+  conv2d_pack(c, w, bias, packed.data());
+  conv2d_forward_packed<double>(c, x, packed.data(), nullptr, y, argmax, nullptr);
 }
 
 template <>

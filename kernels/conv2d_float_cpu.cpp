@@ -91,7 +91,7 @@ struct GradientWindows {
     in += (begin + ahead - row + taps_r - phase.taps_r) * in_row;
     in += (phase.left - first + taps_s - phase.taps_s) * p.out_c;
     dx += ((phase.row + begin * p.stride) * p.in_w + phase.column) * p.in_c;
-    tiles().correlate(c, in, packed, bias, scratch, dx, nullptr);
+    tiles().correlate(c, in, packed, bias, nullptr, scratch, dx, nullptr);
   }
 
  private:
@@ -193,12 +193,17 @@ void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, 
 }  // namespace
 
 template <>
+int64_t conv2d_packed_size<float>(const Conv2dParams& p) {
+  return (p.kernel_h * p.kernel_w * p.in_c + 1) * round_up(p.out_c, tiles().block);
+}
+
+template <>
 Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
   const Conv2dParams p = joined(params);
   const Windows windows(p, 0);
-  const int64_t window = p.kernel_h * p.kernel_w * p.in_c, k = round_up(p.out_c, tiles().block);
   Conv2dWorkspace floats;
-  floats.forward = (window + 1) * k + threads() * round_up(windows.scratch() + 2 * windows.columns * tiles().block, 16);
+  floats.forward =
+      conv2d_packed_size<float>(p) + threads() * round_up(windows.scratch() + 2 * windows.columns * tiles().block, 16);
   if (backward_data_is_pooled(p)) {
     floats.backward_data = pooled_backward_data_workspace(p);
   } else {
@@ -218,27 +223,40 @@ Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
 }
 
 template <>
-void conv2d_forward(const Conv2dParams& params, const float* x, const float* w, const float* bias, float* y,
-                    uint8_t* argmax, float* workspace) {
-  const Conv2dParams p = joined(params);
+void conv2d_pack(const Conv2dParams& p, const float* w, const float* bias, float* packed) {
   const ConvTiles& t = tiles();
-  const Windows windows(p, 0);
   const int64_t window = p.kernel_h * p.kernel_w * p.in_c, k = round_up(p.out_c, t.block);
-  float *packed = workspace, *padded_bias = packed + window * k;
+  float* padded_bias = packed + window * k;
   std::fill_n(padded_bias, k, 0.0f);
   if (bias) std::copy_n(bias, p.out_c, padded_bias);
   parallel_for(k / t.block, 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) t.pack_weights(w, p.out_c, window, b, packed + b * window * t.block);
   });
-  for_bands(p.batch, windows.bands, padded_bias + k, round_up(windows.scratch() + 2 * windows.columns * t.block, 16),
+}
+
+template <>
+void conv2d_forward_packed(const Conv2dParams& params, const float* x, const float* packed, const float* plus, float* y,
+                           uint8_t* argmax, float* workspace) {
+  const Conv2dParams p = joined(params);
+  const ConvTiles& t = tiles();
+  const Windows windows(p, 0);
+  const float* padded_bias = packed + p.kernel_h * p.kernel_w * p.in_c * round_up(p.out_c, t.block);
+  for_bands(p.batch, windows.bands, workspace, round_up(windows.scratch() + 2 * windows.columns * t.block, 16),
             [&](int64_t n, int64_t row, int64_t count, float* scratch) {
               const float* in = windows.fill(x + n * p.in_h * p.in_w * p.in_c, row, count, scratch);
               const int64_t at = (n * p.y_h() + row / p.pool) * p.y_w() * p.out_c;
-              t.correlate(windows.correlation(count), in, packed, padded_bias, scratch + windows.scratch(), y + at,
-                          argmax ? argmax + at : nullptr);
+              t.correlate(windows.correlation(count), in, packed, padded_bias, plus ? plus + at : nullptr,
+                          scratch + windows.scratch(), y + at, argmax ? argmax + at : nullptr);
             });
   if (p.activation.kind == ActivationKind::sigmoid)
     activation_forward(p.activation, y, y, p.batch * p.y_h() * p.y_w() * p.out_c);
+}
+
+template <>
+void conv2d_forward(const Conv2dParams& p, const float* x, const float* w, const float* bias, float* y, uint8_t* argmax,
+                    float* workspace) {
+  conv2d_pack(p, w, bias, workspace);
+  conv2d_forward_packed<float>(p, x, workspace, nullptr, y, argmax, workspace + conv2d_packed_size<float>(p));
 }
 
 template <>

@@ -31,10 +31,10 @@ inline Vec leaky(Vec x, const Correlation& c) {
   return y > c.limit ? Vec{} + c.limit : y;
 }
 
-// H rows of out[T][V * kLanes] at steps of out_step, rows c.out_down apart. V = 1: of a block whose second half is empty.
+// H rows of out[T][V * kLanes] at steps of out_step, rows c.out_down apart. V = 1: of a block whose second half is empty. plus: like out.
 template <int H, int T, int V>
-void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, float* out,
-                    int64_t out_step) {
+void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, const float* plus,
+                    float* out, int64_t out_step) {
   const int64_t step = c.right, down = c.down;
   Vec sums[H * T][V];
 #pragma GCC unroll 16
@@ -56,16 +56,22 @@ void correlate_tile(const Correlation& c, const float* in, const float* w, const
       }
     }
   }
+  if (plus) {
+#pragma GCC unroll 16
+    for (int i = 0; i < H * T; i++)
+      for (int v = 0; v < V; v++) sums[i][v] += load(plus + i / T * c.out_down + i % T * out_step + v * kLanes);
+  }
 #pragma GCC unroll 16
   for (int i = 0; i < H * T; i++)
     for (int v = 0; v < V; v++) store(out + i / T * c.out_down + i % T * out_step + v * kLanes, leaky(sums[i][v], c));
 }
 
 template <int V>
-void correlate_row(const Correlation& c, const float* in, const float* w, const float* bias, float* out,
-                   int64_t out_step) {
+void correlate_row(const Correlation& c, const float* in, const float* w, const float* bias, const float* plus,
+                   float* out, int64_t out_step) {
   for_tiles(c.columns, [&]<int T>(int64_t q) {
-    correlate_tile<1, T, V>(c, in + q * c.right, w, bias, out + q * out_step, out_step);
+    correlate_tile<1, T, V>(c, in + q * c.right, w, bias, plus ? plus + q * out_step : nullptr, out + q * out_step,
+                            out_step);
   });
 }
 
@@ -95,9 +101,9 @@ void pool_rows(const Correlation& c, const float* rows, int64_t count, float* y,
 
 // One block of `count` channels.
 template <int V>
-void correlate_block(const Correlation& c, const float* in, const float* w, const float* bias, int64_t count,
-                     float* scratch, float* y, uint8_t* argmax) {
-  Correlation plain = c;  // the activation comes after the maximum
+void correlate_block(const Correlation& c, const float* in, const float* w, const float* bias, const float* plus,
+                     int64_t count, float* scratch, float* y, uint8_t* argmax) {
+  Correlation plain = c;  // the activation comes after the maximum, or the addition
   plain.slope = 1, plain.limit = std::numeric_limits<float>::infinity();
   const bool direct = c.pool == 1 && count == V * kLanes, pairs = direct && 2 * c.columns <= kTile;
   for (int64_t p = 0; p < c.rows; p += c.pool) {
@@ -105,24 +111,29 @@ void correlate_block(const Correlation& c, const float* in, const float* w, cons
     const int64_t at = p / c.pool * c.out_down;
     if (c.pool == 2) {
       for (int row = 0; row < 2; row++)
-        correlate_row<V>(plain, from + row * c.down, w, bias, scratch + row * c.columns * kBlock, kBlock);
+        correlate_row<V>(plain, from + row * c.down, w, bias, nullptr, scratch + row * c.columns * kBlock, kBlock);
       pool_rows<V>(c, scratch, count, y + at, argmax + at);
     } else if (pairs && p + 1 < c.rows) {  // rows as short as half a tile
-      with_constant<kTile / 2>(c.columns,
-                               [&]<int T>() { correlate_tile<2, T, V>(c, from, w, bias, y + at, c.out_right); });
+      with_constant<kTile / 2>(c.columns, [&]<int T>() {
+        correlate_tile<2, T, V>(c, from, w, bias, plus ? plus + at : nullptr, y + at, c.out_right);
+      });
       p++;
     } else if (direct) {
-      correlate_row<V>(c, from, w, bias, y + at, c.out_right);
+      correlate_row<V>(c, from, w, bias, plus ? plus + at : nullptr, y + at, c.out_right);
     } else {
-      correlate_row<V>(c, from, w, bias, scratch, kBlock);
-      for (int64_t q = 0; q < c.columns; q++)
-        __builtin_memcpy(y + at + q * c.out_right, scratch + q * kBlock, static_cast<size_t>(count) * sizeof(float));
+      correlate_row<V>(plus ? plain : c, from, w, bias, nullptr, scratch, kBlock);
+      for (int64_t q = 0; q < c.columns; q++) {
+        float *sums = scratch + q * kBlock, *to = y + at + q * c.out_right;
+        for (int64_t k = 0; plus && k < count; k += kLanes)
+          store(sums + k, leaky(load(sums + k) + load_some(plus + (to - y) + k, count - k), c));
+        __builtin_memcpy(to, sums, static_cast<size_t>(count) * sizeof(float));
+      }
     }
   }
 }
 
-void correlate(const Correlation& c, const float* in, const float* packed, const float* bias, float* scratch, float* y,
-               uint8_t* argmax) {
+void correlate(const Correlation& c, const float* in, const float* packed, const float* bias, const float* plus,
+               float* scratch, float* y, uint8_t* argmax) {
   const int64_t window = c.kernel_h * c.run;
   // Pointwise: one contiguous array, of which a tile reads many places at once.
   if (c.kernel_h == 1 && c.run == c.right)
@@ -130,7 +141,7 @@ void correlate(const Correlation& c, const float* in, const float* packed, const
   for (int64_t k = 0; k < c.out_c; k += kBlock, packed += window * kBlock) {
     const int64_t count = c.out_c - k < kBlock ? c.out_c - k : kBlock;
     const auto block = count > kLanes ? correlate_block<2> : correlate_block<1>;
-    block(c, in, packed, bias + k, count, scratch, y + k, argmax + (c.pool == 2 ? k : 0));
+    block(c, in, packed, bias + k, plus ? plus + k : nullptr, count, scratch, y + k, argmax + (c.pool == 2 ? k : 0));
   }
 }
 

@@ -40,10 +40,10 @@ struct ConvTiles {
   // For backward data: the first `count` channels of one tap, w[out_c] at steps of filter -> packed[out_c][block],
   // zero-filled behind `count`.
   void (*pack_tap)(const float* w, int64_t out_c, int64_t filter, int64_t count, float* packed);
-  // out_c channels of each output y, and of argmax, overwritten; bias padded to whole blocks; scratch of
-  // 2 * columns * block.
-  void (*correlate)(const Correlation& c, const float* in, const float* packed, const float* bias, float* scratch,
-                    float* y, uint8_t* argmax);
+  // out_c channels of each output y, and of argmax, overwritten; bias padded to whole blocks; plus, like y without pooling or null, is
+  // added before the activation; scratch of 2 * columns * block.
+  void (*correlate)(const Correlation& c, const float* in, const float* packed, const float* bias, const float* plus,
+                    float* scratch, float* y, uint8_t* argmax);
   // Channels [first, first + count) of row p of the gradient: channel first + k of pixel q at out + q * pixel_step +
   // k / block * block_step + k % block.
   void (*gradient_row)(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t pixel_step,

@@ -63,8 +63,8 @@ void correlate_row(const Columns& columns, const RowTaps& seen, int64_t channels
                            .out_step = columns.apart * channels,
                            .slope = f.slope,
                            .limit = f.limit};
-    tiles().correlate(run, taps.data(), static_cast<int64_t>(taps.size()), bias,
-                      out + (columns.first_output + i * columns.apart) * channels);
+    tiles().correlate_taps(run, taps.data(), static_cast<int64_t>(taps.size()), bias,
+                           out + (columns.first_output + i * columns.apart) * channels);
     i += count;
   }
 }

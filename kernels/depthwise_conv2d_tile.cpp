@@ -36,7 +36,7 @@ void correlate_tile(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t c
     }
 }
 
-void correlate(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t count, const float* bias, float* out) {
+void correlate_taps(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t count, const float* bias, float* out) {
   constexpr int kFew = 3, kBeside = 4;  // few outputs: several vectors of channels keep the multipliers busy
   int64_t c = 0;
   if (run.outputs <= kFew) {
@@ -88,6 +88,6 @@ void weight_gradient(int64_t outputs, int64_t channels, const float* x, int64_t 
 }  // namespace
 
 namespace LOOKALIKE_ISA {
-const DepthwiseTiles kDepthwiseTiles{correlate, weight_gradient};
+const DepthwiseTiles kDepthwiseTiles{correlate_taps, weight_gradient};
 }
 }  // namespace lookalike::cpu

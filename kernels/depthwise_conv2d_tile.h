@@ -20,7 +20,8 @@ struct DepthwiseRun {
 
 struct DepthwiseTiles {
   // out[i * out_step + c] = f(bias[c] + sum over t of taps[t].x[i * in_step + c] * taps[t].w[c]); bias may be null.
-  void (*correlate)(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t count, const float* bias, float* out);
+  void (*correlate_taps)(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t count, const float* bias,
+                         float* out);
   // dw[c] += sum over i of x[i * x_step + c] * dz[i * channels + c].
   void (*weight_gradient)(int64_t outputs, int64_t channels, const float* x, int64_t x_step, const float* dz,
                           float* dw);

@@ -2,7 +2,6 @@
 // TensorFlow team, 2020: ReLU6, no squeeze and excitation): a 3x3 convolution of stride 2, seven stages of inverted bottlenecks, a 1x1
 // convolution to 1280 channels, then pooling to features. Padding is TensorFlow's.
 //   options: norm_epsilon = 1e-3, pool = avg or flatten, classes = 0: features alone; above 0 also as many logits for training
-#include "engine/ops/add.h"
 #include "models/model.h"
 
 namespace lookalike {
@@ -54,10 +53,10 @@ class InvertedBottleneck : public Module {
     build.conv(path_, "project", inside, stage.channels, 1, 1, false);
   }
   Variable forward(const Variable& x, const Mode& mode) override {
-    const Variable y = path_.forward(x, mode);
-    return residual_ ? add(y, x) : y;
+    return residual_ ? path_.forward_plus(x, x, {}, mode) : path_.forward(x, mode);
   }
   void collect(const std::string& prefix, NetworkState& state) const override { path_.collect(prefix, state); }
+  void fold() override { path_.fold(); }
 
  private:
   bool residual_;

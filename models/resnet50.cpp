@@ -5,7 +5,6 @@
 //            biases), norm_epsilon = 1e-5, with keras 1.001e-5, width = 64, blocks = [3, 4, 6, 3], pool = avg or flatten,
 //            classes = 0: features alone; above 0 also as many logits for training
 // Weights start as layers.h says (torchvision's start normal, by fan_out; the batch norm behind each takes their scale out).
-#include "engine/ops/add.h"
 #include "models/model.h"
 
 namespace lookalike {
@@ -38,12 +37,13 @@ class Bottleneck : public Module {
     if (in != out || stride != 1) add_layer(shortcut_, "0", "1", init, in, out, 1, stride, style, false);
   }
   Variable forward(const Variable& x, const Mode& mode) override {
-    return add(path_.forward(x, mode), shortcut_.forward(x, mode), {ActivationKind::relu});
+    return path_.forward_plus(x, shortcut_.forward(x, mode), {ActivationKind::relu}, mode);
   }
   void collect(const std::string& prefix, NetworkState& state) const override {
     path_.collect(prefix, state);
     shortcut_.collect(prefix + "downsample.", state);
   }
+  void fold() override { path_.fold(), shortcut_.fold(); }
 
  private:
   Sequential path_, shortcut_;

@@ -24,6 +24,7 @@ struct EmbedArguments {
 void run_embed(const EmbedArguments& arguments) {
   const Compute compute = arguments.compute.parse();
   const Model model = load_model(arguments.model);
+  model.network->fold();
   prepare_network(*model.network, compute);
   std::vector<std::string> files;
   for (const std::string& input : arguments.inputs) {

@@ -135,6 +135,7 @@ void run_evaluate(const EvaluateArguments& arguments) {
           arguments.data, pairs ? "pairs" : "classes of images");
   const Compute compute = arguments.compute.parse();
   const Model model = load_model(arguments.model);
+  model.network->fold();
   prepare_network(*model.network, compute);
   (pairs ? evaluate_pairs : evaluate_class_data)(arguments, model, compute);
 }

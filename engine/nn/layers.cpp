@@ -19,6 +19,23 @@ Variable Initializer::uniform(const Shape& shape, double bound) {
   return Variable(values, true);
 }
 
+namespace {
+
+// Weights and bias with the line of a batch norm put on each output channel, of which `channel` says which one element i is for.
+template <class Channel>
+void put_line(const BatchNorm::Line& line, Variable& weight, Variable& bias, const Channel& channel) {
+  const Device device = weight.device();
+  Tensor w = weight.value().to(Device::cpu).clone(), b = Tensor::from({std::ssize(line.shift)}, line.shift);
+  for (int64_t i = 0; i < w.size(); i++) w.data<float>()[i] *= line.scale[channel(i)];
+  if (bias.defined()) {
+    const Tensor old = bias.value().to(Device::cpu);
+    for (int64_t c = 0; c < b.size(); c++) b.data<float>()[c] += line.scale[c] * old.data<float>()[c];
+  }
+  weight = Variable(w.to(device)), bias = Variable(b.to(device));
+}
+
+}  // namespace
+
 Conv2d::Conv2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options, bool bias)
     : options_(options) {
   const double bound = 1 / std::sqrt(static_cast<double>(kernel * kernel * in));
@@ -27,14 +44,34 @@ Conv2d::Conv2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const
 }
 
 Variable Conv2d::forward(const Variable& x, const Mode& mode) {
+  if (fixed_ && !will_record({x, weight_})) return conv2d_fixed(x, weight_, bias_, options_, packed_);
   Conv2dOptions options = options_;
   if (!bias_.defined() && mode.training) options.statistics_views = mode.views;
   return conv2d(x, weight_, bias_, options);
 }
 
+Variable Conv2d::forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) {
+  const bool linear = options_.activation.kind == ActivationKind::none && options_.max_pool == 1;
+  if (!fixed_ || !linear || will_record({x, weight_, shortcut})) return Module::forward_plus(x, shortcut, f, mode);
+  Conv2dOptions options = options_;
+  options.activation = f;
+  return conv2d_fixed(x, weight_, bias_, options, packed_, shortcut);
+}
+
 void Conv2d::collect(const std::string& prefix, NetworkState& state) const {
   state.parameters.push_back({prefix + "weight", weight_});
   if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_, false});
+}
+
+bool Conv2d::absorb(const BatchNorm& norm) {
+  const auto& [activation, pool] = std::pair(norm.options().activation, norm.options().max_pool);
+  const bool increases = activation.kind != ActivationKind::sigmoid && activation.kind != ActivationKind::relu6;
+  if (options_.activation.kind != ActivationKind::none || options_.max_pool > 1 || (pool > 1 && !increases))
+    return false;
+  const int64_t window = weight_.shape().row_size();
+  put_line(norm.line(), weight_, bias_, [window](int64_t i) { return i / window; });
+  options_.activation = activation, options_.max_pool = pool;
+  return true;
 }
 
 DepthwiseConv2d::DepthwiseConv2d(Initializer& init, int64_t channels, int64_t kernel,
@@ -52,6 +89,14 @@ Variable DepthwiseConv2d::forward(const Variable& x, const Mode&) {
 void DepthwiseConv2d::collect(const std::string& prefix, NetworkState& state) const {
   state.parameters.push_back({prefix + "weight", weight_});
   if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_, false});
+}
+
+bool DepthwiseConv2d::absorb(const BatchNorm& norm) {
+  if (options_.activation.kind != ActivationKind::none || norm.options().max_pool > 1) return false;
+  const int64_t channels = weight_.shape()[2];
+  put_line(norm.line(), weight_, bias_, [channels](int64_t i) { return i % channels; });
+  options_.activation = norm.options().activation;
+  return true;
 }
 
 ConvTranspose2d::ConvTranspose2d(Initializer& init, int64_t in, int64_t out, int64_t kernel,
@@ -109,6 +154,18 @@ void BatchNorm::collect(const std::string& prefix, NetworkState& state) const {
   state.parameters.push_back({prefix + "bias", beta_, false});
   state.buffers.push_back({prefix + "running_mean", running_mean_});
   state.buffers.push_back({prefix + "running_var", running_var_});
+}
+
+BatchNorm::Line BatchNorm::line() const {
+  Line line;
+  const auto values = [](const Variable& of) { return of.value().to(Device::cpu); };
+  const Tensor gamma = values(gamma_), beta = values(beta_), mean = values(running_mean_), var = values(running_var_);
+  for (int64_t c = 0; c < gamma.size(); c++) {
+    const double scale = gamma.data<float>()[c] / std::sqrt(var.data<float>()[c] + options_.epsilon);
+    line.scale.push_back(static_cast<float>(scale));
+    line.shift.push_back(static_cast<float>(beta.data<float>()[c] - scale * mean.data<float>()[c]));
+  }
+  return line;
 }
 
 Variable MaxPool::forward(const Variable& x, const Mode&) {

@@ -36,10 +36,15 @@ class Conv2d : public Module {
   Conv2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options, bool bias = true);
   Variable forward(const Variable& x, const Mode& mode) override;
   void collect(const std::string& prefix, NetworkState& state) const override;
+  Variable forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) override;
+  void fold() override { fixed_ = true; }
+  bool absorb(const BatchNorm& norm) override;
 
  private:
   Variable weight_, bias_;
   Conv2dOptions options_;
+  bool fixed_ = false;
+  Tensor packed_;  // of fixed weights
 };
 
 // [N,H,W,channels] -> [N,H',W',channels], each channel with a filter of its own, with fused activation.
@@ -49,6 +54,7 @@ class DepthwiseConv2d : public Module {
                   bool bias = true);
   Variable forward(const Variable& x, const Mode& mode) override;
   void collect(const std::string& prefix, NetworkState& state) const override;
+  bool absorb(const BatchNorm& norm) override;
 
  private:
   Variable weight_, bias_;
@@ -87,6 +93,12 @@ class BatchNorm : public Module {
   BatchNorm(int64_t channels, const BatchNormOptions& options = {});
   Variable forward(const Variable& x, const Mode& mode) override;
   void collect(const std::string& prefix, NetworkState& state) const override;
+  const BatchNormOptions& options() const { return options_; }
+  // What evaluation makes of channel c before activation and pooling: scale[c] * x + shift[c].
+  struct Line {
+    std::vector<float> scale, shift;
+  };
+  Line line() const;
 
  private:
   Variable gamma_, beta_, running_mean_, running_var_;

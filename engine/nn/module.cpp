@@ -1,6 +1,13 @@
 #include "engine/nn/module.h"
 
+#include "engine/nn/layers.h"
+#include "engine/ops/add.h"
+
 namespace lookalike {
+
+Variable Module::forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) {
+  return add(forward(x, mode), shortcut, f);
+}
 
 void Module::collect(const std::string&, NetworkState&) const {}
 
@@ -32,6 +39,19 @@ Variable Sequential::forward_range(const Variable& x, const Mode& mode, size_t b
   Variable y = x;
   for (size_t i = begin; i < end; i++) y = layers_[i].second->forward(y, mode);
   return y;
+}
+
+Variable Sequential::forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) {
+  if (layers_.empty()) return lookalike::add(x, shortcut, f);
+  return layers_.back().second->forward_plus(forward_range(x, mode, 0, size() - 1), shortcut, f, mode);
+}
+
+void Sequential::fold() {
+  for (auto& [name, layer] : layers_) layer->fold();
+  for (size_t i = 0; i + 1 < layers_.size(); i++) {
+    const auto* norm = dynamic_cast<const BatchNorm*>(layers_[i + 1].second.get());
+    if (norm && layers_[i].second->absorb(*norm)) layers_.erase(layers_.begin() + static_cast<ptrdiff_t>(i) + 1);
+  }
 }
 
 void Sequential::collect_range(const std::string& prefix, NetworkState& state, size_t begin, size_t end) const {

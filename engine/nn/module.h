@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/autograd/parameter.h"
+#include "kernels/activation.h"
 
 namespace lookalike {
 
@@ -17,12 +18,21 @@ struct Mode {
   int64_t views = 1;
 };
 
+class BatchNorm;
+
 class Module {
  public:
   virtual ~Module() = default;
   virtual Variable forward(const Variable& x, const Mode& mode) = 0;
   // Appends the parameters and buffers, each name behind `prefix`.
   virtual void collect(const std::string& prefix, NetworkState& state) const;
+  // forward(x) + shortcut, then f: fused where the layer can.
+  virtual Variable forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode);
+  // For evaluation from now on, which then does less: convolutions take over the batch norms behind them. The parameters are no
+  // longer those of before.
+  virtual void fold() {}
+  // Makes the batch norm that follows, as evaluation has it, part of this layer; false where that can't be.
+  virtual bool absorb(const BatchNorm&) { return false; }
 };
 
 // All parameters and buffers of a network.
@@ -42,6 +52,8 @@ class Sequential : public Module {
   void collect(const std::string& prefix, NetworkState& state) const override {
     collect_range(prefix, state, 0, size());
   }
+  Variable forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) override;
+  void fold() override;
 
   size_t size() const { return layers_.size(); }
   std::vector<std::string> names() const;

@@ -15,9 +15,9 @@ Similarity parse_similarity(const std::string& name);
 
 class Network : public Module {
  public:
-  Sequential layers;                      // images [N,H,W,C] -> embeddings [N,D]
+  Sequential layers;                          // images [N,H,W,C] -> embeddings [N,D]
   std::unique_ptr<Sequential> training_head;  // embeddings -> what the loss sees; null: the embeddings themselves
-  std::unique_ptr<Matcher> matcher;       // pairs of embeddings -> logits; null: they are compared by `similarity`
+  std::unique_ptr<Matcher> matcher;           // pairs of embeddings -> logits; null: they are compared by `similarity`
   Similarity similarity = Similarity::cosine;
 
   // Freezes all layers up to the one of that name, or to the last whose name begins with it and a dot ("layer3" is
@@ -34,6 +34,7 @@ class Network : public Module {
   // From the features of the frozen layers to what the loss sees.
   Variable training_output(const Variable& features, const Mode& mode);
   void collect(const std::string& prefix, NetworkState& state) const override;
+  void fold() override { layers.fold(); }
   // The layers that freeze() froze.
   std::vector<std::string> frozen_names() const;
   NetworkState frozen_state() const;

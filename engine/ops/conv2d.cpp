@@ -3,12 +3,16 @@
 #include <algorithm>
 
 #include "engine/core/dispatch.h"
+#include "engine/ops/add.h"
 #include "engine/ops/padding.h"
 #include "kernels/conv2d.h"
 
 namespace lookalike {
 
-Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options) {
+namespace {
+
+// Of shapes and options that fit.
+Conv2dParams params_of(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options) {
   check(x.shape().rank() == 4 && w.shape().rank() == 4 && x.shape()[3] == w.shape()[3],
         "conv2d: images {} and weights {}, expected [N,H,W,C] and [K,R,S,C]", x.shape().to_string(),
         w.shape().to_string());
@@ -46,7 +50,13 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
   check_gpu_size("conv2d", {p.batch, p.out_h(), p.out_w(), p.out_c}, x.device());
 
   p.tf32 = tf32_allowed(), p.cudnn = chosen_conv() == ConvBackend::cudnn;
+  return p;
+}
 
+}  // namespace
+
+Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options) {
+  const Conv2dParams p = params_of(x, w, bias, options);
   Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c}, x.dtype(), x.device());
   Tensor argmax;
   if (p.pool == 2) argmax = Tensor(y.shape(), DType::u8, x.device());
@@ -123,6 +133,34 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
   Variable result = Variable::from_op(y, inputs, backward);
   result.statistics() = statistics;
   return result;
+}
+
+Variable conv2d_fixed(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options,
+                      Tensor& packed, const Variable& shortcut) {
+  const Conv2dParams p = params_of(x, w, bias, options);
+  const Shape shape{p.batch, p.y_h(), p.y_w(), p.out_c};
+  check(!shortcut.defined() || (p.pool == 1 && shortcut.shape() == shape && shortcut.dtype() == x.dtype()),
+        "conv2d: a shortcut {}, expected {} without max_pool", shortcut.defined() ? shortcut.shape().to_string() : "",
+        shape.to_string());
+  if (x.device() != Device::cpu) {
+    if (!shortcut.defined()) return conv2d(x, w, bias, options);
+    Conv2dOptions linear = options;
+    linear.activation = {};
+    return add(conv2d(x, w, bias, linear), shortcut, options.activation);
+  }
+  Tensor y(shape, x.dtype()), argmax;
+  if (p.pool == 2) argmax = Tensor(shape, DType::u8);
+  LOOKALIKE_ON_CPU(x, {
+    if (!packed.defined()) {
+      packed = Tensor({on::conv2d_packed_size<T>(p)}, x.dtype());
+      on::conv2d_pack<T>(p, w.value().data<T>(), bias.defined() ? bias.value().data<T>() : nullptr, packed.data<T>());
+    }
+    Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
+    on::conv2d_forward_packed<T>(p, x.value().data<T>(), packed.data<T>(),
+                                 shortcut.defined() ? shortcut.value().data<T>() : nullptr, y.data<T>(),
+                                 argmax.defined() ? argmax.data<uint8_t>() : nullptr, workspace.data<T>());
+  });
+  return Variable(y);
 }
 
 }  // namespace lookalike

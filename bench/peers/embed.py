@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Times embedding of random images with the twin of an ImageNet network: what bench/embed_bench does, in another runtime.
+
+    embed.py RUNTIME [--model efficientnet_lite0|squeezenet] [--size N] [--batch N] [--seconds S] [--channels-last] [--compile]
+
+RUNTIME: torch, onnxruntime or openvino. The other two get the network from PyTorch as ONNX. Prints one line of JSON.
+"""
+import argparse
+import io
+import json
+import os
+import pathlib
+import sys
+import time
+import warnings
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/golden"))
+sys.dont_write_bytecode = True
+warnings.filterwarnings("ignore")
+
+import torch  # noqa: E402
+
+from make_pretrained import EfficientNetLite0, SqueezeNet  # noqa: E402
+
+THREADS = len(os.sched_getaffinity(0))
+
+
+def as_onnx(network, images):
+    file = io.BytesIO()
+    options = {"dynamo": False} if int(torch.__version__.split(".")[0]) > 1 else {}
+    torch.onnx.export(network, (images,), file, opset_version=17, input_names=["images"], output_names=["features"], **options)
+    return file.getvalue()
+
+
+def make_torch(network, images, args):
+    torch.set_num_threads(THREADS)
+    if args.channels_last:
+        network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+    if args.compile:
+        network = torch.compile(network)
+
+    def run():
+        with torch.inference_mode():
+            return network(images)
+
+    return run, torch.__version__
+
+
+def make_onnxruntime(network, images, args):
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(as_onnx(network, images), options, providers=["CPUExecutionProvider"])
+    feed = {"images": images.numpy()}
+    return lambda: session.run(None, feed), onnxruntime.__version__
+
+
+def make_openvino(network, images, args):
+    import openvino
+    core = openvino.Core()
+    # Its default is bfloat16 where the processor has it.
+    config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY"}
+    request = core.compile_model(core.read_model(io.BytesIO(as_onnx(network, images))), "CPU", config).create_infer_request()
+    feed = {0: images.numpy()}
+    return lambda: request.infer(feed), openvino.__version__.split("-")[0]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("runtime", choices=["torch", "onnxruntime", "openvino"])
+    parser.add_argument("--model", choices=["efficientnet_lite0", "squeezenet"], default="efficientnet_lite0")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    network = (EfficientNetLite0 if args.model == "efficientnet_lite0" else SqueezeNet)().eval()
+    images = 2 * torch.rand(args.batch, 3, args.size, args.size) - 1
+    make = {"torch": make_torch, "onnxruntime": make_onnxruntime, "openvino": make_openvino}[args.runtime]
+    run, version = make(network, images, args)
+    for _ in range(3):  # warm-up
+        run()
+    runs, fastest, start = 0, float("inf"), time.perf_counter()
+    while runs < 3 or time.perf_counter() - start < args.seconds:
+        begin = time.perf_counter()
+        run()
+        runs, fastest = runs + 1, min(fastest, time.perf_counter() - begin)
+    print(json.dumps({"model": args.model, "size": args.size, "batch": args.batch, "runtime": args.runtime, "version": version,
+                      "images_per_s": runs * args.batch / (time.perf_counter() - start), "best_images_per_s": args.batch / fastest,
+                      "threads": THREADS}))
+
+
+if __name__ == "__main__":
+    main()
