@@ -13,10 +13,10 @@ struct Sgd {
   float rate, momentum;
 
   __device__ bool first_moment() const { return momentum != 0; }
-  __device__ void operator()(float& w, float g, float& m, float&, float decay) const {
+  __device__ void operator()(float& w, float g, float& m, float&, float decay, float share) const {
     g += decay * w;
     if (momentum != 0) g = m = momentum * m + g;
-    w -= rate * g;
+    w -= share * rate * g;
   }
 };
 
@@ -30,11 +30,11 @@ struct Adam {
   float decay_rate, decay_share;  // one is 0: AdamW's decay is of the weight, Adam's goes through the gradient
 
   __device__ bool first_moment() const { return true; }
-  __device__ void operator()(float& w, float g, float& m, float& v, float decay) const {
+  __device__ void operator()(float& w, float g, float& m, float& v, float decay, float share) const {
     g += decay_share * decay * w;
     m = beta1 * m + take1 * g;
     v = beta2 * v + take2 * g * g;
-    w = (1 - decay_rate * decay) * w - rate * m / (sqrtf(v) * v_scale + epsilon);
+    w = (1 - share * decay_rate * decay) * w - share * rate * m / (sqrtf(v) * v_scale + epsilon);
   }
 };
 
@@ -48,7 +48,7 @@ __device__ void update(const Step& step, const StepTensor<float>& tensor, float 
   if constexpr (Step::kSecondMoment) v = gpu::load<kWidth>(tensor.v + i);
 #pragma unroll
   for (int j = 0; j < kWidth; j++) {
-    step(w.x[j], factor * g.x[j], m.x[j], v.x[j], static_cast<float>(tensor.decay));
+    step(w.x[j], factor * g.x[j], m.x[j], v.x[j], static_cast<float>(tensor.decay), static_cast<float>(tensor.rate));
   }
   gpu::store(tensor.w + i, w);
   if (first_moment) gpu::store(tensor.m + i, m);

@@ -21,6 +21,7 @@ struct StepTensor {
   T *m, *v;    // moments, updated; v only in Adam, m not in SGD without momentum
   int64_t size;
   double decay;
+  double rate = 1;  // its share of the step's rate
 };
 
 struct SgdParams {

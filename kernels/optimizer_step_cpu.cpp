@@ -7,9 +7,9 @@ namespace lookalike::cpu {
 
 template <class T>
 void sgd_step(const SgdParams& p, std::span<const StepTensor<T>> tensors) {
-  const T rate = static_cast<T>(p.rate), momentum = static_cast<T>(p.momentum);
+  const T momentum = static_cast<T>(p.momentum);
   for_chunks(tensors, [=](const StepTensor<T>& tensor, int64_t, int64_t begin, int64_t end) {
-    const T decay = static_cast<T>(tensor.decay), *g = tensor.g;
+    const T rate = static_cast<T>(p.rate * tensor.rate), decay = static_cast<T>(tensor.decay), *g = tensor.g;
     T *w = tensor.w, *m = tensor.m;
     simd([=] {
       if (momentum == 0) {
@@ -29,15 +29,15 @@ void sgd_step(const SgdParams& p, std::span<const StepTensor<T>> tensors) {
 template <class T>
 void adam_step(const AdamParams& p, std::span<const StepTensor<T>> tensors) {
   const double step = static_cast<double>(p.step);
-  const T rate = static_cast<T>(p.rate / (1 - std::pow(p.beta1, step)));
+  const double first = p.rate / (1 - std::pow(p.beta1, step));
   const T v_scale = static_cast<T>(1 / std::sqrt(1 - std::pow(p.beta2, step))), epsilon = static_cast<T>(p.epsilon);
   const T beta1 = static_cast<T>(p.beta1), beta2 = static_cast<T>(p.beta2);
   const T take1 = static_cast<T>(1 - p.beta1), take2 = static_cast<T>(1 - p.beta2);
   for_chunks(tensors, [=](const StepTensor<T>& tensor, int64_t, int64_t begin, int64_t end) {
     // One of the two forms of weight decay is off.
-    const T keep = static_cast<T>(p.decoupled ? 1 - p.rate * tensor.decay : 1);
+    const T keep = static_cast<T>(p.decoupled ? 1 - p.rate * tensor.rate * tensor.decay : 1);
     const T decay = static_cast<T>(p.decoupled ? 0 : tensor.decay);
-    const T* g = tensor.g;
+    const T rate = static_cast<T>(first * tensor.rate), *g = tensor.g;
     T *w = tensor.w, *m = tensor.m, *v = tensor.v;
     simd([=] {
 #pragma GCC ivdep

@@ -1,4 +1,5 @@
 // What stands on the embeddings of any network, and how networks for ImageNet end. [model.head]:
+//   dropout = 0        of the network's features, in training
 //   dense = []         hidden layers: linear, ReLU, and with norm = true batch norm with norm_epsilon and norm_momentum, the weight of a
 //                      new value in its running averages
 //   embedding = 0      a last linear layer; 0: none
@@ -24,6 +25,7 @@ void add_pooling_and_classes(Options& options, Initializer& init, int64_t channe
 }
 
 void add_head(Options& options, const Shape& input, Initializer& init, Network& network) {
+  const double dropout = options.number("dropout", 0, 0, 0.99);
   const auto dense = options.integers("dense", {});
   const bool norm = options.flag("norm", false);
   const BatchNormOptions norm_options{.momentum = options.number("norm_momentum", 0.1, 0, 1),
@@ -42,6 +44,7 @@ void add_head(Options& options, const Shape& input, Initializer& init, Network& 
           features.to_string());
     width = features[1];
   }
+  if (dropout > 0) layers.add<Dropout>("head.dropout", dropout);
   for (size_t i = 0; i < dense.size(); i++) {
     layers.add<Linear>(fmt::format("head.dense{}", i + 1), init, width, dense[i], Activation{ActivationKind::relu});
     width = dense[i];

@@ -1,5 +1,6 @@
 // Name -> network. A new model is one file beside this one and one line here.
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <fmt/ranges.h>
@@ -43,6 +44,11 @@ Model build(const nlohmann::json& config, const Preprocess& preprocess, Initiali
   return {options.resolved(), preprocess, std::move(network)};
 }
 
+// Up to the digits that a recipe may leave out.
+bool alike(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::ranges::equal(a, b, [](float x, float y) { return std::abs(x - y) <= 1e-6f * std::abs(y); });
+}
+
 }  // namespace
 
 Model build_model(const nlohmann::json& config, const Preprocess& preprocess, uint64_t seed, const std::string& where) {
@@ -63,8 +69,8 @@ Model load_model(const std::string& path) {
 std::string start_from(const std::string& path, const Model& model) {
   const Checkpoint checkpoint = read_checkpoint(path);
   const Preprocess &its = checkpoint.preprocess, &ours = model.preprocess;
-  check(its.channels == ours.channels && its.color_order == ours.color_order && its.mean == ours.mean &&
-            its.std == ours.std && its.resize == ours.resize,
+  check(its.channels == ours.channels && its.color_order == ours.color_order && alike(its.mean, ours.mean) &&
+            alike(its.std, ours.std) && its.resize == ours.resize,
         "{}: made for images prepared as {}, the recipe's [input] is {}", path, to_json(its).dump(),
         to_json(ours).dump());
   // What a network computes with the same weights: its variant and numbers, not its layers or head.

@@ -13,6 +13,7 @@ struct Parameter {
   std::string name;
   Variable variable;
   bool decay = true;  // false for biases and for the gain and shift of a normalisation: weight decay leaves them alone
+  double rate = 1;    // its share of the learning rate
 };
 
 struct Buffer {

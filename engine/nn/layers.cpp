@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/ops/dropout.h"
 #include "engine/ops/l2_normalize.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/pool2d.h"
@@ -186,6 +187,10 @@ Variable Unflatten::forward(const Variable& x, const Mode&) {
 
 Variable Flatten::forward(const Variable& x, const Mode&) {
   return flatten(x);
+}
+
+Variable Dropout::forward(const Variable& x, const Mode& mode) {
+  return mode.training ? dropout(x, rate_, mode.seed) : x;
 }
 
 Variable L2Normalize::forward(const Variable& x, const Mode&) {

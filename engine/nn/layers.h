@@ -151,6 +151,16 @@ class Unflatten : public Module {
   int64_t height_, width_, channels_;
 };
 
+// In training elements are dropped with probability `rate`, as mode.seed has it.
+class Dropout : public Module {
+ public:
+  explicit Dropout(double rate) : rate_(rate) {}
+  Variable forward(const Variable& x, const Mode& mode) override;
+
+ private:
+  double rate_;
+};
+
 // Rows of [N,D] scaled to length 1.
 class L2Normalize : public Module {
  public:

@@ -16,6 +16,7 @@ namespace lookalike {
 struct Mode {
   bool training = false;
   int64_t views = 1;
+  uint64_t seed = 0;  // of what layers draw in training, another one each step
 };
 
 class BatchNorm;

@@ -1,5 +1,8 @@
 #include "engine/nn/network.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/ranges.h>
 
 #include "engine/ops/views.h"
@@ -24,10 +27,20 @@ void Network::freeze(const std::string& through) {
   for (Parameter& parameter : frozen_state().parameters) parameter.variable.set_requires_grad(false);
 }
 
-std::vector<Parameter> Network::trainable() const {
+std::vector<Parameter> Network::trainable(double stage_decay) const {
+  const auto stage_of = [](const std::string& name) { return name.substr(0, name.find('.')); };
+  std::vector<std::string> stages;
+  for (const std::string& name : layers.names())
+    if (stages.empty() || stages.back() != stage_of(name)) stages.push_back(stage_of(name));
   std::vector<Parameter> result;
-  for (const Parameter& parameter : state_of(*this).parameters)
-    if (parameter.variable.requires_grad()) result.push_back(parameter);
+  for (Parameter& parameter : state_of(*this).parameters) {
+    if (!parameter.variable.requires_grad()) continue;
+    // What is not in `layers` stands behind them.
+    const auto stage = std::ranges::find(stages, stage_of(parameter.name));
+    const auto behind = stage == stages.end() ? 0 : stages.end() - stage - 1;
+    parameter.rate = std::pow(stage_decay, behind);
+    result.push_back(parameter);
+  }
   return result;
 }
 

@@ -23,8 +23,9 @@ class Network : public Module {
   // Freezes all layers up to the one of that name, or to the last whose name begins with it and a dot ("layer3" is
   // "layer3.5"): no gradients, batch norm in evaluation mode, nothing kept for backward. Error that lists the layers when there is none.
   void freeze(const std::string& through);
-  // What freeze() left to train.
-  std::vector<Parameter> trainable() const;
+  // What freeze() left to train. Layers whose names begin alike, up to a dot, are a stage; each stage's share of the learning rate is
+  // `stage_decay` times that of the next one, the last one's is 1.
+  std::vector<Parameter> trainable(double stage_decay = 1) const;
 
   // Embeddings are float in any precision.
   Variable forward(const Variable& images, const Mode& mode) override;

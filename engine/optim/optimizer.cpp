@@ -81,7 +81,8 @@ std::vector<StepTensor<T>> Optimizer::step_tensors() {
                       .m = moment(0),
                       .v = moment(1),
                       .size = variable.value().size(),
-                      .decay = parameters_[i].decay ? weight_decay_ : 0});
+                      .decay = parameters_[i].decay ? weight_decay_ : 0,
+                      .rate = parameters_[i].rate});
   }
   return result;
 }

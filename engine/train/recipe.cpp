@@ -44,6 +44,7 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
   read("optimizer", [&](Options& o) {
     recipe.optimizer = read_optimizer(o);
     recipe.clip_norm = o.number("clip_norm", 0, 0);
+    recipe.stage_decay = o.number("stage_decay", 1, 0, 1);
     read_schedule(o, recipe.epochs, 1);
   });
   read("split", [&](Options& o) {

@@ -7,6 +7,7 @@
 //                   classes; hard_negatives: batches are made of pairs and their hardest negatives in the whole training set;
 //                   rotated_classes: each class turned by 90, 180 and 270 degrees is a further class; mirrored_classes: so is its mirror image
 //   [optimizer]     name = sgd | adam | adamw and its options, clip_norm (0: off): engine/optim/optimizer.h;
+//                   stage_decay: a stage of the network learns by this factor slower than the next (1: all alike);
 //                   learning_rate, schedule = constant | step | cosine and its options: engine/optim/schedule.h
 //   [augmentation]  all off by default: engine/data/augment.h
 //   [train]         batch_pairs, epochs, seed; monitor: a validation metric, or "last": the last epoch is the model; patience: epochs
@@ -41,7 +42,7 @@ struct Recipe {
   Augmentation augmentation;
 
   OptimizerOptions optimizer;
-  double clip_norm;
+  double clip_norm, stage_decay;
 
   int64_t batch_pairs, epochs, patience, checkpoint_steps;
   uint64_t seed;

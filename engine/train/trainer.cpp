@@ -134,7 +134,7 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job) : recipe_(
         "{}: holds a run already; continue it with --resume or name another folder", job.out);
   prepare_network(network, job.compute);
   state_ = state_of(network);
-  optimizer_ = make_optimizer(recipe.optimizer, network.trainable());
+  optimizer_ = make_optimizer(recipe.optimizer, network.trainable(recipe.stage_decay));
 
   data_ = open_training_data(recipe, job.data, job.skip_corrupt ? OnCorrupt::skip : OnCorrupt::stop);
   for (const Dataset* data : {&data_.train, &data_.validation}) {
@@ -243,8 +243,8 @@ void Run::write(const char* name, bool resumable) const {
 LossResult Run::loss_of(const Tensor& batch, std::span<const int32_t> labels, uint64_t seed, bool training) {
   Variable x(recipe_.objective.input_of(batch));
   if (!train_features_.defined()) x = network_.forward_frozen(x);
-  return loss_of(network_.training_output(x, {.training = training, .views = recipe_.objective.views()}), batch, labels,
-                 seed);
+  return loss_of(network_.training_output(x, {.training = training, .views = recipe_.objective.views(), .seed = seed}),
+                 batch, labels, seed);
 }
 
 LossResult Run::loss_of(const Variable& output, const Tensor& images, std::span<const int32_t> labels,

@@ -25,8 +25,8 @@ struct State {
     std::vector<StepTensor<T>> result;
     int64_t at = 0;
     for (const int64_t size : sizes) {
-      const double decay = result.size() % 2 == 0 ? 0.01 : 0;
-      result.push_back({w + at, g + at, m == nullptr ? m : m + at, v == nullptr ? v : v + at, size, decay});
+      const double decay = result.size() % 2 == 0 ? 0.01 : 0, rate = result.size() % 3 == 0 ? 1 : 0.4;
+      result.push_back({w + at, g + at, m == nullptr ? m : m + at, v == nullptr ? v : v + at, size, decay, rate});
       at += size;
     }
     return result;

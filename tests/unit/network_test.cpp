@@ -48,6 +48,20 @@ TEST_CASE("frozen layers keep weights and averages, and take no gradient") {
   CHECK_THROWS_AS(network.freeze("conv"), Error);
 }
 
+TEST_CASE("earlier stages learn more slowly") {
+  json config{{"name", "resnet50"}, {"width", 2}, {"blocks", {1, 2}}, {"head", {{"embedding", 4}, {"projector", {3}}}}};
+  const Model model = build(config);
+  model.network->freeze("conv1");
+  std::map<std::string, double> rates;
+  for (const Parameter& p : model.network->trainable(0.5)) rates[p.name] = p.rate;
+  CHECK(rates.count("conv1.weight") == 0);
+  CHECK(rates.at("projector.dense1.weight") == 1);
+  CHECK(rates.at("head.embedding.weight") == 1);
+  CHECK(rates.at("layer2.0.conv1.weight") == 0.25);  // pooling stands between
+  CHECK(rates.at("layer2.1.conv1.weight") == 0.25);
+  CHECK(rates.at("layer1.0.bn1.bias") == 0.125);
+}
+
 TEST_CASE("a stage's name freezes through its last block") {
   const Model model = build({{"name", "resnet50"}, {"width", 2}, {"blocks", {2, 2}}});
   model.network->freeze("layer1");

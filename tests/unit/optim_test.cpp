@@ -16,12 +16,13 @@ namespace {
 
 using testing::random_tensor;
 
-// A large tensor, one of one element, and one that is not decayed.
+// A large tensor, one of one element that learns more slowly, and one that is not decayed.
 std::vector<Parameter> make_parameters(DType dtype) {
   std::vector<Parameter> parameters;
   for (const auto& [name, shape, decay] :
        {std::tuple{"conv.weight", Shape{65, 521}, true}, {"scale", Shape{1}, true}, {"conv.bias", Shape{65}, false}}) {
     parameters.push_back({name, Variable(random_tensor(shape, dtype, parameters.size() + 1), true), decay});
+    if (shape.size() == 1) parameters.back().rate = 0.3;
   }
   return parameters;
 }
@@ -107,7 +108,8 @@ TEST_CASE("ten steps of each optimiser agree with plain loops") {
         for (size_t i = 0; i < parameters.size(); i++) {
           const Tensor g = parameters[i].variable.grad().to(DType::f64);
           for (size_t e = 0; e < references[i].size(); e++) {
-            references[i][e].update(g.data<double>()[e], rate_of(step), parameters[i].decay ? options.weight_decay : 0);
+            references[i][e].update(g.data<double>()[e], parameters[i].rate * rate_of(step),
+                                    parameters[i].decay ? options.weight_decay : 0);
           }
         }
         optimizer->step(rate_of(step));
