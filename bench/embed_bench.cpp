@@ -9,6 +9,7 @@
 #include <omp.h>
 
 #include "engine/core/random.h"
+#include "engine/eval/embed.h"
 #include "models/model.h"
 
 namespace lookalike {
@@ -24,8 +25,7 @@ nlohmann::json time_embedding(const std::string& name, int64_t size, int64_t bat
   Tensor images({batch, size, size, 3});
   for (float& x : images.span<float>()) x = random.uniform(-1.0f, 1.0f);
   const Variable input(place_input(images, compute));
-  const NoGrad no_grad;
-  const auto run = [&] { return model.network->forward(input, {}).value().to(Device::cpu); };
+  const auto run = [&] { return forward_in_parallel(*model.network, input).value().to(Device::cpu); };
 
   using Clock = std::chrono::steady_clock;
   const auto since = [](Clock::time_point start) {

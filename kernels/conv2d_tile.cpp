@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <utility>
 
 #include "kernels/simd.h"
 
@@ -31,11 +32,27 @@ inline Vec leaky(Vec x, const Correlation& c) {
   return y > c.limit ? Vec{} + c.limit : y;
 }
 
+// The weights of the next block, fetched into the second-level cache by the first two tiles of this one, half of them each: behind
+// whole networks they come from far away.
+struct Ahead {
+  const float* next;
+  int64_t half;  // floats
+  int tiles = 0;
+
+  // Where the next tile begins to fetch, and how far it goes on with each step.
+  std::pair<const float*, int64_t> take() {
+    constexpr int64_t kLine = 16;
+    const int64_t tile = tiles++;
+    return tile < 2 ? std::pair(next + tile * half, kLine) : std::pair(next, int64_t{0});
+  }
+};
+
 // H rows of out[T][V * kLanes] at steps of out_step, rows c.out_down apart. V = 1: of a block whose second half is empty. plus: like out.
 template <int H, int T, int V>
 void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, const float* plus,
-                    float* out, int64_t out_step) {
+                    float* out, int64_t out_step, Ahead& ahead) {
   const int64_t step = c.right, down = c.down;
+  auto [fetch, fetch_step] = ahead.take();
   Vec sums[H * T][V];
 #pragma GCC unroll 16
   for (int i = 0; i < H * T; i++)
@@ -46,7 +63,8 @@ void correlate_tile(const Correlation& c, const float* in, const float* w, const
     }
   for (int64_t r = 0; r < c.kernel_h; r++) {
     const float* from = in + r * c.in_row;
-    for (int64_t j = 0; j < c.run; j++, w += kBlock) {
+    for (int64_t j = 0; j < c.run; j++, w += kBlock, fetch += fetch_step) {
+      __builtin_prefetch(fetch, 0, 2);
       Vec weights[V];
       for (int v = 0; v < V; v++) weights[v] = load(w + v * kLanes);
 #pragma GCC unroll 16
@@ -68,10 +86,10 @@ void correlate_tile(const Correlation& c, const float* in, const float* w, const
 
 template <int V>
 void correlate_row(const Correlation& c, const float* in, const float* w, const float* bias, const float* plus,
-                   float* out, int64_t out_step) {
+                   float* out, int64_t out_step, Ahead& ahead) {
   for_tiles(c.columns, [&]<int T>(int64_t q) {
     correlate_tile<1, T, V>(c, in + q * c.right, w, bias, plus ? plus + q * out_step : nullptr, out + q * out_step,
-                            out_step);
+                            out_step, ahead);
   });
 }
 
@@ -102,7 +120,7 @@ void pool_rows(const Correlation& c, const float* rows, int64_t count, float* y,
 // One block of `count` channels.
 template <int V>
 void correlate_block(const Correlation& c, const float* in, const float* w, const float* bias, const float* plus,
-                     int64_t count, float* scratch, float* y, uint8_t* argmax) {
+                     int64_t count, float* scratch, float* y, uint8_t* argmax, Ahead ahead) {
   Correlation plain = c;  // the activation comes after the maximum, or the addition
   plain.slope = 1, plain.limit = std::numeric_limits<float>::infinity();
   const bool direct = c.pool == 1 && count == V * kLanes, pairs = direct && 2 * c.columns <= kTile;
@@ -111,17 +129,18 @@ void correlate_block(const Correlation& c, const float* in, const float* w, cons
     const int64_t at = p / c.pool * c.out_down;
     if (c.pool == 2) {
       for (int row = 0; row < 2; row++)
-        correlate_row<V>(plain, from + row * c.down, w, bias, nullptr, scratch + row * c.columns * kBlock, kBlock);
+        correlate_row<V>(plain, from + row * c.down, w, bias, nullptr, scratch + row * c.columns * kBlock, kBlock,
+                         ahead);
       pool_rows<V>(c, scratch, count, y + at, argmax + at);
     } else if (pairs && p + 1 < c.rows) {  // rows as short as half a tile
       with_constant<kTile / 2>(c.columns, [&]<int T>() {
-        correlate_tile<2, T, V>(c, from, w, bias, plus ? plus + at : nullptr, y + at, c.out_right);
+        correlate_tile<2, T, V>(c, from, w, bias, plus ? plus + at : nullptr, y + at, c.out_right, ahead);
       });
       p++;
     } else if (direct) {
-      correlate_row<V>(c, from, w, bias, plus ? plus + at : nullptr, y + at, c.out_right);
+      correlate_row<V>(c, from, w, bias, plus ? plus + at : nullptr, y + at, c.out_right, ahead);
     } else {
-      correlate_row<V>(plus ? plain : c, from, w, bias, nullptr, scratch, kBlock);
+      correlate_row<V>(plus ? plain : c, from, w, bias, nullptr, scratch, kBlock, ahead);
       for (int64_t q = 0; q < c.columns; q++) {
         float *sums = scratch + q * kBlock, *to = y + at + q * c.out_right;
         for (int64_t k = 0; plus && k < count; k += kLanes)
@@ -140,8 +159,10 @@ void correlate(const Correlation& c, const float* in, const float* packed, const
     for (int64_t i = 0; i < c.rows * c.columns * c.right; i += 16) __builtin_prefetch(in + i, 0, 2);
   for (int64_t k = 0; k < c.out_c; k += kBlock, packed += window * kBlock) {
     const int64_t count = c.out_c - k < kBlock ? c.out_c - k : kBlock;
+    const Ahead ahead{k + kBlock < c.out_c ? packed + window * kBlock : packed, window * kBlock / 2};
     const auto block = count > kLanes ? correlate_block<2> : correlate_block<1>;
-    block(c, in, packed, bias + k, plus ? plus + k : nullptr, count, scratch, y + k, argmax + (c.pool == 2 ? k : 0));
+    block(c, in, packed, bias + k, plus ? plus + k : nullptr, count, scratch, y + k, argmax + (c.pool == 2 ? k : 0),
+          ahead);
   }
 }
 

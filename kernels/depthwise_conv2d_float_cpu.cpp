@@ -43,8 +43,13 @@ struct RowTaps {
   std::vector<std::pair<const float*, const float*>> rows;
 };
 
+// Channels [first, end) of `all`.
+struct Channels {
+  int64_t all, first, end;
+};
+
 // A row of outputs from the rows that it sees.
-void correlate_row(const Columns& columns, const RowTaps& seen, int64_t channels, const float* bias,
+void correlate_row(const Columns& columns, const RowTaps& seen, const Channels& channels, const float* bias,
                    const LeakyRelu<float>& f, std::vector<DepthwiseTap>& taps, float* out) {
   const Line& line = columns.line;
   for (int64_t i = 0; i < line.outputs;) {
@@ -55,27 +60,36 @@ void correlate_row(const Columns& columns, const RowTaps& seen, int64_t channels
     for (const auto& [x, w] : seen.rows)
       for (int64_t k = 0; k < line.taps; k++)
         if (line.inside(i, k))
-          taps.push_back(
-              {x + line.input(i, k) * channels, w + (columns.first_tap + k * columns.tap_stride) * channels});
+          taps.push_back({x + line.input(i, k) * channels.all + channels.first,
+                          w + (columns.first_tap + k * columns.tap_stride) * channels.all + channels.first});
     const DepthwiseRun run{.outputs = count,
-                           .channels = channels,
-                           .in_step = line.in_step * channels,
-                           .out_step = columns.apart * channels,
+                           .channels = channels.end - channels.first,
+                           .in_step = line.in_step * channels.all,
+                           .out_step = columns.apart * channels.all,
                            .slope = f.slope,
                            .limit = f.limit};
-    tiles().correlate_taps(run, taps.data(), static_cast<int64_t>(taps.size()), bias,
-                           out + (columns.first_output + i * columns.apart) * channels);
+    tiles().correlate_taps(run, taps.data(), static_cast<int64_t>(taps.size()), bias ? bias + channels.first : nullptr,
+                           out + (columns.first_output + i * columns.apart) * channels.all + channels.first);
     i += count;
   }
 }
 
-// body(row) for [0, rows), about as much work for each thread.
+// body(row, channels, room for the rows and taps that it sees) for all channels of rows [0, rows). Threads share out rows, and where there
+// are few of them channels.
 template <class Body>
-void for_rows(int64_t rows, int64_t row_floats, const Body& body) {
-  parallel_for(rows, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, row_floats)), [&](int64_t begin, int64_t end) {
+void for_rows(int64_t rows, int64_t columns, int64_t channels, const Body& body) {
+  constexpr int64_t kFew = 8, kPart = 64;  // rows for each thread; channels of a part at least
+  const int64_t threads = omp_get_max_threads();
+  const int64_t parts = rows < kFew * threads ? std::clamp<int64_t>(channels / kPart, 1, threads) : 1;
+  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, columns * channels / parts));
+  parallel_for(rows * parts, grain, [&](int64_t begin, int64_t end) {
     RowTaps seen;
     std::vector<DepthwiseTap> taps;
-    for (int64_t row = begin; row < end; row++) body(row, seen, taps);
+    for (int64_t i = begin; i < end; i++) {
+      const int64_t part = i / rows;
+      const auto bound = [&](int64_t p) { return p == parts ? channels : channels * p / parts / kPart * kPart; };
+      body(i % rows, Channels{channels, bound(part), bound(part + 1)}, seen, taps);
+    }
   });
 }
 
@@ -103,16 +117,17 @@ void depthwise_conv2d_forward(const DepthwiseConv2dParams& p, const float* x, co
                         .first_output = 0,
                         .apart = 1};
   const Line rows{p.out_h(), p.in_h, p.kernel_h, -p.pad_top, p.stride, 1};
-  for_rows(p.batch * p.out_h(), p.out_w() * p.channels, [&](int64_t row, RowTaps& seen, auto& taps) {
-    const int64_t n = row / p.out_h(), i = row % p.out_h();
-    seen.rows.clear();
-    for (int64_t k = 0; k < rows.taps; k++)
-      if (rows.inside(i, k))
-        seen.rows.emplace_back(x + (n * p.in_h + rows.input(i, k)) * p.in_w * p.channels,
-                               w + k * p.kernel_w * p.channels);
-    correlate_row(columns, seen, p.channels, bias, leaky_relu_of<float>(p.activation), taps,
-                  y + row * p.out_w() * p.channels);
-  });
+  for_rows(p.batch * p.out_h(), p.out_w(), p.channels,
+           [&](int64_t row, const Channels& channels, RowTaps& seen, auto& taps) {
+             const int64_t n = row / p.out_h(), i = row % p.out_h();
+             seen.rows.clear();
+             for (int64_t k = 0; k < rows.taps; k++)
+               if (rows.inside(i, k))
+                 seen.rows.emplace_back(x + (n * p.in_h + rows.input(i, k)) * p.in_w * p.channels,
+                                        w + k * p.kernel_w * p.channels);
+             correlate_row(columns, seen, channels, bias, leaky_relu_of<float>(p.activation), taps,
+                           y + row * p.out_w() * p.channels);
+           });
   if (p.activation.kind == ActivationKind::sigmoid)
     activation_forward(p.activation, y, y, p.batch * p.out_h() * p.out_w() * p.channels);
 }
@@ -122,7 +137,7 @@ void depthwise_conv2d_backward_data(const DepthwiseConv2dParams& p, const float*
   // The taps k * stride + phase, of `kernel`, that position `at` of x meets, at outputs (at + pad - phase) / stride - k.
   const auto phase_of = [&](int64_t at, int64_t pad) { return (at + pad) % p.stride; };
   const auto taps_of = [&](int64_t phase, int64_t kernel) { return (kernel - phase + p.stride - 1) / p.stride; };
-  for_rows(p.batch * p.in_h, p.in_w * p.channels, [&](int64_t row, RowTaps& seen, auto& taps) {
+  for_rows(p.batch * p.in_h, p.in_w, p.channels, [&](int64_t row, const Channels& channels, RowTaps& seen, auto& taps) {
     const int64_t n = row / p.in_h, h = row % p.in_h, phase_h = phase_of(h, p.pad_top);
     seen.rows.clear();
     for (int64_t k = 0; k < taps_of(phase_h, p.kernel_h); k++) {
@@ -139,7 +154,7 @@ void depthwise_conv2d_backward_data(const DepthwiseConv2dParams& p, const float*
                             .tap_stride = p.stride,
                             .first_output = first,
                             .apart = p.stride};
-      correlate_row(columns, seen, p.channels, nullptr, leaky_relu_of<float>({}), taps, dx + row * p.in_w * p.channels);
+      correlate_row(columns, seen, channels, nullptr, leaky_relu_of<float>({}), taps, dx + row * p.in_w * p.channels);
     }
   });
 }

@@ -24,6 +24,14 @@ void add_pooling_and_classes(Options& options, Initializer& init, int64_t channe
   network.training_head->add<Linear>("fc", init, channels, classes);
 }
 
+int64_t embedding_width(Network& network, const Shape& input, const std::string& where) {
+  const NoGrad no_grad;
+  const Shape features = network.layers.forward(Variable(Tensor::zeros({1, input[0], input[1], input[2]})), {}).shape();
+  check(features.rank() == 2, "{}: the network ends in {}, expected one row for each image", where,
+        features.to_string());
+  return features[1];
+}
+
 void add_head(Options& options, const Shape& input, Initializer& init, Network& network) {
   const double dropout = options.number("dropout", 0, 0, 0.99);
   const auto dense = options.integers("dense", {});
@@ -36,14 +44,7 @@ void add_head(Options& options, const Shape& input, Initializer& init, Network& 
   const std::string matcher = options.choice("matcher", "none", {"none", "classifier", "distance"});
 
   Sequential& layers = network.layers;
-  int64_t width;
-  {
-    NoGrad no_grad;
-    const Shape features = layers.forward(Variable(Tensor::zeros({1, input[0], input[1], input[2]})), {}).shape();
-    check(features.rank() == 2, "{}: the network ends in {}, expected one row for each image", options.where(),
-          features.to_string());
-    width = features[1];
-  }
+  int64_t width = embedding_width(network, input, options.where());
   if (dropout > 0) layers.add<Dropout>("head.dropout", dropout);
   for (size_t i = 0; i < dense.size(); i++) {
     layers.add<Linear>(fmt::format("head.dense{}", i + 1), init, width, dense[i], Activation{ActivationKind::relu});

@@ -21,7 +21,8 @@ struct Model {
 };
 
 // Builds the network that config["name"] names, with weights drawn from `seed`, and the head that config["head"] puts on it
-// (head.cpp). config["similarity"], cosine or distance, is how its embeddings are compared. Unknown names, options and impossible
+// (head.cpp). config["center"]: they are taken minus a stored mean (center.h); config["similarity"], cosine or distance, is how they are
+// compared. Unknown names, options and impossible
 // sizes are Errors that begin with `where`.
 Model build_model(const nlohmann::json& config, const Preprocess& preprocess, uint64_t seed, const std::string& where);
 
@@ -46,6 +47,9 @@ void make_squeezenet(Options& options, const Shape& input, Initializer& init, Ne
 // The end of a network for ImageNet: `pool` = avg or flatten makes rows of features, and with `classes` above 0 a layer "fc" makes logits
 // of averaged ones, for the loss alone.
 void add_pooling_and_classes(Options& options, Initializer& init, int64_t channels, Network& network);
+
+// What the layers make of an image of shape `input`; Error where that is no row, beginning with `where`.
+int64_t embedding_width(Network& network, const Shape& input, const std::string& where);
 
 // Puts the head of a [model.head] section on a network for images of shape `input`.
 void add_head(Options& options, const Shape& input, Initializer& init, Network& network);

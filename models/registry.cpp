@@ -38,6 +38,10 @@ Model build(const nlohmann::json& config, const Preprocess& preprocess, Initiali
     add_head(head, input, init, *network);
     options.add_section("head", head);
   }
+  if (options.flag("center", false)) {
+    const int64_t width = embedding_width(*network, input, where);
+    network->layers.add<Center>("center", Tensor::zeros({width}));
+  }
   network->similarity =
       parse_similarity(options.choice("similarity", name_of(network->similarity), {"cosine", "distance"}));
   options.finish();

@@ -46,6 +46,9 @@ class Fire : public Module {
 
 void make_squeezenet(Options& options, const Shape& input, Initializer& init, Network& network) {
   const int64_t classes = options.integer("classes", 0, 0);
+  constexpr int64_t kSmallest = 31;  // what leaves the last pool a window
+  check(input[0] >= kSmallest && input[1] >= kSmallest, "{}: a {} x {} image is too small, expected {} x {} or more",
+        options.where(), input[0], input[1], +kSmallest, +kSmallest);
   const Conv2dOptions stem{.stride = 2, .activation = {ActivationKind::relu}};
   Sequential& layers = network.layers;
   int64_t channels = 64, number = 2;

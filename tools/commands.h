@@ -15,6 +15,7 @@ void add_train_command(CLI::App& app);
 void add_evaluate_command(CLI::App& app);
 void add_embed_command(CLI::App& app);
 void add_weights_command(CLI::App& app);
+void add_compare_command(CLI::App& app);
 
 // --device, --precision and --conv of the commands that run a network.
 struct ComputeArguments {
@@ -27,5 +28,12 @@ struct ComputeArguments {
   }
   Compute parse() const { return parse_compute(device, precision, conv); }
 };
+
+// --center of the commands that use embeddings.
+inline void add_center_option(CLI::App& command, std::string& center) {
+  command.add_option(
+      "--center", center,
+      "Subtract the mean embedding of these images: a folder, a CSV file of pairs, or the mean stored in a model");
+}
 
 }  // namespace lookalike

@@ -7,6 +7,7 @@
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/npy.h"
+#include "models/center.h"
 #include "models/model.h"
 #include "tools/commands.h"
 
@@ -16,14 +17,15 @@ namespace {
 namespace fs = std::filesystem;
 
 struct EmbedArguments {
-  std::string model, out;
+  std::string model, out, center;
   std::vector<std::string> inputs;
   ComputeArguments compute;
 };
 
 void run_embed(const EmbedArguments& arguments) {
   const Compute compute = arguments.compute.parse();
-  const Model model = load_model(arguments.model);
+  Model model = load_model(arguments.model);
+  if (!arguments.center.empty()) use_center(model, arguments.model, arguments.center, compute);
   model.network->fold();
   prepare_network(*model.network, compute);
   std::vector<std::string> files;
@@ -37,17 +39,7 @@ void run_embed(const EmbedArguments& arguments) {
     for (const std::string& path : paths) files.push_back(fs::path(input) / path);
   }
 
-  // In pieces, so that memory does not grow with the number of images beyond the embeddings themselves.
-  constexpr size_t kPiece = 4096;
-  Tensor result;
-  for (size_t begin = 0; begin < files.size(); begin += kPiece) {
-    const size_t end = std::min(begin + kPiece, files.size());
-    const std::span<const std::string> piece_files(files.data() + begin, end - begin);
-    const ImageStore store(piece_files, model.preprocess);
-    const Tensor piece = embed(*model.network, store, store.all(), compute);
-    if (!result.defined()) result = Tensor(piece.shape().with_rows(std::ssize(files)));
-    result.rows(static_cast<int64_t>(begin), static_cast<int64_t>(end)).copy_from(piece);
-  }
+  const Tensor result = embed_files(*model.network, files, model.preprocess, compute);
   std::string names;
   for (const std::string& file : files) names += file + '\n';
   write_npy(arguments.out, result);
@@ -64,6 +56,7 @@ void add_embed_command(CLI::App& app) {
   command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
   command->add_option("input", arguments->inputs, "Images, and folders with images at any depth")->required();
   command->add_option("--out", arguments->out, "FILE.npy to write; FILE.npy.txt gets the names")->required();
+  add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);
   command->callback([arguments] { run_embed(*arguments); });
 }

@@ -10,6 +10,7 @@
 #include "engine/eval/protocol.h"
 #include "engine/eval/scatter.h"
 #include "engine/io/atomic_file.h"
+#include "models/center.h"
 #include "models/model.h"
 #include "tools/commands.h"
 
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 const std::vector<int64_t> kOneShotKs{1, 2};
 
 struct EvaluateArguments {
-  std::string model, data, pairs, candidates, truth, json, scores;
+  std::string model, data, center, pairs, candidates, truth, json, scores;
   int64_t count = 20, lists = 5;
   std::vector<int64_t> top{1, 2, 4};
   uint64_t seed = 0;
@@ -134,7 +135,8 @@ void run_evaluate(const EvaluateArguments& arguments) {
     check(option->count() == 0, "{} is for {}, and {} holds {}", option->get_name(), pairs ? "class data" : "pairs",
           arguments.data, pairs ? "pairs" : "classes of images");
   const Compute compute = arguments.compute.parse();
-  const Model model = load_model(arguments.model);
+  Model model = load_model(arguments.model);
+  if (!arguments.center.empty()) use_center(model, arguments.model, arguments.center, compute);
   model.network->fold();
   prepare_network(*model.network, compute);
   (pairs ? evaluate_pairs : evaluate_class_data)(arguments, model, compute);
@@ -152,6 +154,7 @@ void add_evaluate_command(CLI::App& app) {
       ->required();
   auto* seed = command->add_option("--seed", arguments->seed, "Of what is drawn at random")->capture_default_str();
   command->add_option("--json", arguments->json, "Also write the results here");
+  add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);
 
   const auto of_pairs = [&](const char* name, auto& value, const char* help) {

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   lookalike::add_train_command(app);
   lookalike::add_evaluate_command(app);
   lookalike::add_embed_command(app);
+  lookalike::add_compare_command(app);
   lookalike::add_weights_command(app);
   try {
     app.parse(argc, argv);

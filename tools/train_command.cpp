@@ -34,16 +34,16 @@ void check_start(const Recipe& recipe) {
         "that is meant",
         recipe.freeze);
   if (!has_start(recipe) || std::filesystem::exists(recipe.start)) return;
-  std::string urls;
+  std::string urls, how;
   const std::string name = recipe.model.value("name", ""), variant = recipe.model.value("variant", "torchvision");
   for (const nlohmann::json& entry : weights_manifest()) {
-    if (entry["model"] != name || entry["variant"] != variant) continue;
-    urls += (urls.empty() ? "" : " or ") + entry["url"].get<std::string>();
+    if (entry.at("model") != name || entry.value("variant", variant) != variant) continue;
+    if (entry.contains("package")) how = "; get them with: tools/get_weights.sh " + name;
+    if (entry.contains("url")) urls += (urls.empty() ? "" : " or ") + entry["url"].get<std::string>();
   }
-  const std::string how =
-      urls.empty() ? ""
-                   : fmt::format("; make it with: lookalike weights import FILE --model {} --out {}, FILE from {}",
-                                 name, recipe.start, urls);
+  if (!urls.empty())
+    how = fmt::format("; make it with: lookalike weights import FILE --model {} --out {}, FILE from {}", name,
+                      recipe.start, urls);
   fail("{}: no such file, expected weights to start from{}", recipe.start, how);
 }
 

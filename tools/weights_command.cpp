@@ -1,5 +1,6 @@
 // lookalike weights inspect FILE: what a file of weights holds, read from its header alone.
 // lookalike weights import FILE: published weights as a checkpoint of ours.
+// lookalike weights center MODEL IMAGES: a model that subtracts a mean from its embeddings.
 // lookalike weights verify MODEL --reference FILE: what its layers compute against what another program's did.
 #include <algorithm>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "engine/io/safetensors.h"
+#include "models/center.h"
 #include "models/import.h"
 #include "models/model.h"
 #include "models/verify.h"
@@ -58,6 +60,15 @@ void import_file(const std::string& path, const std::string& model, bool allow_u
   fmt::print("{}: {} tensors, {}\n", out, checkpoint.tensors.size(), checkpoint.model.dump());
 }
 
+void store_center(const std::string& path, const std::string& images, const std::string& out) {
+  Model model = load_model(path);
+  set_center(model, center_of(model, images, {}), path);
+  Checkpoint checkpoint = read_checkpoint(path);
+  checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
+  write_checkpoint(out, checkpoint);
+  fmt::print("{}: {} minus the mean of {}\n", out, path, images);
+}
+
 void verify(const std::string& path, const std::string& reference, double tolerance) {
   const Model model = load_model(path);
   std::string wrong;
@@ -92,6 +103,14 @@ void add_weights_command(CLI::App& app) {
   command->add_flag("--allow-unknown", *allow_unknown, "also a file whose hash is not in weights/manifest.json");
   command->add_option("--out", *out, "the .safetensors file to write")->required();
   command->callback([=] { import_file(*path, *model, *allow_unknown, *out); });
+
+  command = weights->add_subcommand("center", "Store a mean in a model, which then subtracts it from every embedding");
+  auto images = std::make_shared<std::string>();
+  command->add_option("MODEL", *path, "a model's .safetensors file")->required();
+  command->add_option("IMAGES", *images, "a folder of images, or a CSV file of pairs beside its left/ and right/")
+      ->required();
+  command->add_option("--out", *out, "the .safetensors file to write")->required();
+  command->callback([path, images, out] { store_center(*path, *images, *out); });
 
   command = weights->add_subcommand("verify", "Compare a model's layers with recorded activations of another program");
   auto reference = std::make_shared<std::string>();

@@ -30,7 +30,36 @@ def as_onnx(network, images):
     file = io.BytesIO()
     options = {"dynamo": False} if int(torch.__version__.split(".")[0]) > 1 else {}
     torch.onnx.export(network, (images,), file, opset_version=17, input_names=["images"], output_names=["features"], **options)
-    return file.getvalue()
+    return pads_in_convolutions(file.getvalue())
+
+
+def pads_in_convolutions(model):
+    """TensorFlow's uneven padding as an attribute of the convolution behind it, which costs a runtime nothing."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+    model = onnx.load_from_string(model)
+    graph = model.graph
+    pads = {node.output[0]: node for node in graph.node if node.op_type == "Pad"}
+    if not pads:
+        return model.SerializeToString()
+    names = [pad.input[1] for pad in pads.values()]
+    graph.value_info.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, None) for name in names)
+    constants = onnx.utils.Extractor(model).extract_model([], names)
+    constants = dict(zip(names, ReferenceEvaluator(constants).run(names, {})))
+    for node in graph.node:
+        if node.op_type != "Conv" or node.input[0] not in pads:
+            continue
+        pad = pads[node.input[0]]
+        top, left, bottom, right = (int(constants[pad.input[1]][i]) for i in (2, 3, 6, 7))
+        attribute = next(a for a in node.attribute if a.name == "pads")
+        assert list(attribute.ints) == [0, 0, 0, 0]
+        attribute.ints[:] = [top, left, bottom, right]
+        node.input[0] = pad.input[0]
+    used = {name for node in graph.node if node.op_type != "Pad" for name in node.input}
+    for pad in pads.values():
+        assert pad.output[0] not in used
+        graph.node.remove(pad)
+    return model.SerializeToString()
 
 
 def make_torch(network, images, args):

@@ -1,8 +1,11 @@
 #include "engine/eval/embed.h"
 
 #include <algorithm>
+#include <exception>
 #include <numeric>
 #include <vector>
+
+#include <omp.h>
 
 #include "kernels/parallel.h"
 
@@ -27,12 +30,54 @@ Tensor in_batches(int64_t count, const Compute& compute, const Batch& batch, con
 
 }  // namespace
 
+Variable forward_in_parallel(Module& network, const Variable& images) {
+  const NoGrad no_grad;
+  const int64_t count = images.shape()[0], threads = omp_get_max_threads();
+  constexpr int64_t kPixels = 224 * 224;  // at a time: less is too little between the starts of two layers
+  const int64_t pixels = images.shape()[1] * images.shape()[2];
+  const int64_t at_once = std::max<int64_t>(1, kPixels / std::max<int64_t>(1, pixels));
+  const int64_t pieces = (count + at_once - 1) / at_once;
+  if (images.device() != Device::cpu || threads == 1 || pieces < threads) return network.forward(images, {});
+  Tensor result;
+  std::exception_ptr failure;
+#pragma omp parallel for schedule(dynamic, 1)
+  for (int64_t piece = 0; piece < pieces; piece++) {
+    try {
+      const NoGrad no_grad_here;
+      const int64_t begin = piece * at_once, end = std::min(begin + at_once, count);
+      const Tensor rows = network.forward(Variable(images.value().rows(begin, end)), {}).value();
+#pragma omp critical(result)
+      if (!result.defined()) result = Tensor(rows.shape().with_rows(count), rows.dtype());
+      result.rows(begin, end).copy_from(rows);
+    } catch (...) {
+#pragma omp critical(failure)
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+  return Variable(result);
+}
+
 Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute) {
   check(!images.empty(), "no images to embed");
   return in_batches(
       std::ssize(images), compute,
       [&](int64_t begin, int64_t end) { return store.batch(images.subspan(begin, end - begin)); },
-      [&](const Variable& x) { return network.forward(x, {}); });
+      [&](const Variable& x) { return forward_in_parallel(network, x); });
+}
+
+Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
+                   const Compute& compute) {
+  constexpr size_t kPiece = 1024;
+  Tensor result;
+  for (size_t begin = 0; begin < files.size(); begin += kPiece) {
+    const size_t end = std::min(begin + kPiece, files.size());
+    const ImageStore store(files.subspan(begin, end - begin), preprocess);
+    const Tensor piece = embed(network, store, store.all(), compute);
+    if (!result.defined()) result = Tensor(piece.shape().with_rows(std::ssize(files)));
+    result.rows(static_cast<int64_t>(begin), static_cast<int64_t>(end)).copy_from(piece);
+  }
+  return result;
 }
 
 Tensor embed_features(Network& network, const Tensor& features, const Compute& compute) {

@@ -9,9 +9,18 @@
 
 namespace lookalike {
 
+// What the network makes of a batch in evaluation. On the CPU, where there are enough images, each thread takes some of its own through
+// the whole network: what an image leaves between layers then stays in that core's cache.
+Variable forward_in_parallel(Module& network, const Variable& images);
+
 // Embeddings [images.size(), D] of these images of the store, on the CPU; BatchNorm uses its running averages. The network
 // must be on the device of `compute`.
 Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute = {});
+
+// The same of image files, a row for each. They are decoded in pieces, so that memory does not grow with their number beyond the
+// embeddings themselves.
+Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
+                   const Compute& compute = {});
 
 // The same from what the frozen layers make of the images, one row for each.
 Tensor embed_features(Network& network, const Tensor& features, const Compute& compute = {});

@@ -45,7 +45,7 @@ Conv2d::Conv2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const
 }
 
 Variable Conv2d::forward(const Variable& x, const Mode& mode) {
-  if (fixed_ && !will_record({x, weight_})) return conv2d_fixed(x, weight_, bias_, options_, packed_);
+  if (packed_.defined() && !will_record({x, weight_})) return conv2d_packed(x, weight_, bias_, packed_, options_);
   Conv2dOptions options = options_;
   if (!bias_.defined() && mode.training) options.statistics_views = mode.views;
   return conv2d(x, weight_, bias_, options);
@@ -53,10 +53,11 @@ Variable Conv2d::forward(const Variable& x, const Mode& mode) {
 
 Variable Conv2d::forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) {
   const bool linear = options_.activation.kind == ActivationKind::none && options_.max_pool == 1;
-  if (!fixed_ || !linear || will_record({x, weight_, shortcut})) return Module::forward_plus(x, shortcut, f, mode);
+  if (!packed_.defined() || !linear || will_record({x, weight_, shortcut}))
+    return Module::forward_plus(x, shortcut, f, mode);
   Conv2dOptions options = options_;
   options.activation = f;
-  return conv2d_fixed(x, weight_, bias_, options, packed_, shortcut);
+  return conv2d_packed(x, weight_, bias_, packed_, options, shortcut);
 }
 
 void Conv2d::collect(const std::string& prefix, NetworkState& state) const {
@@ -72,6 +73,7 @@ bool Conv2d::absorb(const BatchNorm& norm) {
   const int64_t window = weight_.shape().row_size();
   put_line(norm.line(), weight_, bias_, [window](int64_t i) { return i / window; });
   options_.activation = activation, options_.max_pool = pool;
+  fold();
   return true;
 }
 
@@ -187,6 +189,21 @@ Variable Unflatten::forward(const Variable& x, const Mode&) {
 
 Variable Flatten::forward(const Variable& x, const Mode&) {
   return flatten(x);
+}
+
+Center::Center(const Tensor& mean) : mean_(mean), one_(Tensor(mean.shape())), zero_(Tensor::zeros(mean.shape())) {
+  one_.value().fill(1);
+}
+
+// A batch norm of variance 1.
+Variable Center::forward(const Variable& x, const Mode&) {
+  const auto there = [&](const Variable& of) { return Variable(of.value().to(x.device()).to(mean_.dtype())); };
+  Tensor variance = there(one_).value();
+  return batch_norm(x, there(one_), there(zero_), mean_.value(), variance, {.training = false, .epsilon = 0});
+}
+
+void Center::collect(const std::string& prefix, NetworkState& state) const {
+  state.buffers.push_back({prefix + "mean", mean_});
 }
 
 Variable Dropout::forward(const Variable& x, const Mode& mode) {

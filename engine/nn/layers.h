@@ -37,14 +37,13 @@ class Conv2d : public Module {
   Variable forward(const Variable& x, const Mode& mode) override;
   void collect(const std::string& prefix, NetworkState& state) const override;
   Variable forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) override;
-  void fold() override { fixed_ = true; }
+  void fold() override { packed_ = pack_conv2d(weight_, bias_); }
   bool absorb(const BatchNorm& norm) override;
 
  private:
   Variable weight_, bias_;
   Conv2dOptions options_;
-  bool fixed_ = false;
-  Tensor packed_;  // of fixed weights
+  Tensor packed_;  // weights that do not change any more
 };
 
 // [N,H,W,channels] -> [N,H',W',channels], each channel with a filter of its own, with fused activation.
@@ -149,6 +148,17 @@ class Unflatten : public Module {
 
  private:
   int64_t height_, width_, channels_;
+};
+
+// [N,D] minus a mean [D] that stays as it is.
+class Center : public Module {
+ public:
+  explicit Center(const Tensor& mean);
+  Variable forward(const Variable& x, const Mode& mode) override;
+  void collect(const std::string& prefix, NetworkState& state) const override;
+
+ private:
+  Variable mean_, one_, zero_;
 };
 
 // In training elements are dropped with probability `rate`, as mode.seed has it.

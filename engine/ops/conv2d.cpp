@@ -135,8 +135,25 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
   return result;
 }
 
-Variable conv2d_fixed(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options,
-                      Tensor& packed, const Variable& shortcut) {
+Tensor pack_conv2d(const Variable& w, const Variable& bias) {
+  const Shape& shape = w.shape();
+  const Conv2dParams p{.batch = 0,
+                       .in_h = shape[1],
+                       .in_w = shape[2],
+                       .in_c = shape[3],
+                       .out_c = shape[0],
+                       .kernel_h = shape[1],
+                       .kernel_w = shape[2]};
+  Tensor packed;
+  LOOKALIKE_ON_CPU(w, {
+    packed = Tensor({on::conv2d_packed_size<T>(p)}, w.dtype());
+    on::conv2d_pack<T>(p, w.value().data<T>(), bias.defined() ? bias.value().data<T>() : nullptr, packed.data<T>());
+  });
+  return packed;
+}
+
+Variable conv2d_packed(const Variable& x, const Variable& w, const Variable& bias, const Tensor& packed,
+                       const Conv2dOptions& options, const Variable& shortcut) {
   const Conv2dParams p = params_of(x, w, bias, options);
   const Shape shape{p.batch, p.y_h(), p.y_w(), p.out_c};
   check(!shortcut.defined() || (p.pool == 1 && shortcut.shape() == shape && shortcut.dtype() == x.dtype()),
@@ -151,10 +168,6 @@ Variable conv2d_fixed(const Variable& x, const Variable& w, const Variable& bias
   Tensor y(shape, x.dtype()), argmax;
   if (p.pool == 2) argmax = Tensor(shape, DType::u8);
   LOOKALIKE_ON_CPU(x, {
-    if (!packed.defined()) {
-      packed = Tensor({on::conv2d_packed_size<T>(p)}, x.dtype());
-      on::conv2d_pack<T>(p, w.value().data<T>(), bias.defined() ? bias.value().data<T>() : nullptr, packed.data<T>());
-    }
     Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
     on::conv2d_forward_packed<T>(p, x.value().data<T>(), packed.data<T>(),
                                  shortcut.defined() ? shortcut.value().data<T>() : nullptr, y.data<T>(),

@@ -18,9 +18,11 @@ struct Conv2dOptions {
 // x [N,H,W,C], w [K,R,S,C], bias [K] or undefined -> [N,H',W',K]. Definition: kernels/conv2d.h.
 Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options = {});
 
-// For evaluation, without gradients, with weights that do not change any more. `packed`, undefined at first, is what the CPU makes of them
-// once. `shortcut`, like the result or undefined, is added before the activation; then there is no pooling.
-Variable conv2d_fixed(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options,
-                      Tensor& packed, const Variable& shortcut = {});
+// Weights that do not change any more, as the CPU goes over them.
+Tensor pack_conv2d(const Variable& w, const Variable& bias);
+// The convolution with them, for evaluation: no gradients. `shortcut`, like the result or undefined, is added before the activation; then
+// there is no pooling. On the GPU w and bias are what counts.
+Variable conv2d_packed(const Variable& x, const Variable& w, const Variable& bias, const Tensor& packed,
+                       const Conv2dOptions& options, const Variable& shortcut = {});
 
 }  // namespace lookalike

@@ -89,6 +89,32 @@ resume=()
 train "${hard[@]}" killed "${mined[@]}" "${resume[@]}"
 cmp mined/last.safetensors killed/last.safetensors
 
+# Networks for ImageNet, here with random weights: any size of image, a head on frozen features, stages that learn more slowly.
+lite=(--set model.head.embedding=8 --set train.batch_pairs=16 --set train.start=random --epochs 2)
+train emoji-frozen data frozen "${lite[@]}" --cache-features
+train emoji-finetune data finetuned "${lite[@]}"
+train emoji-frozen data squeezed "${lite[@]}" --set model.name=squeezenet --set input.height=48 --set input.width=48
+refuse "tools/get_weights.sh squeezenet" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=nowhere.safetensors
+refuse "expected 31 x 31 or more" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=random --set input.height=30 --set input.width=40
+
+# A mean that embeddings are taken without: found on the way, stored in the model, taken from there.
+"$lookalike" weights center frozen/model.safetensors frozen/splits/train.csv --out x 2>err.txt && fail "a pairs file without images beside it"
+cp frozen/splits/train.csv data/train.csv
+"$lookalike" weights center frozen/model.safetensors data/train.csv --out centred.safetensors >/dev/null
+"$lookalike" embed frozen/model.safetensors data/left --out plain.npy >/dev/null
+"$lookalike" embed frozen/model.safetensors data/left --out found.npy --center data/train.csv >/dev/null
+"$lookalike" embed frozen/model.safetensors data/left --out taken.npy --center centred.safetensors >/dev/null
+"$lookalike" embed centred.safetensors data/left --out stored.npy >/dev/null
+cmp -s plain.npy found.npy && fail "--center changed nothing"
+for name in taken stored; do cmp found.npy $name.npy; done
+rm data/train.csv
+first=$(ls data/left | head -1)
+[[ $("$lookalike" compare frozen/model.safetensors data/left/$first data/left/$first) == "cosine 1.0000" ]] || fail "an image is not like itself"
+"$lookalike" compare judge/model.safetensors data/left/$first data/right/$first | grep -q 'probability of a match' || fail "compare with a judge"
+refuse "of another model" x "$lookalike" compare squeezed/model.safetensors data/left/$first data/left/$first --center centred.safetensors
+refuse "without a stored mean" x "$lookalike" compare frozen/model.safetensors data/left/$first data/left/$first --center frozen/model.safetensors
+refuse "subtracts a mean already" x "$lookalike" weights center centred.safetensors data --out x
+
 # Classes: six in two alphabets, of pictures of pairs.
 i=0
 for file in data/left/*.png; do

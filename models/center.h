@@ -1,0 +1,21 @@
+// Embeddings minus their mean over some set of images: cosine then compares what sets a picture apart, which helps networks that were
+// trained for something else.
+#pragma once
+
+#include <string>
+
+#include "models/model.h"
+
+namespace lookalike {
+
+// The mean embedding [D] of these images: all in a folder, those that a file of pairs names beside it in left/ and right/, or one image.
+Tensor center_of(const Model& model, const std::string& images, const Compute& compute);
+
+// From now on the model subtracts this mean. It is on no device yet. Error where it has one already; messages begin with `path`.
+void set_center(Model& model, const Tensor& center, const std::string& path);
+
+// What --center asks for: the mean of `source` as center_of() takes it, or the one stored in a model's .safetensors file, which must be the
+// same network as `model`, read from `path`.
+void use_center(Model& model, const std::string& path, const std::string& source, const Compute& compute);
+
+}  // namespace lookalike

@@ -1,0 +1,52 @@
+// lookalike compare: how alike two images are to a model.
+#include <cmath>
+#include <memory>
+
+#include "engine/eval/embed.h"
+#include "engine/eval/retrieval.h"
+#include "models/center.h"
+#include "models/model.h"
+#include "tools/commands.h"
+
+namespace lookalike {
+namespace {
+
+struct CompareArguments {
+  std::string model, a, b, center;
+  ComputeArguments compute;
+};
+
+void run_compare(const CompareArguments& arguments) {
+  const Compute compute = arguments.compute.parse();
+  Model model = load_model(arguments.model);
+  Network& network = *model.network;
+  if (!arguments.center.empty()) use_center(model, arguments.model, arguments.center, compute);
+  network.fold();
+  prepare_network(network, compute);
+  const std::string files[] = {arguments.a, arguments.b};
+  const Tensor embeddings = embed_files(network, files, model.preprocess, compute);
+  const CandidateLists one{.count = 1, .query = {0}, .truth = {0}, .candidates = {0}};
+  const Tensor score = score_lists(network, embeddings.rows(0, 1), embeddings.rows(1, 2), one, compute);
+  const double value = score.data<float>()[0];
+  if (network.matcher)
+    fmt::print("logit {:.4f}, probability of a match {:.2f} %\n", value, 100 / (1 + std::exp(-value)));
+  else if (network.similarity == Similarity::cosine)
+    fmt::print("cosine {:.4f}\n", value);
+  else
+    fmt::print("distance {:.4f}\n", -value);
+}
+
+}  // namespace
+
+void add_compare_command(CLI::App& app) {
+  auto arguments = std::make_shared<CompareArguments>();
+  CLI::App* command = app.add_subcommand("compare", "Print how alike two images are");
+  command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
+  command->add_option("a", arguments->a, "An image")->required();
+  command->add_option("b", arguments->b, "Another one")->required();
+  add_center_option(*command, arguments->center);
+  arguments->compute.add_to(*command);
+  command->callback([arguments] { run_compare(*arguments); });
+}
+
+}  // namespace lookalike
