@@ -11,25 +11,20 @@ namespace {
 
 using gpu::FastDivide;
 
-constexpr int kColumns = 4;
-
 int small(int64_t n) {
   return static_cast<int>(n);
 }
 
-// A correlation of `in` [images, in_h, in_w, channels], made at strips of kColumns columns of `out`.
+// A correlation of `in` [images, in_h, in_w, channels], made at strips of columns of `out`.
 struct Strips {
   int in_h, in_w, out_h, out_w, channels, kernel_h, kernel_w, stride, top, left;
   FastDivide by_runs, by_strips, by_rows;
-
-  int64_t items(int64_t images, int run) const {
-    return images * out_h * gpu::ceil_divide(out_w, kColumns) * (channels / run);
-  }
 };
 
 // kSize and kStride 0: any. turned: the filter by 180 degrees.
 template <class T, int kRun, int kSize, int kStride>
 struct Forward {
+  static constexpr int kColumns = kSize == 5 && kStride == 2 ? 2 : 4;  // 4 of the widest strip don't fit the registers
   Strips strips;
   bool turned;
   AnyActivation f;
@@ -192,10 +187,11 @@ template <class T>
 void correlate(const char* name, const DepthwiseConv2dParams& p, bool turned, const T* x, const float* w,
                const float* bias, T* y, gpu::Stream stream) {
   gpu::with_run<T>(p.channels, gpu::aligned_to_16(x, w, y), [&](auto run) {
-    const Strips strips = strips_of(p, run, kColumns);
     const auto make = [&]<int kSize, int kStride>() {
-      gpu::for_each(name, strips.items(p.batch, run), stream,
-                    Forward<T, run.value, kSize, kStride>{strips, turned, AnyActivation(p.activation), x, w, bias, y});
+      using Body = Forward<T, run.value, kSize, kStride>;
+      const int64_t strips = gpu::ceil_divide(p.out_w(), int64_t{Body::kColumns});
+      gpu::for_each(name, p.batch * p.out_h() * strips * (p.channels / run), stream,
+                    Body{strips_of(p, run, Body::kColumns), turned, AnyActivation(p.activation), x, w, bias, y});
     };
     const int64_t size = p.kernel_h == p.kernel_w ? p.kernel_h : 0;
     if (size == 3 && p.stride == 1) return make.template operator()<3, 1>();
