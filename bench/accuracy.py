@@ -17,7 +17,12 @@ RUNS = ROOT / "runs" / "accuracy"
 LOOKALIKE = os.environ.get("LOOKALIKE", "build/lookalike")
 SYSTEMS = ["autoencoder", "siamese-from-encoder", "siamese-from-encoder from autoencoder", "siamese-contrastive", "siamese-triplet-random",
            "siamese-triplet-flip", "siamese-triplet-dense", "siamese-triplet-hard", "siamese-nt-xent", "barlow-pretrain", "barlow-triplet",
-           "barlow-triplet from barlow-pretrain", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent", "emoji-best"]
+           "barlow-triplet from barlow-pretrain", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent", "emoji-best",
+           "emoji-frozen", "emoji-finetune from emoji-frozen"]
+# Networks with ImageNet weights: the side of their pictures (the same emoji, drawn at that size), with and without training.
+PRETRAINED_SIZE = 224
+PRETRAINED = {"emoji-frozen": ["--cache-features"], "emoji-finetune": []}
+UNTRAINED = ["efficientnet_lite0", "squeezenet"]
 # These split the pairs in their own way, so their baselines are those of other pairs.
 OWN_SPLIT = ("autoencoder", "siamese-from-encoder")
 # Ranked among all test pairs too: how pre-training shifts the ranks.
@@ -30,14 +35,19 @@ def run(*command):
     subprocess.run([str(part) for part in command], check=True, cwd=ROOT)
 
 
+def drawn_for(recipe, data):
+    """The folder with the pictures at the size that the recipe takes."""
+    return f"{data}{PRETRAINED_SIZE}" if recipe in PRETRAINED or recipe in UNTRAINED else data
+
+
 def train(system, seed, data):
     recipe, _, start = system.partition(" from ")
     out = RUNS / f"{system.replace(' ', '-')}-{seed}"
     if not (out / "done").exists():
         before = ["--start", train(start, seed, data) / "model.safetensors"] if start else []
         resume = ["--resume"] if (out / "last.safetensors").exists() else []
-        run(LOOKALIKE, "train", f"models/recipes/{recipe}.toml", "--data", data, "--out", out, "--seed", seed,
-            *before, *resume)
+        run(LOOKALIKE, "train", f"models/recipes/{recipe}.toml", "--data", drawn_for(recipe, data), "--out", out, "--seed", seed,
+            *before, *resume, *PRETRAINED.get(recipe, []))
         (out / "done").touch()
     return out
 
@@ -47,8 +57,19 @@ def evaluate(system, seed, data, name, *options):
     out = train(system, seed, data)
     report = out / name
     if not report.exists():
-        run(LOOKALIKE, "evaluate", out / "model.safetensors", "--data", data, "--pairs", out / "splits" / "test.csv", *options, "--json", report)
+        pictures = drawn_for(system.partition(" ")[0], data)
+        run(LOOKALIKE, "evaluate", out / "model.safetensors", "--data", pictures, "--pairs", out / "splits" / "test.csv", *options, "--json", report)
     return json.loads(report.read_text())
+
+
+def untrained(network, data):
+    """Rows of a network with nothing but its ImageNet weights, with and without the mean embedding of the training pictures subtracted."""
+    data = drawn_for(network, data)
+    for label, name, options in (("as imported", "cosine", []), ("minus training mean", "centred", ["--center", f"{data}/train.csv"])):
+        report = RUNS / f"{network}-{name}.json"
+        if not report.exists():
+            run(LOOKALIKE, "evaluate", f"weights/{network}.safetensors", "--data", data, "--pairs", f"{data}/test.csv", *options, "--json", report)
+        yield row(f"`{network}`, {label}", [json.loads(report.read_text())["model"]], "", "")
 
 
 def epochs_of(system, seed, data):
@@ -109,7 +130,8 @@ def main():
         seconds = statistics.median(line["seconds"] for lines in runs for line in lines)
         rows.append(row(title(system), [report["model"] for report in reports], epochs, f"{seconds:.1f}"))
     table = [f"| test pairs, {len(seeds)} seeds | top-1 % | top-2 % | top-4 % | epochs | s/epoch |", "|---|---|---|---|---|---|"]
-    table += [row(name, [report], "", "") for name, report in (baselines or {}).items()] + rows
+    table += [row(name, [report], "", "") for name, report in (baselines or {}).items()]
+    table += [line for network in UNTRAINED for line in untrained(network, arguments.data)] + rows
     if ranked := [system for system in RANKED if system in arguments.systems]:
         table += ["", *rank_table(ranked, seeds, arguments.data)]
     print("\n".join(table))
