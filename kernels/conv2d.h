@@ -48,10 +48,11 @@ template <class T>
 int64_t conv2d_packed_size(const Conv2dParams& p);
 template <class T>
 void conv2d_pack(const Conv2dParams& p, const T* w, const T* bias, T* packed);
-// Without pooling `plus`, like y or null, is added to z before the activation.
+// Without pooling `plus`, like y or null, is added to z before the activation. From one pixel of y, plus and argmax to the next it is
+// `y_step` elements, out_c or more: y can be some of the channels of a larger array.
 template <class T>
 void conv2d_forward_packed(const Conv2dParams& p, const T* x, const T* packed, const T* plus, T* y, uint8_t* argmax,
-                           T* workspace);
+                           int64_t y_step, T* workspace);
 // dx[batch, in_h, in_w, in_c] overwritten.
 template <class T>
 void conv2d_backward_data(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, const T* w, T* dx,

@@ -60,7 +60,7 @@ void conv2d_pack(const Conv2dParams& c, const double* w, const double* bias, dou
 
 template <>
 void conv2d_forward_packed(const Conv2dParams& c, const double* x, const double* packed, const double* plus, double* y,
-                           uint8_t* argmax, double*) {
+                           uint8_t* argmax, int64_t y_step, double*) {
   const double *w = packed, *bias = packed + c.out_c * c.kernel_h * c.kernel_w * c.in_c;
   const auto value = [&](int64_t n, int64_t p, int64_t q, int64_t k) {
     double sum = bias[k];
@@ -77,7 +77,7 @@ void conv2d_forward_packed(const Conv2dParams& c, const double* x, const double*
         for (int64_t p = 0; p < c.y_h(); p++)
           for (int64_t q = 0; q < c.y_w(); q++)
             for (int64_t k = 0; k < c.out_c; k++) {
-              const int64_t at = ((n * c.y_h() + p) * c.y_w() + q) * c.out_c + k;
+              const int64_t at = ((n * c.y_h() + p) * c.y_w() + q) * y_step + k;
               double best = value(n, c.pool * p, c.pool * q, k) + (plus ? plus[at] : 0);
               if (c.pool == 2) {
                 argmax[at] = 0;
@@ -97,7 +97,7 @@ void conv2d_forward(const Conv2dParams& c, const double* x, const double* w, con
                     uint8_t* argmax, double*) {
   std::vector<double> packed(conv2d_packed_size<double>(c));
   conv2d_pack(c, w, bias, packed.data());
-  conv2d_forward_packed<double>(c, x, packed.data(), nullptr, y, argmax, nullptr);
+  conv2d_forward_packed<double>(c, x, packed.data(), nullptr, y, argmax, c.out_c, nullptr);
 }
 
 template <>

@@ -13,17 +13,18 @@
 #include "kernels/parallel.h"
 
 namespace lookalike::cpu {
-namespace {
 
-constexpr int64_t kGradientPixels = 192;  // of a band in backward weights: 24 KB for a block of channels
-
-const ConvTiles& tiles() {
+const ConvTiles& conv_tiles() {
 #if defined(__x86_64__)
   if (isa() == Isa::avx512) return avx512::kConvTiles;
   if (isa() == Isa::avx2) return avx2::kConvTiles;
 #endif
   return base::kConvTiles;
 }
+
+namespace {
+
+constexpr int64_t kGradientPixels = 192;  // of a band in backward weights: 24 KB for a block of channels
 
 // Backward data, phase by phase (conv2d_phases.h): the gradient before activation and pooling with zeros around it, which
 // the windows of all phases go over. Row `top` of the gradient is the first that some phase's first tap meets, and
@@ -63,7 +64,7 @@ struct GradientWindows {
       std::fill_n(to, in_row, 0.0f);
       const int64_t at = top + row + i - (taps_r - 1);
       if (at >= 0 && at < p.pool * p.y_h())
-        tiles().gradient_row(g, at, 0, p.out_c, to + before() * p.out_c, p.out_c, tiles().block);
+        conv_tiles().gradient_row(g, at, 0, p.out_c, to + before() * p.out_c, p.out_c, conv_tiles().block);
     }
     return scratch + left * p.out_c;
   }
@@ -91,7 +92,7 @@ struct GradientWindows {
     in += (begin + ahead - row + taps_r - phase.taps_r) * in_row;
     in += (phase.left - first + taps_s - phase.taps_s) * p.out_c;
     dx += ((phase.row + begin * p.stride) * p.in_w + phase.column) * p.in_c;
-    tiles().correlate(c, in, packed, bias, nullptr, scratch, dx, nullptr);
+    conv_tiles().correlate(c, in, packed, bias, nullptr, scratch, dx, nullptr);
   }
 
  private:
@@ -111,15 +112,17 @@ struct WeightPlan {
   explicit WeightPlan(const Conv2dParams& p)
       : windows(p, std::max<int64_t>(1, kGradientPixels / std::max<int64_t>(1, p.pool * p.y_w()))),
         window(p.kernel_h * p.kernel_w * p.in_c),
-        blocks((p.out_c + tiles().block - 1) / tiles().block),
+        blocks((p.out_c + conv_tiles().block - 1) / conv_tiles().block),
         items(p.batch * windows.bands.count),
         groups(weight_groups(items, window * p.out_c)),
-        group_floats((window + 1) * blocks * tiles().block) {
+        group_floats((window + 1) * blocks * conv_tiles().block) {
     while (parts < blocks && (groups * parts < 2 * threads() || groups * parts % threads() > 0)) parts++;
   }
 
   int64_t pixels() const { return windows.bands.height() * windows.columns; }
-  int64_t scratch() const { return windows.scratch() + pixels() * ((blocks + parts - 1) / parts * tiles().block + 16); }
+  int64_t scratch() const {
+    return windows.scratch() + pixels() * ((blocks + parts - 1) / parts * conv_tiles().block + 16);
+  }
 };
 
 // The gradient of a sigmoid or of ReLU6 is not a matter of the output's sign alone: its own pass into the workspace, after which p has
@@ -155,7 +158,7 @@ void for_bands(int64_t batch, const Bands& bands, float* scratch, int64_t scratc
 // dx = f(bias + backward data of dz); y, argmax and p's activation, of those that need no pass, as gradient_of() takes them.
 void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, const uint8_t* argmax, const float* w,
                         const float* bias, const LeakyRelu<float>& f, float* dx, float* workspace) {
-  const ConvTiles& t = tiles();
+  const ConvTiles& t = conv_tiles();
   const GradientWindows windows(p);
   const int64_t taps = p.kernel_h * p.kernel_w, c = round_up(p.in_c, t.block);
   float *packed = workspace, *padded_bias = packed + taps * p.out_c * c;
@@ -194,7 +197,7 @@ void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, 
 
 template <>
 int64_t conv2d_packed_size<float>(const Conv2dParams& p) {
-  return (p.kernel_h * p.kernel_w * p.in_c + 1) * round_up(p.out_c, tiles().block);
+  return (p.kernel_h * p.kernel_w * p.in_c + 1) * round_up(p.out_c, conv_tiles().block);
 }
 
 template <>
@@ -202,15 +205,15 @@ Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
   const Conv2dParams p = joined(params);
   const Windows windows(p, 0);
   Conv2dWorkspace floats;
-  floats.forward =
-      conv2d_packed_size<float>(p) + threads() * round_up(windows.scratch() + 2 * windows.columns * tiles().block, 16);
+  floats.forward = conv2d_packed_size<float>(p) +
+                   threads() * round_up(windows.scratch() + 2 * windows.columns * conv_tiles().block, 16);
   if (backward_data_is_pooled(p)) {
     floats.backward_data = pooled_backward_data_workspace(p);
   } else {
     const GradientWindows gradient(p);
-    const int64_t c = round_up(p.in_c, tiles().block);
+    const int64_t c = round_up(p.in_c, conv_tiles().block);
     floats.backward_data = activation_workspace(p) + (p.kernel_h * p.kernel_w * p.out_c + 1) * c +
-                           threads() * round_up(gradient.scratch() + p.in_w * tiles().block, 16);
+                           threads() * round_up(gradient.scratch() + p.in_w * conv_tiles().block, 16);
   }
   if (backward_weights_is_pooled(p)) {
     floats.backward_weights = pooled_backward_weights_workspace(p);
@@ -224,7 +227,7 @@ Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
 
 template <>
 void conv2d_pack(const Conv2dParams& p, const float* w, const float* bias, float* packed) {
-  const ConvTiles& t = tiles();
+  const ConvTiles& t = conv_tiles();
   const int64_t window = p.kernel_h * p.kernel_w * p.in_c, k = round_up(p.out_c, t.block);
   float* padded_bias = packed + window * k;
   std::fill_n(padded_bias, k, 0.0f);
@@ -236,9 +239,9 @@ void conv2d_pack(const Conv2dParams& p, const float* w, const float* bias, float
 
 template <>
 void conv2d_forward_packed(const Conv2dParams& params, const float* x, const float* packed, const float* plus, float* y,
-                           uint8_t* argmax, float* workspace) {
+                           uint8_t* argmax, int64_t y_step, float* workspace) {
   const Conv2dParams p = joined(params);
-  const ConvTiles& t = tiles();
+  const ConvTiles& t = conv_tiles();
   const Windows windows(p, 0);
   const float* padded_bias = packed + p.kernel_h * p.kernel_w * p.in_c * round_up(p.out_c, t.block);
   // Where there are too few bands for the threads, each makes a part of the channels.
@@ -254,22 +257,25 @@ void conv2d_forward_packed(const Conv2dParams& params, const float* x, const flo
       const int64_t channel = blocks * part / parts * t.block;
       if (count <= 0) continue;
       const float* in = windows.fill(x + n * p.in_h * p.in_w * p.in_c, row, count, scratch);
-      const int64_t at = (n * p.y_h() + row / p.pool) * p.y_w() * p.out_c + channel;
+      const int64_t at = (n * p.y_h() + row / p.pool) * p.y_w() * y_step + channel;
       Correlation c = windows.correlation(count);
+      c.out_right = y_step, c.out_down = p.y_w() * y_step;
       c.out_c = std::min(blocks * (part + 1) / parts * t.block, p.out_c) - channel;
       t.correlate(c, in, packed + channel * window, padded_bias + channel, plus ? plus + at : nullptr,
                   scratch + windows.scratch(), y + at, argmax ? argmax + at : nullptr);
     }
   });
-  if (p.activation.kind == ActivationKind::sigmoid)
-    activation_forward(p.activation, y, y, p.batch * p.y_h() * p.y_w() * p.out_c);
+  const int64_t pixels = p.batch * p.y_h() * p.y_w();
+  if (p.activation.kind != ActivationKind::sigmoid) return;
+  if (y_step == p.out_c) return activation_forward(p.activation, y, y, pixels * p.out_c);
+  for (int64_t i = 0; i < pixels; i++) activation_forward(p.activation, y + i * y_step, y + i * y_step, p.out_c);
 }
 
 template <>
 void conv2d_forward(const Conv2dParams& p, const float* x, const float* w, const float* bias, float* y, uint8_t* argmax,
                     float* workspace) {
   conv2d_pack(p, w, bias, workspace);
-  conv2d_forward_packed<float>(p, x, workspace, nullptr, y, argmax, workspace + conv2d_packed_size<float>(p));
+  conv2d_forward_packed<float>(p, x, workspace, nullptr, y, argmax, p.out_c, workspace + conv2d_packed_size<float>(p));
 }
 
 template <>
@@ -292,7 +298,7 @@ template <>
 void conv2d_backward_weights(const Conv2dParams& params, const float* x, const float* dy, const float* y,
                              const uint8_t* argmax, float* dw, float* dbias, float* workspace) {
   Conv2dParams p = joined(params);
-  const ConvTiles& t = tiles();
+  const ConvTiles& t = conv_tiles();
   if (backward_weights_is_pooled(p)) return pooled_backward_weights(p, x, dy, y, argmax, dw, dbias, workspace);
   const float* dz = before_activation(p, dy, y, workspace);
   const WeightPlan plan(p);

@@ -27,11 +27,6 @@ void pack_tap(const float* w, int64_t out_c, int64_t filter, int64_t count, floa
 
 constexpr int64_t kFar = 128;  // floats from one pixel to the next
 
-inline Vec leaky(Vec x, const Correlation& c) {
-  const Vec y = x > 0 ? x : c.slope * x;
-  return y > c.limit ? Vec{} + c.limit : y;
-}
-
 // The weights of the next block, fetched into the second-level cache by the first two tiles of this one, half of them each: behind
 // whole networks they come from far away.
 struct Ahead {
@@ -47,41 +42,66 @@ struct Ahead {
   }
 };
 
+// Pixels of a tile at steps of `step` floats, addressed from every fourth: as many as the tile has do not fit in the registers.
+template <class Float, int H, int T>
+struct Pixels {
+  static constexpr int kGroup = 4, kGroups = (T + kGroup - 1) / kGroup;
+  Float* bases[H * kGroups];
+  int64_t step;
+
+  Pixels(Float* first, int64_t down, int64_t step) : step(step) {
+    for (int h = 0; h < H; h++)
+      for (int g = 0; g < kGroups; g++) bases[h * kGroups + g] = first + h * down + g * kGroup * step;
+  }
+  Float* at(int i) const { return bases[i / T * kGroups + i % T / kGroup] + i % T % kGroup * step; }
+  void advance(int64_t floats) {
+#pragma GCC unroll 8
+    for (int b = 0; b < H * kGroups; b++) {
+      bases[b] += floats;
+      asm("" : "+r"(bases[b]));  // or the compiler keeps all of the addresses, most of them on the stack
+    }
+  }
+};
+
 // H rows of out[T][V * kLanes] at steps of out_step, rows c.out_down apart. V = 1: of a block whose second half is empty. plus: like out.
 template <int H, int T, int V>
 void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, const float* plus,
                     float* out, int64_t out_step, Ahead& ahead) {
-  const int64_t step = c.right, down = c.down;
   auto [fetch, fetch_step] = ahead.take();
+  const Pixels<float, H, T> to(out, c.out_down, out_step);
   Vec sums[H * T][V];
 #pragma GCC unroll 16
   for (int i = 0; i < H * T; i++)
     for (int v = 0; v < V; v++) {
       sums[i][v] = load(bias + v * kLanes);
       // The lines to write are fetched while the sums are made.
-      __builtin_prefetch(out + i / T * c.out_down + i % T * out_step + v * kLanes, 1);
+      __builtin_prefetch(to.at(i) + v * kLanes, 1);
     }
   for (int64_t r = 0; r < c.kernel_h; r++) {
-    const float* from = in + r * c.in_row;
-    for (int64_t j = 0; j < c.run; j++, w += kBlock, fetch += fetch_step) {
+    Pixels<const float, H, T> from(in + r * c.in_row, c.down, c.right);
+    for (int64_t j = 0; j < c.run; j++, w += kBlock, fetch += fetch_step, from.advance(1)) {
       __builtin_prefetch(fetch, 0, 2);
       Vec weights[V];
       for (int v = 0; v < V; v++) weights[v] = load(w + v * kLanes);
 #pragma GCC unroll 16
       for (int i = 0; i < H * T; i++) {
-        const float x = from[i / T * down + i % T * step + j];
+        const float x = *from.at(i);
         for (int v = 0; v < V; v++) sums[i][v] += x * weights[v];
       }
     }
   }
   if (plus) {
+    const Pixels<const float, H, T> more(plus, c.out_down, out_step);
 #pragma GCC unroll 16
     for (int i = 0; i < H * T; i++)
-      for (int v = 0; v < V; v++) sums[i][v] += load(plus + i / T * c.out_down + i % T * out_step + v * kLanes);
+      for (int v = 0; v < V; v++) sums[i][v] += load(more.at(i) + v * kLanes);
   }
+  with_leaky(
+      c.slope, c.limit, [&](const auto& f) __attribute__((always_inline)) {
 #pragma GCC unroll 16
-  for (int i = 0; i < H * T; i++)
-    for (int v = 0; v < V; v++) store(out + i / T * c.out_down + i % T * out_step + v * kLanes, leaky(sums[i][v], c));
+        for (int i = 0; i < H * T; i++)
+          for (int v = 0; v < V; v++) store(to.at(i) + v * kLanes, f(sums[i][v]));
+      });
 }
 
 template <int V>
@@ -96,25 +116,28 @@ void correlate_row(const Correlation& c, const float* in, const float* w, const 
 // Two rows[2][c.columns][kBlock] of outputs -> y[c.columns / 2][count] and argmax, at steps of c.out_right; count <= V * kLanes.
 template <int V>
 void pool_rows(const Correlation& c, const float* rows, int64_t count, float* y, uint8_t* argmax) {
-  for (int64_t q = 0; q < c.columns / 2; q++, y += c.out_right, argmax += c.out_right) {
-    float best[kBlock];
-    uint8_t place[kBlock];
-    for (int half = 0; half < V * kLanes; half += kLanes) {
-      const float* from = rows + 2 * q * kBlock + half;
-      Vec value = load(from);
-      IntVec at = {};
-      for (int i = 1; i < 4; i++) {
-        const Vec other = load(from + (i / 2 * c.columns + i % 2) * kBlock);
-        const IntVec wins = other > value;
-        value = wins ? other : value;
-        at = wins ? IntVec{} + i : at;
-      }
-      store(best + half, leaky(value, c));
-      narrow(at, place + half);
-    }
-    __builtin_memcpy(y, best, static_cast<size_t>(count) * sizeof(float));
-    __builtin_memcpy(argmax, place, static_cast<size_t>(count));
-  }
+  with_leaky(
+      c.slope, c.limit, [&](const auto& f) __attribute__((always_inline)) {
+        for (int64_t q = 0; q < c.columns / 2; q++, y += c.out_right, argmax += c.out_right) {
+          float best[kBlock];
+          uint8_t place[kBlock];
+          for (int half = 0; half < V * kLanes; half += kLanes) {
+            const float* from = rows + 2 * q * kBlock + half;
+            Vec value = load(from);
+            IntVec at = {};
+            for (int i = 1; i < 4; i++) {
+              const Vec other = load(from + (i / 2 * c.columns + i % 2) * kBlock);
+              const IntVec wins = other > value;
+              value = wins ? other : value;
+              at = wins ? IntVec{} + i : at;
+            }
+            store(best + half, f(value));
+            narrow(at, place + half);
+          }
+          __builtin_memcpy(y, best, static_cast<size_t>(count) * sizeof(float));
+          __builtin_memcpy(argmax, place, static_cast<size_t>(count));
+        }
+      });
 }
 
 // One block of `count` channels.
@@ -141,12 +164,15 @@ void correlate_block(const Correlation& c, const float* in, const float* w, cons
       correlate_row<V>(c, from, w, bias, plus ? plus + at : nullptr, y + at, c.out_right, ahead);
     } else {
       correlate_row<V>(plus ? plain : c, from, w, bias, nullptr, scratch, kBlock, ahead);
-      for (int64_t q = 0; q < c.columns; q++) {
-        float *sums = scratch + q * kBlock, *to = y + at + q * c.out_right;
-        for (int64_t k = 0; plus && k < count; k += kLanes)
-          store(sums + k, leaky(load(sums + k) + load_some(plus + (to - y) + k, count - k), c));
-        __builtin_memcpy(to, sums, static_cast<size_t>(count) * sizeof(float));
-      }
+      with_leaky(
+          c.slope, c.limit, [&](const auto& f) __attribute__((always_inline)) {
+            for (int64_t q = 0; q < c.columns; q++) {
+              float *sums = scratch + q * kBlock, *to = y + at + q * c.out_right;
+              for (int64_t k = 0; plus && k < count; k += kLanes)
+                store(sums + k, f(load(sums + k) + load_some(plus + (to - y) + k, count - k)));
+              __builtin_memcpy(to, sums, static_cast<size_t>(count) * sizeof(float));
+            }
+          });
     }
   }
 }
@@ -154,12 +180,13 @@ void correlate_block(const Correlation& c, const float* in, const float* w, cons
 void correlate(const Correlation& c, const float* in, const float* packed, const float* bias, const float* plus,
                float* scratch, float* y, uint8_t* argmax) {
   const int64_t window = c.kernel_h * c.run;
-  // Pointwise: one contiguous array, of which a tile reads many places at once.
-  if (c.kernel_h == 1 && c.run == c.right)
+  // Pointwise: one contiguous array, of which a tile reads many places at once, and every block reads all.
+  if (c.kernel_h == 1 && c.run == c.right && c.out_c > kBlock)
     for (int64_t i = 0; i < c.rows * c.columns * c.right; i += 16) __builtin_prefetch(in + i, 0, 2);
   for (int64_t k = 0; k < c.out_c; k += kBlock, packed += window * kBlock) {
     const int64_t count = c.out_c - k < kBlock ? c.out_c - k : kBlock;
-    const Ahead ahead{k + kBlock < c.out_c ? packed + window * kBlock : packed, window * kBlock / 2};
+    const float* next = k + kBlock < c.out_c ? packed + window * kBlock : c.next;
+    const Ahead ahead{next ? next : packed, window * kBlock / 2};
     const auto block = count > kLanes ? correlate_block<2> : correlate_block<1>;
     block(c, in, packed, bias + k, plus ? plus + k : nullptr, count, scratch, y + k, argmax + (c.pool == 2 ? k : 0),
           ahead);

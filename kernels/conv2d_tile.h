@@ -22,6 +22,7 @@ struct Correlation {
   int64_t pool;                 // 1 or 2
   float slope;                  // of leaky ReLU: 0 is ReLU, 1 is none
   float limit;                  // the output is at most so much: 6 makes ReLU ReLU6
+  const float* next = nullptr;  // packed weights of a block that comes after these, to be fetched on the way
 };
 
 // The gradient of one image before activation and pooling, made from that of its output.
@@ -57,6 +58,9 @@ struct ConvTiles {
   void (*unpack_weights)(const float* partials, int64_t groups, int64_t group, int64_t out_c, int64_t window, int64_t b,
                          int64_t begin, int64_t end, float* dw);
 };
+
+// Of this processor.
+const ConvTiles& conv_tiles();
 
 namespace base {
 extern const ConvTiles kConvTiles;

@@ -9,17 +9,34 @@
 #include "kernels/parallel.h"
 
 namespace lookalike::cpu {
-namespace {
 
-constexpr int64_t kGroups = 32;  // of rows in backward weights, at most
-
-const DepthwiseTiles& tiles() {
+const DepthwiseTiles& depthwise_tiles() {
 #if defined(__x86_64__)
   if (isa() == Isa::avx512) return avx512::kDepthwiseTiles;
   if (isa() == Isa::avx2) return avx2::kDepthwiseTiles;
 #endif
   return base::kDepthwiseTiles;
 }
+
+void correlate_windows(const DepthwiseWindows& d, const float* x, const float* w, const float* bias, float* out) {
+  const int64_t done = depthwise_tiles().correlate_windows(d, x, w, bias, out);
+  if (done == d.channels) return;
+  std::vector<DepthwiseTap> taps;
+  for (int64_t r = 0; r < d.kernel_h; r++)
+    for (int64_t s = 0; s < d.kernel_w; s++)
+      taps.push_back({x + r * d.x_row + s * d.x_pixel + done, w + (r * d.kernel_w + s) * d.w_tap + done});
+  const DepthwiseRun run{.outputs = d.outputs,
+                         .channels = d.channels - done,
+                         .in_step = d.stride * d.x_pixel,
+                         .out_step = d.out_step,
+                         .slope = d.slope,
+                         .limit = d.limit};
+  depthwise_tiles().correlate_taps(run, taps.data(), std::ssize(taps), bias ? bias + done : nullptr, out + done);
+}
+
+namespace {
+
+constexpr int64_t kGroups = 32;  // of rows in backward weights, at most
 
 // One direction of a correlation: output i, all of them `apart` a stride from each other, sees tap k, 0 <= k < taps, at input
 // first + i * in_step + k * tap_step, where that is one of the inputs.
@@ -48,28 +65,50 @@ struct Channels {
   int64_t all, first, end;
 };
 
-// A row of outputs from the rows that it sees.
-void correlate_row(const Columns& columns, const RowTaps& seen, const Channels& channels, const float* bias,
-                   const LeakyRelu<float>& f, std::vector<DepthwiseTap>& taps, float* out) {
+// A row of outputs from the rows that it sees, x_row floats apart where the taps go forward.
+void correlate_row(const Columns& columns, const RowTaps& seen, int64_t x_row, const Channels& channels,
+                   const float* bias, const LeakyRelu<float>& f, std::vector<DepthwiseTap>& taps, float* out) {
   const Line& line = columns.line;
+  const int64_t all = channels.all, in_step = line.in_step * all, out_step = columns.apart * all;
+  if (bias) bias += channels.first;
+  const auto x_at = [&](const float* row, int64_t i, int64_t k) {
+    return row + line.input(i, k) * all + channels.first;
+  };
+  const auto w_at = [&](const float* row, int64_t k) {
+    return row + (columns.first_tap + k * columns.tap_stride) * all + channels.first;
+  };
   for (int64_t i = 0; i < line.outputs;) {
+    float* to = out + columns.first_output * all + i * out_step + channels.first;
     int64_t count = 1;
     if (line.whole(i))
       while (i + count < line.outputs && line.whole(i + count)) count++;
-    taps.clear();
-    for (const auto& [x, w] : seen.rows)
-      for (int64_t k = 0; k < line.taps; k++)
-        if (line.inside(i, k))
-          taps.push_back({x + line.input(i, k) * channels.all + channels.first,
-                          w + (columns.first_tap + k * columns.tap_stride) * channels.all + channels.first});
-    const DepthwiseRun run{.outputs = count,
-                           .channels = channels.end - channels.first,
-                           .in_step = line.in_step * channels.all,
-                           .out_step = columns.apart * channels.all,
-                           .slope = f.slope,
-                           .limit = f.limit};
-    tiles().correlate_taps(run, taps.data(), static_cast<int64_t>(taps.size()), bias ? bias + channels.first : nullptr,
-                           out + (columns.first_output + i * columns.apart) * channels.all + channels.first);
+    if (line.whole(i) && line.tap_step == 1 && !seen.rows.empty()) {
+      const DepthwiseWindows windows{.outputs = count,
+                                     .channels = channels.end - channels.first,
+                                     .kernel_h = std::ssize(seen.rows),
+                                     .kernel_w = line.taps,
+                                     .stride = line.in_step,
+                                     .x_row = x_row,
+                                     .x_pixel = all,
+                                     .w_tap = all,
+                                     .out_step = out_step,
+                                     .slope = f.slope,
+                                     .limit = f.limit};
+      const auto& [x, w] = seen.rows.front();
+      correlate_windows(windows, x_at(x, i, 0), w_at(w, 0), bias, to);
+    } else {
+      taps.clear();
+      for (const auto& [x, w] : seen.rows)
+        for (int64_t k = 0; k < line.taps; k++)
+          if (line.inside(i, k)) taps.push_back({x_at(x, i, k), w_at(w, k)});
+      const DepthwiseRun run{.outputs = count,
+                             .channels = channels.end - channels.first,
+                             .in_step = in_step,
+                             .out_step = out_step,
+                             .slope = f.slope,
+                             .limit = f.limit};
+      depthwise_tiles().correlate_taps(run, taps.data(), std::ssize(taps), bias, to);
+    }
     i += count;
   }
 }
@@ -125,7 +164,7 @@ void depthwise_conv2d_forward(const DepthwiseConv2dParams& p, const float* x, co
                if (rows.inside(i, k))
                  seen.rows.emplace_back(x + (n * p.in_h + rows.input(i, k)) * p.in_w * p.channels,
                                         w + k * p.kernel_w * p.channels);
-             correlate_row(columns, seen, channels, bias, leaky_relu_of<float>(p.activation), taps,
+             correlate_row(columns, seen, p.in_w * p.channels, channels, bias, leaky_relu_of<float>(p.activation), taps,
                            y + row * p.out_w() * p.channels);
            });
   if (p.activation.kind == ActivationKind::sigmoid)
@@ -154,7 +193,8 @@ void depthwise_conv2d_backward_data(const DepthwiseConv2dParams& p, const float*
                             .tap_stride = p.stride,
                             .first_output = first,
                             .apart = p.stride};
-      correlate_row(columns, seen, channels, nullptr, leaky_relu_of<float>({}), taps, dx + row * p.in_w * p.channels);
+      correlate_row(columns, seen, p.out_w() * p.channels, channels, nullptr, leaky_relu_of<float>({}), taps,
+                    dx + row * p.in_w * p.channels);
     }
   });
 }
@@ -179,8 +219,8 @@ void depthwise_conv2d_backward_weights(const DepthwiseConv2dParams& p, const flo
             const int64_t first = shift < 0 ? (-shift + p.stride - 1) / p.stride : 0;
             const int64_t last = shift < p.in_w ? std::min(p.out_w(), (p.in_w - 1 - shift) / p.stride + 1) : 0;
             if (first < last)
-              tiles().weight_gradient(last - first, c, from + (first * p.stride + shift) * c, p.stride * c,
-                                      gradient + first * c, sums + (r * p.kernel_w + s) * c);
+              depthwise_tiles().weight_gradient(last - first, c, from + (first * p.stride + shift) * c, p.stride * c,
+                                                gradient + first * c, sums + (r * p.kernel_w + s) * c);
           }
         }
         if (dbias)

@@ -5,10 +5,11 @@
 namespace lookalike::cpu {
 namespace {
 
-// T outputs of V vectors of channels each; n channels count, all of them unless V is 1.
-template <int T, int V>
+// T outputs of V vectors of channels each. Of one vector that is not Whole, `left` channels count.
+template <int T, int V, bool Whole = true>
 void correlate_tile(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t count, int64_t from, int64_t c,
-                    int64_t n, const float* bias, float* out) {
+                    int64_t left, const float* bias, float* out) {
+  const int64_t n = Whole ? kLanes : left;
   Vec sums[T][V];
   for (int v = 0; v < V; v++) {
     const Vec first = bias ? load_some(bias + c + v * kLanes, n) : Vec{};
@@ -22,18 +23,12 @@ void correlate_tile(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t c
     for (int i = 0; i < T; i++)
       for (int v = 0; v < V; v++) sums[i][v] += load_some(x + i * run.in_step + v * kLanes, n) * weights[v];
   }
+  with_leaky(
+      run.slope, run.limit, [&](const auto& f) __attribute__((always_inline)) {
 #pragma GCC unroll 16
-  for (int i = 0; i < T; i++)
-    for (int v = 0; v < V; v++) {
-      Vec y = sums[i][v];
-      y = y > 0 ? y : run.slope * y;
-      y = y > run.limit ? Vec{} + run.limit : y;
-      float* to = out + i * run.out_step + c + v * kLanes;
-      if (n >= kLanes)
-        store(to, y);
-      else
-        for (int k = 0; k < n; k++) to[k] = y[k];
-    }
+        for (int i = 0; i < T; i++)
+          for (int v = 0; v < V; v++) store_some(out + i * run.out_step + c + v * kLanes, f(sums[i][v]), n);
+      });
 }
 
 void correlate_taps(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t count, const float* bias, float* out) {
@@ -48,12 +43,61 @@ void correlate_taps(const DepthwiseRun& run, const DepthwiseTap* taps, int64_t c
     const int64_t left = run.channels - c;
     for_tiles(run.outputs, [&]<int T>(int64_t first) {
       float* to = out + first * run.out_step;
-      if (left >= kLanes)
-        correlate_tile<T, 1>(run, taps, count, first * run.in_step, c, kLanes, bias, to);
-      else
-        correlate_tile<T, 1>(run, taps, count, first * run.in_step, c, left, bias, to);
+      const auto tile = left >= kLanes ? correlate_tile<T, 1> : correlate_tile<T, 1, false>;
+      tile(run, taps, count, first * run.in_step, c, left, bias, to);
     });
   }
+}
+
+// T outputs of one vector of channels. A pixel is read once for all outputs of a row that see it.
+template <int K, int S, int T>
+void windows_tile(const DepthwiseWindows& d, const float* x, const float* w, Vec bias, float* out) {
+  Vec sums[T];
+#pragma GCC unroll 16
+  for (int i = 0; i < T; i++) {
+    sums[i] = bias;
+    __builtin_prefetch(out + i * d.out_step, 1);  // fetched while the sums are made
+  }
+  for (int64_t r = 0; r < d.kernel_h; r++, x += d.x_row, w += K * d.w_tap) {
+    Vec weights[K];
+#pragma GCC unroll 8
+    for (int s = 0; s < K; s++) weights[s] = load(w + s * d.w_tap);
+#pragma GCC unroll 64
+    for (int j = 0; j < (T - 1) * S + K; j++) {
+      const Vec pixel = load(x + j * d.x_pixel);
+#pragma GCC unroll 8
+      for (int s = 0; s < K; s++)
+        if (j >= s && (j - s) % S == 0 && (j - s) / S < T) sums[(j - s) / S] += pixel * weights[s];
+    }
+  }
+  with_leaky(
+      d.slope, d.limit, [&](const auto& f) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+        for (int i = 0; i < T; i++) store(out + i * d.out_step, f(sums[i]));
+      });
+}
+
+template <int K, int S>
+void correlate_whole(const DepthwiseWindows& d, const float* x, const float* w, const float* bias, float* out) {
+  for (int64_t c = 0; c + kLanes <= d.channels; c += kLanes) {
+    const Vec first = bias ? load(bias + c) : Vec{};
+    for_tiles(d.outputs, [&]<int T>(int64_t i) {
+      windows_tile<K, S, T>(d, x + i * S * d.x_pixel + c, w + c, first, out + i * d.out_step + c);
+    });
+  }
+}
+
+int64_t correlate_windows(const DepthwiseWindows& d, const float* x, const float* w, const float* bias, float* out) {
+  const auto correlate = [&]() -> decltype(&correlate_whole<3, 1>) {
+    if (d.kernel_w == 3 && d.stride == 1) return correlate_whole<3, 1>;
+    if (d.kernel_w == 3 && d.stride == 2) return correlate_whole<3, 2>;
+    if (d.kernel_w == 5 && d.stride == 1) return correlate_whole<5, 1>;
+    if (d.kernel_w == 5 && d.stride == 2) return correlate_whole<5, 2>;
+    return nullptr;
+  }();
+  if (!correlate) return 0;
+  correlate(d, x, w, bias, out);
+  return d.channels / kLanes * kLanes;
 }
 
 template <int V>
@@ -88,6 +132,6 @@ void weight_gradient(int64_t outputs, int64_t channels, const float* x, int64_t 
 }  // namespace
 
 namespace LOOKALIKE_ISA {
-const DepthwiseTiles kDepthwiseTiles{correlate_taps, weight_gradient};
+const DepthwiseTiles kDepthwiseTiles{correlate_taps, correlate_windows, weight_gradient};
 }
 }  // namespace lookalike::cpu

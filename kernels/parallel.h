@@ -60,6 +60,13 @@ void parallel_for(int64_t n, int64_t grain, const Body& body) {
   for (int64_t piece = 0; piece < pieces; piece++) body(n * piece / pieces, n * (piece + 1) / pieces);
 }
 
+// body(i) for each i of [0, n), a piece of work that the next free thread takes.
+template <class Body>
+void parallel_pieces(int64_t n, const Body& body) {
+#pragma omp parallel for schedule(dynamic, 1) if (n > 1 && !omp_in_parallel())
+  for (int64_t i = 0; i < n; i++) body(i);
+}
+
 // body(i) for each i of [0, n), over threads and vector lanes: what an elementwise kernel is made of.
 template <class Body>
 void vector_for(int64_t n, const Body& body) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -32,6 +33,37 @@ inline Vec load(const float* p) {
 }
 inline void store(float* p, Vec v) {
   *reinterpret_cast<Vec*>(p) = v;
+}
+
+// a > b ? a : b and a < b ? a : b, in one instruction: b where one of them is NaN.
+inline Vec larger(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (Vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+inline Vec smaller(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (Vec)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+  return a < b ? a : b;
+#endif
+}
+// Calls body(f), f the leaky ReLU of that slope, at most `limit`: ReLU, and nothing at all, at what they cost. NaN stays NaN.
+template <class Body>
+inline void with_leaky(float slope, float limit, const Body& body) {
+  const Vec most = Vec{} + limit;
+  if (slope == 1 && limit == std::numeric_limits<float>::infinity())
+    body([](Vec x) { return x; });
+  else if (slope == 0)
+    body([most](Vec x) { return smaller(most, larger(Vec{}, x)); });
+  else
+    body([most, slope](Vec x) { return smaller(most, x > 0 ? x : slope * x); });
 }
 
 // Between bytes and lanes: of a plain conversion GCC 12 makes scalar code, and of the intrinsics without a mask a false

@@ -2,6 +2,7 @@
 // TensorFlow team, 2020: ReLU6, no squeeze and excitation): a 3x3 convolution of stride 2, seven stages of inverted bottlenecks, a 1x1
 // convolution to 1280 channels, then pooling to features. Padding is TensorFlow's.
 //   options: norm_epsilon = 1e-3, pool = avg or flatten, classes = 0: features alone; above 0 also as many logits for training
+#include "engine/ops/inverted_bottleneck.h"
 #include "models/model.h"
 
 namespace lookalike {
@@ -53,13 +54,23 @@ class InvertedBottleneck : public Module {
     build.conv(path_, "project", inside, stage.channels, 1, 1, false);
   }
   Variable forward(const Variable& x, const Mode& mode) override {
+    if (folded_ && !will_record({x})) return forward_folded(x);
     return residual_ ? path_.forward_plus(x, x, {}, mode) : path_.forward(x, mode);
   }
   void collect(const std::string& prefix, NetworkState& state) const override { path_.collect(prefix, state); }
-  void fold() override { path_.fold(); }
+  void fold() override { path_.fold(), folded_ = true; }
 
  private:
-  bool residual_;
+  // What is left without batch norms are two or three convolutions.
+  Variable forward_folded(const Variable& x) const {
+    const size_t last = path_.size() - 1;
+    const PackedConv2d* expand = last == 2 ? &path_.layer<Conv2d>(0).conv() : nullptr;
+    const auto& depthwise = path_.layer<DepthwiseConv2d>(last - 1);
+    return inverted_bottleneck(x, expand, depthwise.weight(), depthwise.bias(), depthwise.options(),
+                               path_.layer<Conv2d>(last).conv(), residual_ ? x : Variable());
+  }
+
+  bool residual_, folded_ = false;
   Sequential path_;
 };
 

@@ -28,6 +28,8 @@ class Fire : public Module {
         expand3x3_(init, squeeze, expand, 3, active(1)) {}
   Variable forward(const Variable& x, const Mode& mode) override {
     const Variable few = squeeze_.forward(x, mode);
+    if (folded_ && !will_record({few, expand1x1_.conv().weight}))
+      return conv2d_side_by_side(few, expand1x1_.conv(), expand3x3_.conv());
     return concat_channels(expand1x1_.forward(few, mode), expand3x3_.forward(few, mode));
   }
   void collect(const std::string& prefix, NetworkState& state) const override {
@@ -35,11 +37,16 @@ class Fire : public Module {
     expand1x1_.collect(prefix + "expand1x1.", state);
     expand3x3_.collect(prefix + "expand3x3.", state);
   }
+  void fold() override {
+    for (Conv2d* conv : {&squeeze_, &expand1x1_, &expand3x3_}) conv->fold();
+    folded_ = true;
+  }
 
  private:
   static Conv2dOptions active(int64_t padding) { return {.padding = padding, .activation = {ActivationKind::relu}}; }
 
   Conv2d squeeze_, expand1x1_, expand3x3_;
+  bool folded_ = false;
 };
 
 }  // namespace

@@ -16,7 +16,7 @@
 namespace lookalike {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20, kSlab = 4 * kHugePage;
 
 // All bits set is NaN in float and in double.
 constexpr std::byte kGuard{0xFF};
@@ -47,13 +47,29 @@ struct Arena {
         return block;
       }
     }
-    void* block = std::aligned_alloc(bytes >= kHugePage ? kHugePage : 64, bytes);
+    void* block = bytes >= kPage && bytes <= kSlab / 4 ? from_slab(bytes) : fresh(bytes);
     if (!block) {
       std::lock_guard lock(mutex);
       in_use_bytes -= bytes;
       fail("out of memory: {} bytes asked for, {} in use", bytes, in_use_bytes);
     }
-    if (bytes >= kHugePage) madvise(block, bytes, MADV_HUGEPAGE);
+    return block;
+  }
+
+  // Smaller blocks share huge pages, so that a network's weights do not take a page of 4 KB after the other.
+  std::byte *slab = nullptr, *slab_end = nullptr;
+  void* from_slab(size_t bytes) {
+    std::lock_guard lock(mutex);
+    if (static_cast<size_t>(slab_end - slab) < bytes) {
+      slab = static_cast<std::byte*>(fresh(kSlab));
+      if (!slab) return slab_end = nullptr;
+      slab_end = slab + kSlab;
+    }
+    return std::exchange(slab, slab + bytes);
+  }
+  static void* fresh(size_t bytes) {
+    void* block = std::aligned_alloc(bytes >= kHugePage ? kHugePage : 64, bytes);
+    if (block && bytes >= kHugePage) madvise(block, bytes, MADV_HUGEPAGE);
     return block;
   }
 

@@ -38,41 +38,41 @@ void put_line(const BatchNorm::Line& line, Variable& weight, Variable& bias, con
 }  // namespace
 
 Conv2d::Conv2d(Initializer& init, int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options, bool bias)
-    : options_(options) {
+    : conv_{.weight = {}, .bias = {}, .options = options, .packed = {}} {
   const double bound = 1 / std::sqrt(static_cast<double>(kernel * kernel * in));
-  weight_ = init.uniform({out, kernel, kernel, in}, bound);
-  if (bias) bias_ = init.uniform({out}, bound);
+  conv_.weight = init.uniform({out, kernel, kernel, in}, bound);
+  if (bias) conv_.bias = init.uniform({out}, bound);
 }
 
 Variable Conv2d::forward(const Variable& x, const Mode& mode) {
-  if (packed_.defined() && !will_record({x, weight_})) return conv2d_packed(x, weight_, bias_, packed_, options_);
-  Conv2dOptions options = options_;
-  if (!bias_.defined() && mode.training) options.statistics_views = mode.views;
-  return conv2d(x, weight_, bias_, options);
+  if (conv_.packed.defined() && !will_record({x, conv_.weight})) return conv2d(x, conv_);
+  Conv2dOptions options = conv_.options;
+  if (!conv_.bias.defined() && mode.training) options.statistics_views = mode.views;
+  return conv2d(x, conv_.weight, conv_.bias, options);
 }
 
 Variable Conv2d::forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) {
-  const bool linear = options_.activation.kind == ActivationKind::none && options_.max_pool == 1;
-  if (!packed_.defined() || !linear || will_record({x, weight_, shortcut}))
+  const bool linear = conv_.options.activation.kind == ActivationKind::none && conv_.options.max_pool == 1;
+  if (!conv_.packed.defined() || !linear || will_record({x, conv_.weight, shortcut}))
     return Module::forward_plus(x, shortcut, f, mode);
-  Conv2dOptions options = options_;
-  options.activation = f;
-  return conv2d_packed(x, weight_, bias_, packed_, options, shortcut);
+  PackedConv2d active = conv_;
+  active.options.activation = f;
+  return conv2d(x, active, shortcut);
 }
 
 void Conv2d::collect(const std::string& prefix, NetworkState& state) const {
-  state.parameters.push_back({prefix + "weight", weight_});
-  if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_, false});
+  state.parameters.push_back({prefix + "weight", conv_.weight});
+  if (conv_.bias.defined()) state.parameters.push_back({prefix + "bias", conv_.bias, false});
 }
 
 bool Conv2d::absorb(const BatchNorm& norm) {
   const auto& [activation, pool] = std::pair(norm.options().activation, norm.options().max_pool);
   const bool increases = activation.kind != ActivationKind::sigmoid && activation.kind != ActivationKind::relu6;
-  if (options_.activation.kind != ActivationKind::none || options_.max_pool > 1 || (pool > 1 && !increases))
+  if (conv_.options.activation.kind != ActivationKind::none || conv_.options.max_pool > 1 || (pool > 1 && !increases))
     return false;
-  const int64_t window = weight_.shape().row_size();
-  put_line(norm.line(), weight_, bias_, [window](int64_t i) { return i / window; });
-  options_.activation = activation, options_.max_pool = pool;
+  const int64_t window = conv_.weight.shape().row_size();
+  put_line(norm.line(), conv_.weight, conv_.bias, [window](int64_t i) { return i / window; });
+  conv_.options.activation = activation, conv_.options.max_pool = pool;
   fold();
   return true;
 }

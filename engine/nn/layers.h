@@ -37,13 +37,13 @@ class Conv2d : public Module {
   Variable forward(const Variable& x, const Mode& mode) override;
   void collect(const std::string& prefix, NetworkState& state) const override;
   Variable forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) override;
-  void fold() override { packed_ = pack_conv2d(weight_, bias_); }
+  void fold() override { conv_.pack(); }
   bool absorb(const BatchNorm& norm) override;
+  // Packed after fold().
+  const PackedConv2d& conv() const { return conv_; }
 
  private:
-  Variable weight_, bias_;
-  Conv2dOptions options_;
-  Tensor packed_;  // weights that do not change any more
+  PackedConv2d conv_;
 };
 
 // [N,H,W,channels] -> [N,H',W',channels], each channel with a filter of its own, with fused activation.
@@ -54,6 +54,9 @@ class DepthwiseConv2d : public Module {
   Variable forward(const Variable& x, const Mode& mode) override;
   void collect(const std::string& prefix, NetworkState& state) const override;
   bool absorb(const BatchNorm& norm) override;
+  const Variable& weight() const { return weight_; }
+  const Variable& bias() const { return bias_; }
+  const DepthwiseConv2dOptions& options() const { return options_; }
 
  private:
   Variable weight_, bias_;

@@ -58,6 +58,11 @@ class Sequential : public Module {
 
   size_t size() const { return layers_.size(); }
   std::vector<std::string> names() const;
+  // Layer i, which is a Layer.
+  template <class Layer>
+  const Layer& layer(size_t i) const {
+    return dynamic_cast<const Layer&>(*layers_[i].second);
+  }
   // Layers [begin, end) alone.
   Variable forward_range(const Variable& x, const Mode& mode, size_t begin, size_t end);
   void collect_range(const std::string& prefix, NetworkState& state, size_t begin, size_t end) const;

@@ -4,6 +4,7 @@
 
 #include "engine/core/dispatch.h"
 #include "engine/ops/add.h"
+#include "engine/ops/concat.h"
 #include "engine/ops/padding.h"
 #include "kernels/conv2d.h"
 
@@ -135,8 +136,8 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
   return result;
 }
 
-Tensor pack_conv2d(const Variable& w, const Variable& bias) {
-  const Shape& shape = w.shape();
+void PackedConv2d::pack() {
+  const Shape& shape = weight.shape();
   const Conv2dParams p{.batch = 0,
                        .in_h = shape[1],
                        .in_w = shape[2],
@@ -144,35 +145,55 @@ Tensor pack_conv2d(const Variable& w, const Variable& bias) {
                        .out_c = shape[0],
                        .kernel_h = shape[1],
                        .kernel_w = shape[2]};
-  Tensor packed;
-  LOOKALIKE_ON_CPU(w, {
-    packed = Tensor({on::conv2d_packed_size<T>(p)}, w.dtype());
-    on::conv2d_pack<T>(p, w.value().data<T>(), bias.defined() ? bias.value().data<T>() : nullptr, packed.data<T>());
+  LOOKALIKE_ON_CPU(weight, {
+    packed = Tensor({on::conv2d_packed_size<T>(p)}, weight.dtype());
+    on::conv2d_pack<T>(p, weight.value().data<T>(), bias.defined() ? bias.value().data<T>() : nullptr,
+                       packed.data<T>());
   });
-  return packed;
 }
 
-Variable conv2d_packed(const Variable& x, const Variable& w, const Variable& bias, const Tensor& packed,
-                       const Conv2dOptions& options, const Variable& shortcut) {
-  const Conv2dParams p = params_of(x, w, bias, options);
+namespace {
+
+// On the CPU, to the channels of y from `first` on.
+void forward_packed(const Conv2dParams& p, const Variable& x, const PackedConv2d& conv, const Variable& shortcut,
+                    Tensor& y, Tensor& argmax, int64_t first) {
+  LOOKALIKE_ON_CPU(x, {
+    Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
+    on::conv2d_forward_packed<T>(
+        p, x.value().data<T>(), conv.packed.data<T>(), shortcut.defined() ? shortcut.value().data<T>() : nullptr,
+        y.data<T>() + first, argmax.defined() ? argmax.data<uint8_t>() : nullptr, y.shape()[3], workspace.data<T>());
+  });
+}
+
+}  // namespace
+
+Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& shortcut) {
+  const Conv2dParams p = params_of(x, conv.weight, conv.bias, conv.options);
   const Shape shape{p.batch, p.y_h(), p.y_w(), p.out_c};
   check(!shortcut.defined() || (p.pool == 1 && shortcut.shape() == shape && shortcut.dtype() == x.dtype()),
         "conv2d: a shortcut {}, expected {} without max_pool", shortcut.defined() ? shortcut.shape().to_string() : "",
         shape.to_string());
   if (x.device() != Device::cpu) {
-    if (!shortcut.defined()) return conv2d(x, w, bias, options);
-    Conv2dOptions linear = options;
+    if (!shortcut.defined()) return conv2d(x, conv.weight, conv.bias, conv.options);
+    Conv2dOptions linear = conv.options;
     linear.activation = {};
-    return add(conv2d(x, w, bias, linear), shortcut, options.activation);
+    return add(conv2d(x, conv.weight, conv.bias, linear), shortcut, conv.options.activation);
   }
   Tensor y(shape, x.dtype()), argmax;
   if (p.pool == 2) argmax = Tensor(shape, DType::u8);
-  LOOKALIKE_ON_CPU(x, {
-    Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
-    on::conv2d_forward_packed<T>(p, x.value().data<T>(), packed.data<T>(),
-                                 shortcut.defined() ? shortcut.value().data<T>() : nullptr, y.data<T>(),
-                                 argmax.defined() ? argmax.data<uint8_t>() : nullptr, workspace.data<T>());
-  });
+  forward_packed(p, x, conv, shortcut, y, argmax, 0);
+  return Variable(y);
+}
+
+Variable conv2d_side_by_side(const Variable& x, const PackedConv2d& a, const PackedConv2d& b) {
+  if (x.device() != Device::cpu) return concat_channels(conv2d(x, a), conv2d(x, b));
+  const Conv2dParams p = params_of(x, a.weight, a.bias, a.options), q = params_of(x, b.weight, b.bias, b.options);
+  check(p.y_h() == q.y_h() && p.y_w() == q.y_w() && p.pool == 1 && q.pool == 1,
+        "conv2d: {} x {} and {} x {} side by side, expected the same size and no max_pool", p.y_h(), p.y_w(), q.y_h(),
+        q.y_w());
+  Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c + q.out_c}, x.dtype()), no_argmax;
+  forward_packed(p, x, a, {}, y, no_argmax, 0);
+  forward_packed(q, x, b, {}, y, no_argmax, p.out_c);
   return Variable(y);
 }
 

@@ -18,11 +18,17 @@ struct Conv2dOptions {
 // x [N,H,W,C], w [K,R,S,C], bias [K] or undefined -> [N,H',W',K]. Definition: kernels/conv2d.h.
 Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options = {});
 
-// Weights that do not change any more, as the CPU goes over them.
-Tensor pack_conv2d(const Variable& w, const Variable& bias);
-// The convolution with them, for evaluation: no gradients. `shortcut`, like the result or undefined, is added before the activation; then
-// there is no pooling. On the GPU w and bias are what counts.
-Variable conv2d_packed(const Variable& x, const Variable& w, const Variable& bias, const Tensor& packed,
-                       const Conv2dOptions& options, const Variable& shortcut = {});
+// A convolution whose weights do not change any more, for evaluation: no gradients.
+struct PackedConv2d {
+  Variable weight, bias;
+  Conv2dOptions options;
+  Tensor packed;  // weight and bias as the CPU goes over them, made by pack(); on the GPU those count themselves
+
+  void pack();
+};
+// `shortcut`, like the result or undefined, is added before the activation; then there is no pooling.
+Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& shortcut = {});
+// The channels of a(x), and behind them those of b(x), which are of the same height and width; without pooling.
+Variable conv2d_side_by_side(const Variable& x, const PackedConv2d& a, const PackedConv2d& b);
 
 }  // namespace lookalike

@@ -2,23 +2,22 @@
 
 #include "engine/core/dispatch.h"
 #include "engine/ops/padding.h"
-#include "kernels/depthwise_conv2d.h"
 
 namespace lookalike {
 
-Variable depthwise_conv2d(const Variable& x, const Variable& w, const Variable& bias,
-                          const DepthwiseConv2dOptions& options) {
-  check(x.shape().rank() == 4 && w.shape().rank() == 3 && x.shape()[3] == w.shape()[2],
-        "depthwise_conv2d: images {} and weights {}, expected [N,H,W,C] and [R,S,C]", x.shape().to_string(),
+DepthwiseConv2dParams depthwise_conv2d_params(const Shape& x, const Variable& w, const Variable& bias,
+                                              const DepthwiseConv2dOptions& options) {
+  check(x.rank() == 4 && w.shape().rank() == 3 && x[3] == w.shape()[2],
+        "depthwise_conv2d: images {} and weights {}, expected [N,H,W,C] and [R,S,C]", x.to_string(),
         w.shape().to_string());
   check(!bias.defined() || bias.shape() == Shape{w.shape()[2]}, "depthwise_conv2d: bias {}, expected [{}]",
         bias.defined() ? bias.shape().to_string() : "", w.shape()[2]);
   check(options.stride >= 1 && options.padding >= 0 && (options.padding == 0 || !options.same),
         "depthwise_conv2d: stride {}, padding {}{}", options.stride, options.padding, options.same ? " and same" : "");
-  DepthwiseConv2dParams p{.batch = x.shape()[0],
-                          .in_h = x.shape()[1],
-                          .in_w = x.shape()[2],
-                          .channels = x.shape()[3],
+  DepthwiseConv2dParams p{.batch = x[0],
+                          .in_h = x[1],
+                          .in_w = x[2],
+                          .channels = x[3],
                           .kernel_h = w.shape()[0],
                           .kernel_w = w.shape()[1],
                           .stride = options.stride};
@@ -27,8 +26,14 @@ Variable depthwise_conv2d(const Variable& x, const Variable& w, const Variable& 
   p.pad_top = padding.top, p.pad_left = padding.left, p.pad_bottom = padding.bottom, p.pad_right = padding.right;
   p.activation = options.activation;
   check(p.in_h + padding.top + padding.bottom >= p.kernel_h && p.in_w + padding.left + padding.right >= p.kernel_w,
-        "depthwise_conv2d: image {} is smaller than kernel {} with padding {}", x.shape().to_string(),
-        w.shape().to_string(), options.padding);
+        "depthwise_conv2d: image {} is smaller than kernel {} with padding {}", x.to_string(), w.shape().to_string(),
+        options.padding);
+  return p;
+}
+
+Variable depthwise_conv2d(const Variable& x, const Variable& w, const Variable& bias,
+                          const DepthwiseConv2dOptions& options) {
+  const DepthwiseConv2dParams p = depthwise_conv2d_params(x.shape(), w, bias, options);
   const Shape out{p.batch, p.out_h(), p.out_w(), p.channels};
   check_gpu_size("depthwise_conv2d", x.shape(), x.device());
   check_gpu_size("depthwise_conv2d", out, x.device());

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "engine/autograd/variable.h"
-#include "kernels/activation.h"
+#include "kernels/depthwise_conv2d.h"
 
 namespace lookalike {
 
@@ -15,5 +15,9 @@ struct DepthwiseConv2dOptions {
 // kernels/depthwise_conv2d.h.
 Variable depthwise_conv2d(const Variable& x, const Variable& w, const Variable& bias,
                           const DepthwiseConv2dOptions& options = {});
+
+// Of shapes and options that fit; an Error on others.
+DepthwiseConv2dParams depthwise_conv2d_params(const Shape& x, const Variable& w, const Variable& bias,
+                                              const DepthwiseConv2dOptions& options);
 
 }  // namespace lookalike
