@@ -246,24 +246,21 @@ void conv2d_forward_packed(const Conv2dParams& params, const float* x, const flo
   const float* padded_bias = packed + p.kernel_h * p.kernel_w * p.in_c * round_up(p.out_c, t.block);
   // Where there are too few bands for the threads, each makes a part of the channels.
   const int64_t window = p.kernel_h * p.kernel_w * p.in_c, blocks = (p.out_c + t.block - 1) / t.block;
-  const int64_t items = p.batch * windows.bands.count;
-  int64_t parts = 1;
-  while (items < 4 * threads() && parts < blocks && items * parts % threads() > 0) parts++;
-  parallel_for(items * parts, 1, [&](int64_t begin, int64_t end) {
+  const int64_t items = p.batch * windows.bands.count, wanted = omp_in_parallel() ? 1 : 4 * threads();
+  const int64_t parts = std::clamp<int64_t>(wanted / std::max<int64_t>(items, 1), 1, blocks);
+  parallel_pieces(items * parts, [&](int64_t i) {
     float* scratch = workspace + omp_get_thread_num() * round_up(windows.scratch() + 2 * windows.columns * t.block, 16);
-    for (int64_t i = begin; i < end; i++) {
-      const int64_t part = i / items, n = i % items / windows.bands.count, band = i % windows.bands.count;
-      const int64_t row = windows.bands.begin(band), count = windows.bands.begin(band + 1) - row;
-      const int64_t channel = blocks * part / parts * t.block;
-      if (count <= 0) continue;
-      const float* in = windows.fill(x + n * p.in_h * p.in_w * p.in_c, row, count, scratch);
-      const int64_t at = (n * p.y_h() + row / p.pool) * p.y_w() * y_step + channel;
-      Correlation c = windows.correlation(count);
-      c.out_right = y_step, c.out_down = p.y_w() * y_step;
-      c.out_c = std::min(blocks * (part + 1) / parts * t.block, p.out_c) - channel;
-      t.correlate(c, in, packed + channel * window, padded_bias + channel, plus ? plus + at : nullptr,
-                  scratch + windows.scratch(), y + at, argmax ? argmax + at : nullptr);
-    }
+    const int64_t part = i / items, n = i % items / windows.bands.count, band = i % windows.bands.count;
+    const int64_t row = windows.bands.begin(band), count = windows.bands.begin(band + 1) - row;
+    const int64_t channel = blocks * part / parts * t.block;
+    if (count <= 0) return;
+    const float* in = windows.fill(x + n * p.in_h * p.in_w * p.in_c, row, count, scratch);
+    const int64_t at = (n * p.y_h() + row / p.pool) * p.y_w() * y_step + channel;
+    Correlation c = windows.correlation(count);
+    c.out_right = y_step, c.out_down = p.y_w() * y_step;
+    c.out_c = std::min(blocks * (part + 1) / parts * t.block, p.out_c) - channel;
+    t.correlate(c, in, packed + channel * window, padded_bias + channel, plus ? plus + at : nullptr,
+                scratch + windows.scratch(), y + at, argmax ? argmax + at : nullptr);
   });
   const int64_t pixels = p.batch * p.y_h() * p.y_w();
   if (p.activation.kind != ActivationKind::sigmoid) return;

@@ -37,10 +37,13 @@ struct Bands {
   int64_t step_;
 };
 
-// Rows of a band: what kBandFloats hold or kBandPixels ask for, but no more than give each thread a band.
+// Rows of a band: what kBandFloats hold or kBandPixels ask for, but no more than give each thread a band, and where that leaves
+// kBandPixels a few of them: a thread that is done with its own takes another.
 inline int64_t band_rows(const Conv2dParams& p, int64_t rows, int64_t columns, int64_t row_floats, int64_t extra_rows) {
-  const int64_t most = std::max(kBandFloats / row_floats - extra_rows, kBandPixels / columns);
-  return std::min(most, (p.batch * rows + omp_get_max_threads() - 1) / omp_get_max_threads());
+  const int64_t few = kBandPixels / columns, most = std::max(kBandFloats / row_floats - extra_rows, few);
+  const auto share = [&](int64_t pieces) { return (p.batch * rows + pieces - 1) / pieces; };
+  const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
+  return std::min({most, share(threads), std::max(share(4 * threads), few)});
 }
 
 // A pointwise convolution sees no neighbours: rows shorter than a register tile are joined, and all images are one.

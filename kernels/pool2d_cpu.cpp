@@ -6,7 +6,7 @@
 namespace lookalike::cpu {
 namespace {
 
-// Images a thread should have at least, so that it has about 16384 values.
+// Images, or rows of them, a thread should have at least, so that it has about 16384 values.
 int64_t image_grain(int64_t image_size) {
   return std::max<int64_t>(16384 / std::max<int64_t>(image_size, 1), 1);
 }
@@ -26,22 +26,23 @@ struct Window {
   int64_t top, left, bottom, right;  // rows [top, bottom) and columns [left, right) of it lie in the image
 };
 
-// body(out, window) for each window of an image, with its flat output position.
+// body(out, window) for each window of row i of an image, with its flat output position.
+template <class Body>
+void for_windows(const Pool2dParams& p, int64_t image, int64_t i, const Body& body) {
+  const int64_t out_height = p.out_height(), out_width = p.out_width(), row = i * p.stride - p.padding;
+  for (int64_t j = 0; j < out_width; j++) {
+    const int64_t column = j * p.stride - p.padding;
+    const Window window{.corner = (image * p.height + row) * p.width + column,
+                        .top = std::max<int64_t>(-row, 0),
+                        .left = std::max<int64_t>(-column, 0),
+                        .bottom = std::min(p.size, p.height - row),
+                        .right = std::min(p.size, p.width - column)};
+    body((image * out_height + i) * out_width + j, window);
+  }
+}
 template <class Body>
 void for_windows(const Pool2dParams& p, int64_t image, const Body& body) {
-  const int64_t out_height = p.out_height(), out_width = p.out_width();
-  for (int64_t i = 0; i < out_height; i++) {
-    const int64_t row = i * p.stride - p.padding;
-    for (int64_t j = 0; j < out_width; j++) {
-      const int64_t column = j * p.stride - p.padding;
-      const Window window{.corner = (image * p.height + row) * p.width + column,
-                          .top = std::max<int64_t>(-row, 0),
-                          .left = std::max<int64_t>(-column, 0),
-                          .bottom = std::min(p.size, p.height - row),
-                          .right = std::min(p.size, p.width - column)};
-      body((image * out_height + i) * out_width + j, window);
-    }
-  }
+  for (int64_t i = 0; i < p.out_height(); i++) for_windows(p, image, i, body);
 }
 
 // body(k, at) for each element of the window that lies in the image: its number and its flat input position.
@@ -56,9 +57,9 @@ void for_elements(const Pool2dParams& p, const Window& window, const Body& body)
 
 template <class T>
 void max_pool2d_forward(const Pool2dParams& p, const T* x, T* y, uint8_t* argmax) {
-  const int64_t channels = p.channels;
-  for_images(p.images, p.height * p.width * channels, [=](int64_t image) {
-    for_windows(p, image, [=](int64_t out, const Window& window) {
+  const int64_t channels = p.channels, rows = p.out_height();
+  for_images(p.images * rows, p.stride * p.width * channels, [=](int64_t row) {
+    for_windows(p, row / rows, row % rows, [=](int64_t out, const Window& window) {
       T* to = y + out * channels;
       uint8_t* index = argmax ? argmax + out * channels : nullptr;
       const int64_t first = window.top * p.size + window.left;
