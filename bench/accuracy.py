@@ -65,6 +65,7 @@ def evaluate(system, seed, data, name, *options):
 def untrained(network, data):
     """Rows of a network with nothing but its ImageNet weights, with and without the mean embedding of the training pictures subtracted."""
     data = drawn_for(network, data)
+    RUNS.mkdir(parents=True, exist_ok=True)
     for label, name, options in (("as imported", "cosine", []), ("minus training mean", "centred", ["--center", f"{data}/train.csv"])):
         report = RUNS / f"{network}-{name}.json"
         if not report.exists():

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t kBlockFloats = 64 << 10;    // of a block of channels of a band, expanded: 256 KB
 constexpr int64_t kMiddleFloats = 144 << 10;  // of all channels of a band, after the depthwise convolution
-constexpr int64_t kTogether = 1 << 18;        // of all channels of all images, up to which threads share out channels
+constexpr int64_t kRows = 3;                  // for each thread, or they share out channels
 
 struct Plan {
   const InvertedBottleneckParams& p;
@@ -17,9 +17,10 @@ struct Plan {
   int64_t block = conv_tiles().block, blocks = (d.channels + block - 1) / block;
   int64_t columns = (d.out_w() - 1) * d.stride + d.kernel_w;  // of an expanded row, with what lies outside of the image
   int64_t middle = d.batch * d.out_h() * d.out_w() * d.channels;
-  bool together = middle <= kTogether;
+  bool together = d.batch * d.out_h() < kRows * threads();
   Bands bands{d.out_h(), together ? d.out_h() : band_rows(), 1};
 
+  static int64_t threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
   int64_t expanded_rows(int64_t count) const { return (count - 1) * d.stride + d.kernel_h; }
   int64_t block_floats() const { return round_up(expanded_rows(bands.height()) * columns * block, 16); }
   int64_t band_floats() const { return round_up(bands.height() * d.out_w() * d.channels, 16); }
@@ -93,8 +94,7 @@ struct Plan {
     const int64_t fit = (kBlockFloats / (columns * block) - d.kernel_h) / d.stride + 1;
     const int64_t most = std::clamp<int64_t>(std::min(fit, kMiddleFloats / (d.out_w() * d.channels)), 1, d.out_h());
     // As many bands for each thread.
-    const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-    const int64_t count = round_up((d.out_h() + most - 1) / most, d.batch % threads ? threads : 1);
+    const int64_t count = round_up((d.out_h() + most - 1) / most, d.batch % threads() ? threads() : 1);
     return (d.out_h() + count - 1) / count;
   }
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 namespace lookalike::testing {
@@ -36,6 +37,10 @@ Tensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
   Random random(seed, RandomUse::test);
   for (double& x : result.span<double>()) x = random.normal();
   return dtype == DType::f64 ? result : result.to(dtype);
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
 }
 
 double relative_error(const Tensor& a, const Tensor& b) {

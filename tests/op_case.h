@@ -53,6 +53,7 @@ bool has_kink(ActivationKind kind);
 Tensor random_tensor(const Shape& shape, DType dtype = DType::f64, uint64_t seed = 0);
 // ||a - b|| / (||b|| + tiny), for tensors of the same size; NaN or infinite where a is not finite.
 double relative_error(const Tensor& a, const Tensor& b);
+bool same_bits(const Tensor& a, const Tensor& b);
 // The inputs of a case, in double.
 std::vector<Tensor> make_inputs(const OpCase& op_case);
 bool is_differentiable(const OpCase& op_case, size_t input);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include <sys/mman.h>
@@ -17,6 +18,13 @@ namespace lookalike {
 namespace {
 
 constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20, kSlab = 4 * kHugePage;
+
+// The address sanitizer watches the ends of blocks that it knows.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSlabs = false;
+#else
+constexpr bool kSlabs = true;
+#endif
 
 // All bits set is NaN in float and in double.
 constexpr std::byte kGuard{0xFF};
@@ -47,7 +55,7 @@ struct Arena {
         return block;
       }
     }
-    void* block = bytes >= kPage && bytes <= kSlab / 4 ? from_slab(bytes) : fresh(bytes);
+    void* block = kSlabs && bytes >= kPage && bytes < kHugePage ? from_slab(bytes) : fresh(bytes);
     if (!block) {
       std::lock_guard lock(mutex);
       in_use_bytes -= bytes;

@@ -27,10 +27,6 @@ struct Layer {
   }
 };
 
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.bytes() == b.bytes() && std::equal(a.raw(), a.raw() + a.bytes(), b.raw());
-}
-
 }  // namespace
 
 TEST_CASE("batch norm keeps running averages as separate passes would, with the unbiased variance") {
@@ -45,12 +41,12 @@ TEST_CASE("batch norm keeps running averages as separate passes would, with the 
   const Tensor x = Tensor::from({6, 1}, values);
   separate(Variable(x.rows(0, 3)), {.momentum = 0.25});
   separate(Variable(x.rows(3, 6)), {.momentum = 0.25});
-  CHECK(same_bits(separate.mean, layer.mean));
-  CHECK(same_bits(separate.variance, layer.variance));
+  CHECK(testing::same_bits(separate.mean, layer.mean));
+  CHECK(testing::same_bits(separate.variance, layer.variance));
 
   const Tensor before = layer.mean.clone();
   layer(Variable(x), {.training = false});
-  CHECK(same_bits(before, layer.mean));
+  CHECK(testing::same_bits(before, layer.mean));
 }
 
 TEST_CASE("batch norm is accurate far from zero and beside outliers") {
@@ -107,8 +103,8 @@ TEST_CASE("batch norm gives the same bits with one thread and with two") {
       runs[run] = {y.value(), {x.grad(), layer.gamma.grad(), layer.beta.grad(), layer.mean, layer.variance}};
     }
     omp_set_num_threads(threads);
-    CHECK(same_bits(runs[0].output, runs[1].output));
-    for (size_t k = 0; k < runs[0].grads.size(); k++) CHECK(same_bits(runs[0].grads[k], runs[1].grads[k]));
+    CHECK(testing::same_bits(runs[0].output, runs[1].output));
+    for (size_t k = 0; k < runs[0].grads.size(); k++) CHECK(testing::same_bits(runs[0].grads[k], runs[1].grads[k]));
   }
 }
 

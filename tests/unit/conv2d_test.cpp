@@ -2,7 +2,6 @@
 #include "engine/ops/conv2d.h"
 
 #include <cmath>
-#include <cstring>
 
 #include <doctest/doctest.h>
 #include <omp.h>
@@ -52,10 +51,6 @@ std::vector<OpCase> large_cases() {
   add_linear(33, 5000, 70);
   add_linear(300, 260, 520);
   return cases;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0;
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // The losses against oracles that follow the definitions word by word, over all pairs and triplets, in double.
 #include <cmath>
-#include <cstring>
 #include <numeric>
 #include <set>
 
@@ -20,6 +19,7 @@ namespace {
 
 using testing::random_tensor;
 using testing::relative_error;
+using testing::same_bits;
 
 struct Result {
   double loss = 0;
@@ -142,10 +142,6 @@ void check_close(const Result& got, const Result& want, double tolerance) {
   CHECK(std::abs(got.loss - want.loss) <= tolerance * (std::abs(want.loss) + 1e-6));
   CHECK(relative_error(got.grad, want.grad) <= tolerance);
   CHECK(got.stats.active_share == doctest::Approx(want.stats.active_share));
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.bytes() == b.bytes() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
 }
 
 std::vector<int32_t> labels_modulo(int64_t rows, int64_t classes) {

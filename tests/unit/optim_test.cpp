@@ -15,6 +15,7 @@ namespace lookalike {
 namespace {
 
 using testing::random_tensor;
+using testing::same_bits;
 
 // A large tensor, one of one element that learns more slowly, and one that is not decayed.
 std::vector<Parameter> make_parameters(DType dtype) {
@@ -32,10 +33,6 @@ void set_gradients(const std::vector<Parameter>& parameters, uint64_t step) {
     Variable variable = parameters[i].variable;
     variable.grad() = random_tensor(variable.shape(), variable.dtype(), 100 * step + i);
   }
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.bytes() == b.bytes() && std::equal(a.raw(), a.raw() + a.bytes(), b.raw());
 }
 
 // One element by the book.
