@@ -3,7 +3,8 @@
 
   bench/accuracy.py [--seeds 0,1,2] [SYSTEM ...]     trains what is missing in runs/accuracy/, then writes the table
 
-A system is a recipe; "RECIPE from OTHER" starts with the weights that OTHER ended with, of the same seed.
+A system is a recipe; "RECIPE from OTHER" starts with the weights that OTHER ended with, of the same seed. The networks with ImageNet weights
+want those (tools/get_weights.sh), and the pairs at 224 pixels in datasets/emoji224, split as datasets/emoji.
 """
 import argparse
 import json

@@ -244,7 +244,7 @@ void conv2d_forward_packed(const Conv2dParams& params, const float* x, const flo
   const ConvTiles& t = conv_tiles();
   const Windows windows(p, 0);
   const float* padded_bias = packed + p.kernel_h * p.kernel_w * p.in_c * round_up(p.out_c, t.block);
-  // Where there are too few bands for the threads, each makes a part of the channels.
+  // Where there are few bands for each thread, a piece of work is a part of a band's channels.
   const int64_t window = p.kernel_h * p.kernel_w * p.in_c, blocks = (p.out_c + t.block - 1) / t.block;
   const int64_t items = p.batch * windows.bands.count, wanted = omp_in_parallel() ? 1 : 4 * threads();
   const int64_t parts = std::clamp<int64_t>(wanted / std::max<int64_t>(items, 1), 1, blocks);

@@ -1,8 +1,8 @@
 // An inverted bottleneck for evaluation, in NHWC: a pointwise convolution to more channels, a depthwise one over each of them, a
 // pointwise one to few.
 //   y = f(project(depthwise(expand(x))) + plus)
-// The many channels in the middle never are a tensor in memory: a block of them at a time goes from the first convolution to the
-// second in a core's cache, and a band of rows of them all from the second to the third.
+// What expand makes never is a tensor in memory: a block of its channels at a time goes to the depthwise convolution in a core's cache, and from
+// there, where there are rows enough for the threads, a band of rows of all channels to the last one.
 #pragma once
 
 #include "kernels/conv2d.h"

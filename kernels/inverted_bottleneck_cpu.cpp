@@ -17,7 +17,7 @@ struct Plan {
   int64_t block = conv_tiles().block, blocks = (d.channels + block - 1) / block;
   int64_t columns = (d.out_w() - 1) * d.stride + d.kernel_w;  // of an expanded row, with what lies outside of the image
   int64_t middle = d.batch * d.out_h() * d.out_w() * d.channels;
-  bool together = d.batch * d.out_h() < kRows * threads();
+  bool together = d.batch * d.out_h() < kRows * threads() && blocks >= threads();
   Bands bands{d.out_h(), together ? d.out_h() : band_rows(), 1};
 
   static int64_t threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
@@ -93,8 +93,9 @@ struct Plan {
   int64_t band_rows() const {
     const int64_t fit = (kBlockFloats / (columns * block) - d.kernel_h) / d.stride + 1;
     const int64_t most = std::clamp<int64_t>(std::min(fit, kMiddleFloats / (d.out_w() * d.channels)), 1, d.out_h());
-    // As many bands for each thread.
-    const int64_t count = round_up((d.out_h() + most - 1) / most, d.batch % threads() ? threads() : 1);
+    // Bands for every thread, and as many for each.
+    const int64_t each = d.batch < threads() ? (threads() + d.batch - 1) / d.batch : 1;
+    const int64_t count = round_up((d.out_h() + most - 1) / most, each);
     return (d.out_h() + count - 1) / count;
   }
 };
@@ -103,7 +104,7 @@ struct Plan {
 
 int64_t inverted_bottleneck_workspace(const InvertedBottleneckParams& p) {
   const Plan plan{p};
-  return omp_get_max_threads() * plan.scratch() +
+  return Plan::threads() * plan.scratch() +
          (plan.together ? round_up(plan.middle, 16) + conv2d_workspace<float>(p.project).forward : 0);
 }
 
@@ -112,9 +113,10 @@ void inverted_bottleneck_forward(const InvertedBottleneckParams& p, const float*
                                  const float* plus, float* y, float* workspace) {
   const Plan plan{p};
   const DepthwiseConv2dParams& d = p.depthwise;
-  const auto scratch = [&] { return workspace + omp_get_thread_num() * plan.scratch(); };
+  const int64_t threads = Plan::threads();
+  const auto scratch = [&] { return workspace + (threads > 1 ? omp_get_thread_num() : 0) * plan.scratch(); };
   if (plan.together) {
-    float* middle = workspace + omp_get_max_threads() * plan.scratch();
+    float* middle = workspace + threads * plan.scratch();
     parallel_pieces(plan.blocks, [&](int64_t b) {
       for (int64_t n = 0; n < d.batch; n++)
         plan.expand_and_filter(n, 0, d.out_h(), b, b + 1, x, expand, depthwise, depthwise_bias, scratch(),

@@ -54,20 +54,25 @@ class InvertedBottleneck : public Module {
     build.conv(path_, "project", inside, stage.channels, 1, 1, false);
   }
   Variable forward(const Variable& x, const Mode& mode) override {
-    if (folded_ && !will_record({x})) return forward_folded(x);
-    return residual_ ? path_.forward_plus(x, x, {}, mode) : path_.forward(x, mode);
+    return folded_ ? forward_folded(x, mode) : forward_layers(x, mode);
   }
   void collect(const std::string& prefix, NetworkState& state) const override { path_.collect(prefix, state); }
   void fold() override { path_.fold(), folded_ = true; }
 
  private:
+  Variable forward_layers(const Variable& x, const Mode& mode) {
+    return residual_ ? path_.forward_plus(x, x, {}, mode) : path_.forward(x, mode);
+  }
   // What is left without batch norms are two or three convolutions.
-  Variable forward_folded(const Variable& x) const {
+  Variable forward_folded(const Variable& x, const Mode& mode) {
     const size_t last = path_.size() - 1;
     const PackedConv2d* expand = last == 2 ? &path_.layer<Conv2d>(0).conv() : nullptr;
     const auto& depthwise = path_.layer<DepthwiseConv2d>(last - 1);
-    return inverted_bottleneck(x, expand, depthwise.weight(), depthwise.bias(), depthwise.options(),
-                               path_.layer<Conv2d>(last).conv(), residual_ ? x : Variable());
+    const PackedConv2d& project = path_.layer<Conv2d>(last).conv();
+    if (will_record({x, expand ? expand->weight : x, depthwise.weight(), project.weight}))
+      return forward_layers(x, mode);
+    return inverted_bottleneck(x, expand, depthwise.weight(), depthwise.bias(), depthwise.options(), project,
+                               residual_ ? x : Variable());
   }
 
   bool residual_, folded_ = false;

@@ -28,7 +28,7 @@ class Fire : public Module {
         expand3x3_(init, squeeze, expand, 3, active(1)) {}
   Variable forward(const Variable& x, const Mode& mode) override {
     const Variable few = squeeze_.forward(x, mode);
-    if (folded_ && !will_record({few, expand1x1_.conv().weight}))
+    if (folded_ && !will_record({few, expand1x1_.conv().weight, expand3x3_.conv().weight}))
       return conv2d_side_by_side(few, expand1x1_.conv(), expand3x3_.conv());
     return concat_channels(expand1x1_.forward(few, mode), expand3x3_.forward(few, mode));
   }

@@ -64,14 +64,15 @@ struct Arena {
     return block;
   }
 
-  // Smaller blocks share huge pages, so that a network's weights do not take a page of 4 KB after the other.
+  // Smaller blocks share huge pages, so that a network's weights do not take a page of 4 KB after the other. What is left at the
+  // end of a slab is not used.
   std::byte *slab = nullptr, *slab_end = nullptr;
   void* from_slab(size_t bytes) {
     std::lock_guard lock(mutex);
     if (static_cast<size_t>(slab_end - slab) < bytes) {
       slab = static_cast<std::byte*>(fresh(kSlab));
-      if (!slab) return slab_end = nullptr;
-      slab_end = slab + kSlab;
+      slab_end = slab ? slab + kSlab : nullptr;
+      if (!slab) return fresh(bytes);
     }
     return std::exchange(slab, slab + bytes);
   }

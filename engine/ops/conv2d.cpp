@@ -137,6 +137,8 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
 }
 
 void PackedConv2d::pack() {
+  packed = {};
+  if (weight.device() != Device::cpu) return;
   const Shape& shape = weight.shape();
   const Conv2dParams p{.batch = 0,
                        .in_h = shape[1],
@@ -157,6 +159,7 @@ namespace {
 // On the CPU, to the channels of y from `first` on.
 void forward_packed(const Conv2dParams& p, const Variable& x, const PackedConv2d& conv, const Variable& shortcut,
                     Tensor& y, Tensor& argmax, int64_t first) {
+  check(conv.packed.defined(), "conv2d: weights {} that are not packed", conv.weight.shape().to_string());
   LOOKALIKE_ON_CPU(x, {
     Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
     on::conv2d_forward_packed<T>(
@@ -186,11 +189,11 @@ Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& sho
 }
 
 Variable conv2d_side_by_side(const Variable& x, const PackedConv2d& a, const PackedConv2d& b) {
-  if (x.device() != Device::cpu) return concat_channels(conv2d(x, a), conv2d(x, b));
   const Conv2dParams p = params_of(x, a.weight, a.bias, a.options), q = params_of(x, b.weight, b.bias, b.options);
   check(p.y_h() == q.y_h() && p.y_w() == q.y_w() && p.pool == 1 && q.pool == 1,
         "conv2d: {} x {} and {} x {} side by side, expected the same size and no max_pool", p.y_h(), p.y_w(), q.y_h(),
         q.y_w());
+  if (x.device() != Device::cpu) return concat_channels(conv2d(x, a), conv2d(x, b));
   Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c + q.out_c}, x.dtype()), no_argmax;
   forward_packed(p, x, a, {}, y, no_argmax, 0);
   forward_packed(q, x, b, {}, y, no_argmax, p.out_c);

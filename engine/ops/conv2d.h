@@ -22,7 +22,7 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
 struct PackedConv2d {
   Variable weight, bias;
   Conv2dOptions options;
-  Tensor packed;  // weight and bias as the CPU goes over them, made by pack(); on the GPU those count themselves
+  Tensor packed;  // weight and bias as the CPU goes over them, made by pack(); the GPU takes those themselves, and has none
 
   void pack();
 };

@@ -8,7 +8,7 @@ namespace {
 bool pointwise(const PackedConv2d& conv) {
   const Shape& w = conv.weight.shape();
   const Conv2dOptions& options = conv.options;
-  return w[1] * w[2] == 1 && options.stride == 1 && options.padding == 0 && options.max_pool == 1;
+  return w.rank() == 4 && w[1] * w[2] == 1 && options.stride == 1 && options.padding == 0 && options.max_pool == 1;
 }
 
 Conv2dParams params_of(const PackedConv2d& conv, int64_t batch, int64_t height, int64_t width) {
@@ -35,6 +35,8 @@ Variable inverted_bottleneck(const Variable& x, const PackedConv2d* expand, cons
       (expand && sigmoid(expand->options.activation)))
     return conv2d(depthwise_conv2d(expand ? conv2d(x, *expand) : x, w, bias, options), project, shortcut);
 
+  check((!expand || expand->packed.defined()) && project.packed.defined(),
+        "inverted_bottleneck: weights that are not packed");
   const Shape& in = x.shape();
   const int64_t channels = w.shape()[2];
   check(in.rank() == 4 && in[3] == (expand ? expand->weight.shape()[3] : channels) &&

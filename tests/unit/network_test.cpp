@@ -82,14 +82,16 @@ TEST_CASE("folded batch norms compute what evaluation computed") {
   json torchvision = small, keras = small;
   torchvision["name"] = keras["name"] = "resnet50", keras["variant"] = "keras";
   // How many tensors fold away with the batch norms: four of each, and a bias takes their place where there was none.
-  const std::pair<json, size_t> networks[] = {{kConvnet, 2 * 3},
-                                              {{{"name", "digits"}}, 3 * 3},
-                                              {torchvision, 12 * 3},
-                                              {keras, 12 * 4},
-                                              {{{"name", "efficientnet_lite0"}}, 49 * 3}};
-  for (const auto& [config, folded] : networks) {
+  const std::tuple<json, size_t, int64_t> networks[] = {{kConvnet, 2 * 3, 28},
+                                                        {{{"name", "digits"}}, 3 * 3, 28},
+                                                        {torchvision, 12 * 3, 28},
+                                                        {keras, 12 * 4, 28},
+                                                        {{{"name", "squeezenet"}}, 0, 48},
+                                                        {{{"name", "efficientnet_lite0"}}, 49 * 3, 28},
+                                                        {{{"name", "efficientnet_lite0"}}, 49 * 3, 96}};
+  for (const auto& [config, folded, size] : networks) {
     CAPTURE(config.dump());
-    const Model model = build(config, 28);
+    const Model model = build(config, size);
     Network& network = *model.network;
     NetworkState state = state_of(network);
     uint64_t seed = 10;
@@ -101,7 +103,7 @@ TEST_CASE("folded batch norms compute what evaluation computed") {
       for (int64_t i = 0; i < noise.size(); i++)
         b.variable.value().data<float>()[i] += 0.3f * std::abs(noise.data<float>()[i]);
     }
-    const Variable images(random_tensor({3, 28, 28, 3}, DType::f32));
+    const Variable images(random_tensor({3, size, size, 3}, DType::f32));
     const NoGrad no_grad;
     const Tensor before = network.forward(images, {}).value().clone();
     network.fold();
