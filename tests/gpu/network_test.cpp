@@ -126,5 +126,16 @@ TEST_CASE("training on the GPU goes as on the CPU, with the same bits each time"
   }
 }
 
+TEST_CASE("batch norms that fold away on the GPU leave what evaluation computed") {
+  const Model model = build(kConvnetBn);
+  const Compute compute{Device::cuda};
+  prepare_network(*model.network, compute);
+  const NoGrad no_grad;
+  const Variable batch(place_input(images(5), compute));
+  const Tensor before = model.network->forward(batch, {}).value().to(Device::cpu);
+  model.network->fold();
+  CHECK(relative_error(model.network->forward(batch, {}).value().to(Device::cpu), before) <= 1e-5);
+}
+
 }  // namespace
 }  // namespace lookalike::testing
