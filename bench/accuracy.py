@@ -3,8 +3,9 @@
 
   bench/accuracy.py [--seeds 0,1,2] [SYSTEM ...]     trains what is missing in runs/accuracy/, then writes the table
 
-A system is a recipe; "RECIPE from OTHER" starts with the weights that OTHER ended with, of the same seed. The networks with ImageNet weights
-want those (tools/get_weights.sh), and the pairs at 224 pixels in datasets/emoji224, split as datasets/emoji.
+A system is a recipe, or a network with ImageNet weights as imported; "RECIPE from OTHER" starts with the weights that OTHER ended with, of
+the same seed. The networks with ImageNet weights want those (tools/get_weights.sh), and the pairs at 224 pixels in datasets/emoji224, split as
+datasets/emoji.
 """
 import argparse
 import json
@@ -116,7 +117,7 @@ def title(system):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("systems", nargs="*", default=SYSTEMS)
+    parser.add_argument("systems", nargs="*", default=UNTRAINED + SYSTEMS)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--data", default="datasets/emoji")
     arguments = parser.parse_args()
@@ -124,6 +125,9 @@ def main():
 
     rows, baselines = [], None
     for system in arguments.systems:
+        if system in UNTRAINED:
+            rows += untrained(system, arguments.data)
+            continue
         reports = [evaluate(system, seed, arguments.data, "test.json") for seed in seeds]
         if system.split()[0] not in OWN_SPLIT:
             baselines = baselines or reports[0]["baselines"]
@@ -132,8 +136,7 @@ def main():
         seconds = statistics.median(line["seconds"] for lines in runs for line in lines)
         rows.append(row(title(system), [report["model"] for report in reports], epochs, f"{seconds:.1f}"))
     table = [f"| test pairs, {len(seeds)} seeds | top-1 % | top-2 % | top-4 % | epochs | s/epoch |", "|---|---|---|---|---|---|"]
-    table += [row(name, [report], "", "") for name, report in (baselines or {}).items()]
-    table += [line for network in UNTRAINED for line in untrained(network, arguments.data)] + rows
+    table += [row(name, [report], "", "") for name, report in (baselines or {}).items()] + rows
     if ranked := [system for system in RANKED if system in arguments.systems]:
         table += ["", *rank_table(ranked, seeds, arguments.data)]
     print("\n".join(table))

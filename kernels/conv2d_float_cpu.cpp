@@ -229,7 +229,7 @@ template <>
 void conv2d_pack(const Conv2dParams& p, const float* w, const float* bias, float* packed) {
   const ConvTiles& t = conv_tiles();
   const int64_t window = p.kernel_h * p.kernel_w * p.in_c, k = round_up(p.out_c, t.block);
-  float* padded_bias = packed + window * k;
+  float* padded_bias = packed_bias(p, packed);
   std::fill_n(padded_bias, k, 0.0f);
   if (bias) std::copy_n(bias, p.out_c, padded_bias);
   parallel_for(k / t.block, 1, [&](int64_t begin, int64_t end) {
@@ -243,10 +243,10 @@ void conv2d_forward_packed(const Conv2dParams& params, const float* x, const flo
   const Conv2dParams p = joined(params);
   const ConvTiles& t = conv_tiles();
   const Windows windows(p, 0);
-  const float* padded_bias = packed + p.kernel_h * p.kernel_w * p.in_c * round_up(p.out_c, t.block);
+  const float* padded_bias = packed_bias(p, packed);
   // Where there are few bands for each thread, a piece of work is a part of a band's channels.
   const int64_t window = p.kernel_h * p.kernel_w * p.in_c, blocks = (p.out_c + t.block - 1) / t.block;
-  const int64_t items = p.batch * windows.bands.count, wanted = omp_in_parallel() ? 1 : 4 * threads();
+  const int64_t items = p.batch * windows.bands.count, wanted = free_threads() > 1 ? 4 * free_threads() : 1;
   const int64_t parts = std::clamp<int64_t>(wanted / std::max<int64_t>(items, 1), 1, blocks);
   parallel_pieces(items * parts, [&](int64_t i) {
     float* scratch = workspace + omp_get_thread_num() * round_up(windows.scratch() + 2 * windows.columns * t.block, 16);

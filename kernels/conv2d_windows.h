@@ -9,6 +9,7 @@
 
 #include "kernels/conv2d.h"
 #include "kernels/conv2d_tile.h"
+#include "kernels/parallel.h"
 
 namespace lookalike::cpu {
 
@@ -19,6 +20,12 @@ constexpr int64_t kPartialFloats = 1 << 20;  // of all groups' sums together, ab
 
 inline int64_t round_up(int64_t n, int64_t step) {
   return (n + step - 1) / step * step;
+}
+
+// Where the bias lies that conv2d_pack() put behind the weights, zero-filled to whole blocks.
+template <class Float>
+Float* packed_bias(const Conv2dParams& p, Float* packed) {
+  return packed + p.kernel_h * p.kernel_w * p.in_c * round_up(p.out_c, conv_tiles().block);
 }
 
 // The rows of an output, in bands of about the same height.
@@ -42,8 +49,7 @@ struct Bands {
 inline int64_t band_rows(const Conv2dParams& p, int64_t rows, int64_t columns, int64_t row_floats, int64_t extra_rows) {
   const int64_t few = kBandPixels / columns, most = std::max(kBandFloats / row_floats - extra_rows, few);
   const auto share = [&](int64_t pieces) { return (p.batch * rows + pieces - 1) / pieces; };
-  const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-  return std::min({most, share(threads), std::max(share(4 * threads), few)});
+  return std::min({most, share(free_threads()), std::max(share(4 * free_threads()), few)});
 }
 
 // A pointwise convolution sees no neighbours: rows shorter than a register tile are joined, and all images are one.

@@ -11,16 +11,33 @@ constexpr int64_t kBlockFloats = 64 << 10;    // of a block of channels of a ban
 constexpr int64_t kMiddleFloats = 144 << 10;  // of all channels of a band, after the depthwise convolution
 constexpr int64_t kRows = 3;                  // for each thread, or they share out channels
 
+// A pointwise convolution of rows x columns pixels from rows of in_w.
+Correlation pointwise(int64_t rows, int64_t columns, int64_t in_w, const Conv2dParams& p) {
+  const LeakyRelu<float> f = leaky_relu_of<float>(p.activation);
+  return {.rows = rows,
+          .columns = columns,
+          .in_row = in_w * p.in_c,
+          .right = p.in_c,
+          .down = in_w * p.in_c,
+          .kernel_h = 1,
+          .run = p.in_c,
+          .out_c = p.out_c,
+          .out_right = p.out_c,
+          .out_down = columns * p.out_c,
+          .pool = 1,
+          .slope = f.slope,
+          .limit = f.limit};
+}
+
 struct Plan {
   const InvertedBottleneckParams& p;
   const DepthwiseConv2dParams& d = p.depthwise;
   int64_t block = conv_tiles().block, blocks = (d.channels + block - 1) / block;
   int64_t columns = (d.out_w() - 1) * d.stride + d.kernel_w;  // of an expanded row, with what lies outside of the image
   int64_t middle = d.batch * d.out_h() * d.out_w() * d.channels;
-  bool together = d.batch * d.out_h() < kRows * threads() && blocks >= threads();
+  bool together = d.batch * d.out_h() < kRows * free_threads() && blocks >= free_threads();
   Bands bands{d.out_h(), together ? d.out_h() : band_rows(), 1};
 
-  static int64_t threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
   int64_t expanded_rows(int64_t count) const { return (count - 1) * d.stride + d.kernel_h; }
   int64_t block_floats() const { return round_up(expanded_rows(bands.height()) * columns * block, 16); }
   int64_t band_floats() const { return round_up(bands.height() * d.out_w() * d.channels, 16); }
@@ -35,7 +52,7 @@ struct Plan {
     const int64_t top = row * d.stride - d.pad_top, rows = expanded_rows(count);
     const int64_t begin = std::clamp<int64_t>(0, top, top + rows), end = std::clamp(d.in_h, begin, top + rows);
     const int64_t left = std::min(d.pad_left, columns), width = std::min(columns - left, d.in_w);
-    const LeakyRelu<float> f = leaky_relu_of<float>(d.activation), g = leaky_relu_of<float>(p.expand.activation);
+    const LeakyRelu<float> f = leaky_relu_of<float>(d.activation);
     for (int64_t b = first; b < last; b++) {
       const int64_t channel = b * block, channels = std::min(block, d.channels - channel);
       const int64_t row_floats = columns * channels;
@@ -50,21 +67,10 @@ struct Plan {
       const int64_t in_c = p.expand.out_c ? p.expand.in_c : d.channels;
       const float* from = x + (n * d.in_h + begin) * d.in_w * in_c;
       if (p.expand.out_c) {
-        const Correlation c{.rows = end - begin,
-                            .columns = width,
-                            .in_row = d.in_w * in_c,
-                            .right = in_c,
-                            .down = d.in_w * in_c,
-                            .kernel_h = 1,
-                            .run = in_c,
-                            .out_c = channels,
-                            .out_right = channels,
-                            .out_down = row_floats,
-                            .pool = 1,
-                            .slope = g.slope,
-                            .limit = g.limit,
-                            .next = b + 1 < blocks ? expand + (b + 1) * block * in_c : nullptr};
-        conv_tiles().correlate(c, from, expand + channel * in_c, expand + in_c * blocks * block + channel, nullptr,
+        Correlation c = pointwise(end - begin, width, d.in_w, p.expand);
+        c.out_c = c.out_right = channels, c.out_down = row_floats;
+        if (b + 1 < blocks) c.next = expand + (b + 1) * block * in_c;
+        conv_tiles().correlate(c, from, expand + channel * in_c, packed_bias(p.expand, expand) + channel, nullptr,
                                scratch + block_floats(), to, nullptr);
       } else {
         for (int64_t r = 0; r < end - begin; r++)
@@ -72,17 +78,17 @@ struct Plan {
             std::memcpy(to + r * row_floats + q * channels, from + (r * d.in_w + q) * in_c + channel,
                         static_cast<size_t>(channels) * sizeof(float));
       }
-      DepthwiseWindows windows{.outputs = d.out_w(),
-                               .channels = channels,
-                               .kernel_h = d.kernel_h,
-                               .kernel_w = d.kernel_w,
-                               .stride = d.stride,
-                               .x_row = row_floats,
-                               .x_pixel = channels,
-                               .w_tap = d.channels,
-                               .out_step = d.channels,
-                               .slope = f.slope,
-                               .limit = f.limit};
+      const DepthwiseWindows windows{.outputs = d.out_w(),
+                                     .channels = channels,
+                                     .kernel_h = d.kernel_h,
+                                     .kernel_w = d.kernel_w,
+                                     .stride = d.stride,
+                                     .x_row = row_floats,
+                                     .x_pixel = channels,
+                                     .w_tap = d.channels,
+                                     .out_step = d.channels,
+                                     .slope = f.slope,
+                                     .limit = f.limit};
       for (int64_t i = 0; i < count; i++)
         correlate_windows(windows, scratch + i * d.stride * row_floats, w + channel, bias ? bias + channel : nullptr,
                           middle + i * d.out_w() * d.channels + channel);
@@ -94,7 +100,7 @@ struct Plan {
     const int64_t fit = (kBlockFloats / (columns * block) - d.kernel_h) / d.stride + 1;
     const int64_t most = std::clamp<int64_t>(std::min(fit, kMiddleFloats / (d.out_w() * d.channels)), 1, d.out_h());
     // Bands for every thread, and as many for each.
-    const int64_t each = d.batch < threads() ? (threads() + d.batch - 1) / d.batch : 1;
+    const int64_t each = d.batch < free_threads() ? (free_threads() + d.batch - 1) / d.batch : 1;
     const int64_t count = round_up((d.out_h() + most - 1) / most, each);
     return (d.out_h() + count - 1) / count;
   }
@@ -104,7 +110,7 @@ struct Plan {
 
 int64_t inverted_bottleneck_workspace(const InvertedBottleneckParams& p) {
   const Plan plan{p};
-  return Plan::threads() * plan.scratch() +
+  return free_threads() * plan.scratch() +
          (plan.together ? round_up(plan.middle, 16) + conv2d_workspace<float>(p.project).forward : 0);
 }
 
@@ -113,7 +119,7 @@ void inverted_bottleneck_forward(const InvertedBottleneckParams& p, const float*
                                  const float* plus, float* y, float* workspace) {
   const Plan plan{p};
   const DepthwiseConv2dParams& d = p.depthwise;
-  const int64_t threads = Plan::threads();
+  const int64_t threads = free_threads();
   const auto scratch = [&] { return workspace + (threads > 1 ? omp_get_thread_num() : 0) * plan.scratch(); };
   if (plan.together) {
     float* middle = workspace + threads * plan.scratch();
@@ -125,7 +131,6 @@ void inverted_bottleneck_forward(const InvertedBottleneckParams& p, const float*
     return conv2d_forward_packed<float>(p.project, middle, project, plus, y, nullptr, p.project.out_c,
                                         middle + round_up(plan.middle, 16));
   }
-  const LeakyRelu<float> f = leaky_relu_of<float>(p.project.activation);
   const int64_t out_c = p.project.out_c;
   parallel_pieces(d.batch * plan.bands.count, [&](int64_t i) {
     float *tile = scratch() + plan.block_floats(), *middle = tile + plan.tile_floats();
@@ -133,22 +138,10 @@ void inverted_bottleneck_forward(const InvertedBottleneckParams& p, const float*
     const int64_t count = plan.bands.begin(i % plan.bands.count + 1) - row;
     if (count <= 0) return;
     plan.expand_and_filter(n, row, count, 0, plan.blocks, x, expand, depthwise, depthwise_bias, scratch(), middle);
-    const Correlation c{.rows = 1,
-                        .columns = count * d.out_w(),
-                        .in_row = count * d.out_w() * d.channels,
-                        .right = d.channels,
-                        .down = 0,
-                        .kernel_h = 1,
-                        .run = d.channels,
-                        .out_c = out_c,
-                        .out_right = out_c,
-                        .out_down = 0,
-                        .pool = 1,
-                        .slope = f.slope,
-                        .limit = f.limit};
+    const Correlation c = pointwise(1, count * d.out_w(), count * d.out_w(), p.project);
     const int64_t at = (n * d.out_h() + row) * d.out_w() * out_c;
-    conv_tiles().correlate(c, middle, project, project + d.channels * round_up(out_c, plan.block),
-                           plus ? plus + at : nullptr, tile, y + at, nullptr);
+    conv_tiles().correlate(c, middle, project, packed_bias(p.project, project), plus ? plus + at : nullptr, tile,
+                           y + at, nullptr);
   });
   if (p.project.activation.kind == ActivationKind::sigmoid)
     activation_forward(p.project.activation, y, y, p.project.batch * p.project.y_h() * p.project.y_w() * out_c);

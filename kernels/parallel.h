@@ -49,6 +49,11 @@ void simd(const Body& body) {
   body();
 }
 
+// Threads that a kernel shares its work with: within a parallel region there is but the one that calls it.
+inline int64_t free_threads() {
+  return omp_in_parallel() ? 1 : omp_get_max_threads();
+}
+
 // body(begin, end) over [0, n) in contiguous pieces, one a thread; fewer threads where a piece would have less than
 // `grain` items. Which piece runs where must not change any result.
 template <class Body>
@@ -63,7 +68,7 @@ void parallel_for(int64_t n, int64_t grain, const Body& body) {
 // body(i) for each i of [0, n), a piece of work that the next free thread takes.
 template <class Body>
 void parallel_pieces(int64_t n, const Body& body) {
-#pragma omp parallel for schedule(dynamic, 1) if (n > 1 && !omp_in_parallel())
+#pragma omp parallel for schedule(dynamic, 1) if (n > 1 && free_threads() > 1)
   for (int64_t i = 0; i < n; i++) body(i);
 }
 

@@ -35,10 +35,15 @@ inline void store(float* p, Vec v) {
   *reinterpret_cast<Vec*>(p) = v;
 }
 
+// For GCC 12's false warning of the intrinsics without a mask.
+#if defined(__AVX512F__)
+constexpr __mmask16 kAll = 0xffff;
+#endif
+
 // a > b ? a : b and a < b ? a : b, in one instruction: b where one of them is NaN.
 inline Vec larger(Vec a, Vec b) {
 #if defined(__AVX512F__)
-  return (Vec)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+  return (Vec)_mm512_maskz_max_ps(kAll, (__m512)a, (__m512)b);
 #elif defined(__AVX2__)
   return (Vec)_mm256_max_ps((__m256)a, (__m256)b);
 #else
@@ -47,7 +52,7 @@ inline Vec larger(Vec a, Vec b) {
 }
 inline Vec smaller(Vec a, Vec b) {
 #if defined(__AVX512F__)
-  return (Vec)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+  return (Vec)_mm512_maskz_min_ps(kAll, (__m512)a, (__m512)b);
 #elif defined(__AVX2__)
   return (Vec)_mm256_min_ps((__m256)a, (__m256)b);
 #else
@@ -66,11 +71,7 @@ inline void with_leaky(float slope, float limit, const Body& body) {
     body([most, slope](Vec x) { return smaller(most, x > 0 ? x : slope * x); });
 }
 
-// Between bytes and lanes: of a plain conversion GCC 12 makes scalar code, and of the intrinsics without a mask a false
-// warning.
-#if defined(__AVX512F__)
-constexpr __mmask16 kAll = 0xffff;
-#endif
+// Between bytes and lanes: of a plain conversion GCC 12 makes scalar code.
 inline IntVec widen(const uint8_t* from) {
 #if defined(__AVX512F__)
   return (IntVec)_mm512_maskz_cvtepu8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));

@@ -40,8 +40,7 @@ Variable forward_in_parallel(Module& network, const Variable& images) {
   if (images.device() != Device::cpu || threads == 1 || pieces < threads) return network.forward(images, {});
   Tensor result;
   std::exception_ptr failure;
-#pragma omp parallel for schedule(dynamic, 1)
-  for (int64_t piece = 0; piece < pieces; piece++) {
+  cpu::parallel_pieces(pieces, [&](int64_t piece) {
     try {
       const NoGrad no_grad_here;
       const int64_t begin = piece * at_once, end = std::min(begin + at_once, count);
@@ -53,7 +52,7 @@ Variable forward_in_parallel(Module& network, const Variable& images) {
 #pragma omp critical(failure)
       failure = std::current_exception();
     }
-  }
+  });
   if (failure) std::rethrow_exception(failure);
   return Variable(result);
 }
