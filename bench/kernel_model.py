@@ -126,7 +126,7 @@ def model(device, round_, warps):
 def short(name):
     """The kernel's own name and template arguments out of a demangled one."""
     name = re.sub(r"\(anonymous namespace\)::|lookalike::(?:cuda|gpu)?(?:::)?|std::integral_constant|^void ", "", name)
-    name = re.sub(r"GemmShape<\(GemmTile\)(\d)>", lambda tile: ("large", "tall", "small")[int(tile[1])], name)
+    name = re.sub(r"GemmShape<\(GemmTile\)(\d)>", lambda tile: ("large", "tall", "small", "narrow")[int(tile[1])], name)
     name = re.sub(r"\(Math\)(\d)", lambda math: ("fp32", "tf32", "bf16")[int(math[1])], name)
     name = re.sub(r"\((?:Mining|int|bool)\)", "", name)
     return name[:name.rfind("(")] if name.endswith(")") else name

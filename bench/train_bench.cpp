@@ -45,9 +45,18 @@ Workload workload_of(const std::string& name) {
         {.name = "adam"}}},
       {"resnet50",
        {{{"name", "resnet50"}, {"head", {{"normalize", true}}}}, batch_hard, 8, 224, 3, 1e-2, {.name = "sgd"}}},
+      {"efficientnet_lite0",
+       {{{"name", "efficientnet_lite0"}, {"head", {{"dropout", 0.3}, {"embedding", 256}}}},
+        {{"name", "nt_xent"}, {"temperature", 0.05}},
+        32,
+        224,
+        3,
+        2e-4,
+        {.name = "adamw", .weight_decay = 0.05}}},
   };
   const auto found = workloads.find(name);
-  check(found != workloads.end(), "--model {}, expected siamese_cnn, convnet_bn, autoencoder or resnet50", name);
+  check(found != workloads.end(),
+        "--model {}, expected siamese_cnn, convnet_bn, autoencoder, resnet50 or efficientnet_lite0", name);
   return found->second;
 }
 
@@ -123,7 +132,7 @@ int main(int argc, char** argv) {
   CLI::App app("Times training steps on random images in memory");
   std::string model = "siamese_cnn", device = "cpu", precision = "fp32";
   double seconds = 5;
-  app.add_option("--model", model, "siamese_cnn, convnet_bn, autoencoder or resnet50")->capture_default_str();
+  app.add_option("--model", model, "siamese_cnn, convnet_bn, autoencoder, resnet50 or efficientnet_lite0")->capture_default_str();
   app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
   app.add_option("--device", device, "cpu or cuda")->capture_default_str();
   app.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();

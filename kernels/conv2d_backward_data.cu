@@ -9,7 +9,7 @@ namespace {
 // A phase's pixels into the image.
 template <class T>
 struct StorePhase {
-  static constexpr bool kStaged = false;
+  static constexpr bool kWholeTile = false;
   Output output;
   T* image;
   int height, width, stride, row, column;

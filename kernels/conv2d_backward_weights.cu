@@ -9,7 +9,7 @@ namespace {
 
 // Rows k of (r, s, padded c) into dw[k][r][s][c].
 struct StoreWeights {
-  static constexpr bool kStaged = false;
+  static constexpr bool kWholeTile = false;
   float* dw;
   int row, channels, padded;
   gpu::FastDivide by_padded;

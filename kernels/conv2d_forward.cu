@@ -10,7 +10,7 @@ namespace {
 
 template <class T>
 struct StorePixels {
-  static constexpr bool kStaged = false;
+  static constexpr bool kWholeTile = false;
   Output output;
   T* y;
 
@@ -23,7 +23,7 @@ struct StorePixels {
 // What is done with a whole tile: pooling, or statistics.
 template <class T>
 struct FinishTile {
-  static constexpr bool kStaged = true;
+  static constexpr bool kWholeTile = true;
   Output output;
   T* y;
   uint8_t* argmax;
@@ -189,7 +189,7 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const flo
 
   const bool with_statistics = statistics.views > 0;
   const gpu::GemmPlan whole = plan_forward<T>(p, false);
-  const int64_t tile_rows = whole.tile == gpu::GemmTile::small ? 64 : 128;
+  const int64_t tile_rows = gpu::tile_m(whole.tile);
   const int64_t view_rows = with_statistics ? pixels / statistics.views : 0;
   const bool from_tiles = with_statistics && view_rows % tile_rows == 0;
   double* const partials = space.doubles_in(workspace);

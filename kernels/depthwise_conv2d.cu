@@ -24,7 +24,7 @@ struct Strips {
 // kSize and kStride 0: any. turned: the filter by 180 degrees.
 template <class T, int kRun, int kSize, int kStride>
 struct Forward {
-  static constexpr int kColumns = kSize == 5 && kStride == 2 ? 2 : 4;  // 4 of the widest strip don't fit the registers
+  static constexpr int kColumns = kSize == 5 && (kStride == 2 || kRun == 8) ? 2 : 4;  // more don't fit the registers
   Strips strips;
   bool turned;
   AnyActivation f;
@@ -39,7 +39,7 @@ struct Forward {
     const int stride = kStride > 0 ? kStride : strips.stride, channels = strips.channels;
     const int above = row * stride - strips.top, before = column * stride - strips.left;
     float sums[kColumns][kRun] = {};
-#pragma unroll
+#pragma unroll 1  // a whole filter is more code than instruction caches hold
     for (int r = 0; r < kernel_h; r++) {
       if (above + r < 0 || above + r >= strips.in_h) continue;
       const T* const from = x + int64_t{(image * strips.in_h + above + r) * strips.in_w} * channels + channel;
@@ -153,11 +153,16 @@ __global__ void __launch_bounds__(gpu::kColumnThreads)
   }
 }
 
+// Taps that weight_gradient_kernel takes at a time.
+int64_t taps_together(const DepthwiseConv2dParams& p) {
+  return p.kernel_w % 5 == 0 ? 5 : p.kernel_w % 3 == 0 ? 3 : 1;
+}
+
 template <class Body>
-void with_taps(int64_t kernel_w, const Body& body) {
-  if (kernel_w % 5 == 0)
+void with_taps(int64_t taps, const Body& body) {
+  if (taps == 5)
     body(std::integral_constant<int, 5>{});
-  else if (kernel_w % 3 == 0)
+  else if (taps == 3)
     body(std::integral_constant<int, 3>{});
   else
     body(std::integral_constant<int, 1>{});
@@ -202,10 +207,13 @@ void correlate(const char* name, const DepthwiseConv2dParams& p, bool turned, co
   });
 }
 
+gpu::ColumnLayout weight_gradient_layout(const DepthwiseConv2dParams& p, int run) {
+  return {pixels(p), p.channels, run, p.taps() / taps_together(p)};
+}
+
 int64_t row_blocks(const DepthwiseConv2dParams& p) {
   int64_t blocks = 1;
-  for (const int run : {1, 4, 8})
-    blocks = std::max<int64_t>(blocks, gpu::ColumnLayout(pixels(p), p.channels, run, p.taps()).grid.y);
+  for (const int run : {1, 4, 8}) blocks = std::max<int64_t>(blocks, weight_gradient_layout(p, run).grid.y);
   return blocks;
 }
 
@@ -265,11 +273,10 @@ void depthwise_conv2d_backward_weights(const DepthwiseConv2dParams& p, const T* 
                                        float* workspace, gpu::Stream stream) {
   float* const rest = workspace + row_blocks(p) * p.taps() * p.channels;
   gpu::with_run<T>(p.channels, gpu::aligned_to_16(x, dz), [&](auto run) {
-    const gpu::ColumnLayout layout(pixels(p), p.channels, run, p.taps());
+    const gpu::ColumnLayout layout = weight_gradient_layout(p, run);
     const int blocks = small(layout.grid.y), columns = small(p.taps() * p.channels);
-    with_taps(p.kernel_w, [&](auto taps) {
-      const dim3 grid(layout.grid.x, layout.grid.y, static_cast<unsigned>(p.taps() / taps));
-      gpu::launch({"depthwise_conv2d_backward_weights", grid, layout.block, stream},
+    with_taps(taps_together(p), [&](auto taps) {
+      gpu::launch({"depthwise_conv2d_backward_weights", layout.grid, layout.block, stream},
                   weight_gradient_kernel<T, run.value, taps.value>, layout.rows, layout.rows_in_block,
                   strips_of(p, run, 1), x, dz, blocks == 1 ? dw : workspace);
     });

@@ -16,13 +16,21 @@ cmake --preset cuda -DCMAKE_CUDA_FLAGS=--no-compress >/dev/null
 cmake --build $build --target gpu_test_shared lookalike_shared make_pairs
 export LD_LIBRARY_PATH=$PWD/$build/ptxrun
 export CUDA_VISIBLE_DEVICES=  # cuDNN would take the interpreter's memory for that of a real GPU
-passed=0 failed=0
-run() { if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi; }
+# Both orders at a time: the interpreter has one thread.
+pids=() logs=()
 for order in forward reversed; do
-  echo "blocks and warps $order"
-  export PTXRUN_ORDER=$order
-  run $build/tests/gpu_test_shared
-  run tests/e2e/train_gpu_test.sh $build/tests/lookalike_shared $build/tests/make_pairs
+  for test in "$build/tests/gpu_test_shared" "tests/e2e/train_gpu_test.sh $build/tests/lookalike_shared $build/tests/make_pairs"; do
+    log=$build/ptxrun/$order-$(basename "${test%% *}").txt
+    # shellcheck disable=SC2086
+    PTXRUN_ORDER=$order $test >"$log" 2>&1 &
+    pids+=($!) logs+=("$log")
+  done
+done
+passed=0 failed=0
+for i in "${!pids[@]}"; do
+  if wait "${pids[i]}"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+  echo "== ${logs[i]}"
+  tail -n 40 "${logs[i]}"
 done
 echo "$passed passed, $failed failed"
 ((failed == 0))

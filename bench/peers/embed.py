@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Times embedding of random images with the twin of an ImageNet network: what bench/embed_bench does, in another runtime.
 
-    embed.py RUNTIME [--model efficientnet_lite0|squeezenet] [--size N] [--batch N] [--seconds S] [--channels-last] [--compile]
+    embed.py RUNTIME [--model efficientnet_lite0 squeezenet] [--size N] [--batch N...] [--seconds S] [--channels-last] [--compile]
+             [--device cuda] [--autocast]
 
-RUNTIME: torch, onnxruntime or openvino. The other two get the network from PyTorch as ONNX. Prints one line of JSON.
+RUNTIME: torch, onnxruntime or openvino. The other two get the network from PyTorch as ONNX, and run on the CPU alone. --autocast is bf16 where
+PyTorch deems it safe. Prints one line of JSON for each model and batch.
 """
 import argparse
 import io
@@ -62,16 +64,26 @@ def pads_in_convolutions(model):
     return model.SerializeToString()
 
 
+def fold(network):
+    """Batch norms into the convolutions before them."""
+    for layer in network.modules():
+        if hasattr(layer, "conv") and hasattr(layer, "norm"):
+            layer.conv, layer.norm = torch.nn.utils.fuse_conv_bn_eval(layer.conv, layer.norm), torch.nn.Identity()
+
+
 def make_torch(network, images, args):
     torch.set_num_threads(THREADS)
+    fold(network)
+    network, images = network.to(args.device), images.to(args.device)
     if args.channels_last:
         network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     if args.compile:
-        network = torch.compile(network)
+        torch._dynamo.reset()  # for another batch it would compile for all
+        network = torch.compile(network, mode="reduce-overhead" if args.device == "cuda" else None)
 
     def run():
-        with torch.inference_mode():
-            return network(images)
+        with torch.inference_mode(), torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.autocast):
+            return network(images).float().cpu()
 
     return run, torch.__version__
 
@@ -98,28 +110,31 @@ def make_openvino(network, images, args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("runtime", choices=["torch", "onnxruntime", "openvino"])
-    parser.add_argument("--model", choices=["efficientnet_lite0", "squeezenet"], default="efficientnet_lite0")
+    parser.add_argument("--model", nargs="+", choices=["efficientnet_lite0", "squeezenet"], default=["efficientnet_lite0"])
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", nargs="+", type=int, default=[32])
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--autocast", action="store_true")
     args = parser.parse_args()
-    torch.manual_seed(0)
-    network = (EfficientNetLite0 if args.model == "efficientnet_lite0" else SqueezeNet)().eval()
-    images = 2 * torch.rand(args.batch, 3, args.size, args.size) - 1
     make = {"torch": make_torch, "onnxruntime": make_onnxruntime, "openvino": make_openvino}[args.runtime]
-    run, version = make(network, images, args)
-    for _ in range(3):  # warm-up
-        run()
-    runs, fastest, start = 0, float("inf"), time.perf_counter()
-    while runs < 3 or time.perf_counter() - start < args.seconds:
-        begin = time.perf_counter()
-        run()
-        runs, fastest = runs + 1, min(fastest, time.perf_counter() - begin)
-    print(json.dumps({"model": args.model, "size": args.size, "batch": args.batch, "runtime": args.runtime, "version": version,
-                      "images_per_s": runs * args.batch / (time.perf_counter() - start), "best_images_per_s": args.batch / fastest,
-                      "threads": THREADS}))
+    for model in args.model:
+        for batch in args.batch:
+            torch.manual_seed(0)
+            network = (EfficientNetLite0 if model == "efficientnet_lite0" else SqueezeNet)().eval()
+            run, version = make(network, 2 * torch.rand(batch, 3, args.size, args.size) - 1, args)
+            for _ in range(3):  # warm-up
+                run()
+            runs, fastest, start = 0, float("inf"), time.perf_counter()
+            while runs < 3 or time.perf_counter() - start < args.seconds:
+                begin = time.perf_counter()
+                run()
+                runs, fastest = runs + 1, min(fastest, time.perf_counter() - begin)
+            print(json.dumps({"model": model, "size": args.size, "batch": batch, "runtime": args.runtime, "version": version,
+                              "images_per_s": runs * batch / (time.perf_counter() - start), "best_images_per_s": batch / fastest,
+                              "threads": THREADS}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """The PyTorch twin of our training step, timed: same network, loss, optimiser, batch and threads as bench/train_bench.
 
-    train_torch.py siamese_cnn|convnet_bn|autoencoder|resnet50 [--device cuda] [--autocast] [--channels-last] [--compile] [--fused] [--seconds S]
+    train_torch.py MODEL... [--device cuda] [--autocast] [--channels-last] [--compile] [--mode MODE] [--fused] [--seconds S]
 
-Prints one line of JSON. Runs on PyTorch 1.13 (Debian's python3-torch) and on the newest one; data is random and in
+MODEL: siamese_cnn, convnet_bn, autoencoder, resnet50 or efficientnet_lite0. Prints one line of JSON for each. Runs on PyTorch 1.13 (Debian's python3-torch) and on the newest one; data is random and in
 memory, so that nothing but the training step is measured. Steps run until S seconds have passed after the warm-up.
 """
 import argparse
 import json
 import os
+import pathlib
+import sys
 import time
 
 import torch
@@ -121,6 +123,31 @@ class ResNet50(nn.Module):
         return torch.optim.SGD(self.parameters(), lr=1e-2, momentum=0.9, **options)
 
 
+class EfficientNetLite0(nn.Module):
+    pairs, size, channels = 32, 224, 3
+
+    def __init__(self):
+        super().__init__()
+        sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests/golden"))
+        from make_pretrained import EfficientNetLite0 as Backbone
+        self.backbone = Backbone()
+        del self.backbone.fc  # the classes have no part in it
+        self.dense = nn.Linear(1280, 256)
+
+    def forward(self, images):
+        x = self.backbone.stem(images)
+        for block in self.backbone.stages.values():
+            x = block(x)
+        return F.normalize(self.dense(F.dropout(self.backbone.top(x).mean((2, 3)), 0.3)))
+
+    def loss(self, images):
+        left, right = images.chunk(2)
+        return nt_xent(self(left), self(right), temperature=0.05)
+
+    def optimizer(self, **options):
+        return torch.optim.AdamW(self.parameters(), lr=2e-4, weight_decay=0.05, **options)
+
+
 def batch_hard_triplet(embeddings, margin):
     """Row i and row N + i are a pair; every row is an anchor, its negative the nearest row of another pair."""
     n = len(embeddings) // 2
@@ -137,30 +164,19 @@ def nt_xent(left, right, temperature):
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-MODELS = {"siamese_cnn": SiameseCnn, "convnet_bn": ConvnetBn, "autoencoder": Autoencoder, "resnet50": ResNet50}
+MODELS = {"siamese_cnn": SiameseCnn, "convnet_bn": ConvnetBn, "autoencoder": Autoencoder, "resnet50": ResNet50, "efficientnet_lite0": EfficientNetLite0}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model", choices=MODELS)
-    parser.add_argument("--channels-last", action="store_true", help="NHWC memory format")
-    parser.add_argument("--compile", action="store_true", help="torch.compile the loss (PyTorch 2)")
-    parser.add_argument("--fused", action="store_true", help="the fused optimiser (PyTorch 2)")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--autocast", action="store_true", help="bf16 where PyTorch deems it safe")
-    parser.add_argument("--seconds", type=float, default=5)
-    args = parser.parse_args()
-
-    torch.set_num_threads(len(os.sched_getaffinity(0)))  # its own count can come out as 1 on virtual machines
+def train(name, args):
     torch.manual_seed(0)
-    model = MODELS[args.model]()
+    model = MODELS[name]()
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
     model = model.to(args.device, memory_format=layout)
     images = 2 * model.pairs
     shape = (images, model.channels, model.size, model.size)
     batches = [torch.rand(shape).contiguous(memory_format=layout).to(args.device) for _ in range(4)]
     optimizer = model.optimizer(**({"fused": True} if args.fused else {}))
-    loss_of = torch.compile(model.loss) if args.compile else model.loss
+    loss_of = torch.compile(model.loss, mode=args.mode) if args.compile else model.loss
 
     def step(i):
         optimizer.zero_grad(set_to_none=True)
@@ -183,9 +199,25 @@ def main():
         times.append((time.perf_counter() - now) / stretch)
         steps += 1
     seconds = time.perf_counter() - start
-    print(json.dumps({"model": args.model, "images_per_s": steps * images / seconds,
+    print(json.dumps({"model": name, "images_per_s": steps * images / seconds,
                       "best_images_per_s": images / min(times), "steps": steps, "loss": loss,
-                      "torch": torch.__version__, "threads": torch.get_num_threads()}))
+                      "torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("models", nargs="+", choices=MODELS)
+    parser.add_argument("--channels-last", action="store_true", help="NHWC memory format")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the loss (PyTorch 2)")
+    parser.add_argument("--mode", help="of torch.compile, such as reduce-overhead, which records CUDA graphs")
+    parser.add_argument("--fused", action="store_true", help="the fused optimiser (PyTorch 2)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--autocast", action="store_true", help="bf16 where PyTorch deems it safe")
+    parser.add_argument("--seconds", type=float, default=5)
+    args = parser.parse_args()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # its own count can come out as 1 on virtual machines
+    for name in args.models:
+        train(name, args)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,18 @@
 // buffers while the warps multiply the oldest (gemm_multiply.h): a tile of 128x128 and depth 16 is 2 * 128 * 16 floats loaded for
 // 2 * 128 * 128 * 16 operations, 32 per byte. One barrier a step.
 //
-// Epilogue: what happens to the sums; a functor passed by value.
-//   static constexpr bool kStaged = false;
-//   template <int kRun> __device__ void operator()(int m, int n, const float (&sums)[kRun], int valid) const;
-//     gets runs of kRun (2 or 4) neighbouring columns of one row: n is a multiple of kRun, m is inside, and the first `valid` columns are:
-//     1 or more, and kRun or more where all are.
-//   static constexpr bool kStaged = true;
+// Epilogue: what happens to the sums; a functor passed by value. The sums go to shared memory first (the ring, which is done), and from there
+// to the epilogue in a loop: straight from the registers its code would stand there 64 times and more, and the multiprocessor would wait for
+// instructions longer than for anything else.
+//   static constexpr bool kWholeTile = false;
+//   __device__ void operator()(int m, int n, const float (&sums)[kGemmRun], int valid) const;
+//     gets runs of neighbouring columns of one row: n is a multiple of kGemmRun, m is inside, and the first `valid` columns are: 1 or more, and
+//     kGemmRun or more where all are.
+//   static constexpr bool kWholeTile = true;
 //   template <class Staged> __device__ void operator()(const Staged& tile, int m, int n) const;
-//     gets the whole tile in shared memory, after a barrier: tile.at(i, j) is the sum of row m + i and column n + j, zero where that lies
-//     outside (as long as the operands are finite), i < Staged::kM, j < Staged::kN, rows Staged::kStride floats apart and 16-byte aligned. All
-//     Staged::kThreads threads call it. The depth cannot be split then.
+//     gets the whole tile, after a barrier: tile.at(i, j) is the sum of row m + i and column n + j, zero where that lies outside (as long as the
+//     operands are finite), i < Staged::kM, j < Staged::kN, rows Staged::kStride floats apart and 16-byte aligned. All Staged::kThreads
+//     threads call it. The depth cannot be split then.
 //
 // Split depth: where c has too few tiles for the device, blockIdx.y takes a share of the depth each; shares go to the workspace as
 // [splits][m][n] floats, and a second kernel adds them in order and calls the epilogue. Same bits each run.
@@ -34,19 +36,25 @@ namespace lookalike::gpu {
 
 // Tiles: the block's, and the warps' in it. A warp's piece of 64 x 64 reads a third less shared memory for each product than one of
 // 64 x 32, and shared memory is what mma.sync waits for first; it takes the registers of eight warps on a multiprocessor.
-enum class GemmTile { large, tall, small };
+enum class GemmTile { large, tall, small, narrow };
+constexpr int tile_m(GemmTile tile) {
+  return tile == GemmTile::small ? 64 : 128;
+}
+constexpr int tile_n(GemmTile tile) {
+  return tile == GemmTile::large ? 128 : tile == GemmTile::narrow ? 32 : 64;
+}
 template <GemmTile kTile>
 struct GemmShape {
-  static constexpr int kM = kTile == GemmTile::small ? 64 : 128;
-  static constexpr int kN = kTile == GemmTile::large ? 128 : 64;
-  static constexpr int kWarpM = kTile == GemmTile::small ? 32 : 64;
-  static constexpr int kWarpN = kTile == GemmTile::small ? 32 : 64;
+  static constexpr int kM = tile_m(kTile), kN = tile_n(kTile);
+  static constexpr int kWarpM = kTile == GemmTile::large || kTile == GemmTile::tall ? 64 : 32;
+  static constexpr int kWarpN = kWarpM;
   static constexpr int kBlocks = kTile == GemmTile::large ? 2 : 4;  // on a multiprocessor
 };
 template <class Shape>
 constexpr int kGemmThreads = Shape::kM / Shape::kWarpM*(Shape::kN / Shape::kWarpN) * kWarp;
 
 constexpr int kGemmStages = 3;
+constexpr int kGemmRun = 4;  // sums that an epilogue gets at a time
 
 struct GemmPlan {
   GemmTile tile;
@@ -65,12 +73,12 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool vector = true, bool may
   const int64_t steps = std::max<int64_t>(1, ceil_divide<int64_t>(k, kTileDepth<kMath>));
   GemmPlan best{GemmTile::small, 1};
   double best_time = INFINITY;
-  for (const GemmTile tile : {GemmTile::large, GemmTile::tall, GemmTile::small}) {
+  for (const GemmTile tile : {GemmTile::large, GemmTile::tall, GemmTile::small, GemmTile::narrow}) {
     if (!vector && tile != GemmTile::small) continue;
-    const int tile_m = tile == GemmTile::small ? 64 : 128, tile_n = tile == GemmTile::large ? 128 : 64;
-    const int64_t tiles = ceil_divide<int64_t>(m, tile_m) * ceil_divide<int64_t>(n, tile_n);
+    const int64_t tiles = ceil_divide<int64_t>(m, tile_m(tile)) * ceil_divide<int64_t>(n, tile_n(tile));
     // Relative to the large tile: small ones load more for each product.
-    const double step = tile_m * tile_n * (tile == GemmTile::large ? 1 : tile == GemmTile::tall ? 1.15 : 1.4);
+    const double step =
+        tile_m(tile) * tile_n(tile) * (tile == GemmTile::large ? 1 : tile == GemmTile::tall ? 1.15 : 1.4);
     for (int splits = 1; splits <= 64; splits *= 2) {
       if (splits > 1 && (!may_split || steps / splits < 8)) break;
       // A multiprocessor works off its blocks; the start of each costs as much as some steps.
@@ -84,11 +92,12 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool vector = true, bool may
   return best;
 }
 
-// See the head of the file, kStaged.
-template <int kM_, int kN_, int kThreads_>
+// See the head of the file. kRun: of the columns that a lane has side by side.
+template <int kM_, int kN_, int kThreads_, int kRun>
 struct StagedTile {
   static constexpr int kM = kM_, kN = kN_, kThreads = kThreads_;
-  static constexpr int kStride = kN + 8;  // the runs of two of 4 rows x 4 lanes fall on different banks
+  // Runs of two of 4 rows x 4 lanes, or of four of 2 rows, 4 apart, x 4 lanes: on different banks.
+  static constexpr int kStride = kN + (kRun == 2 ? 8 : 4);
   float* data;
   __device__ float& at(int i, int j) const { return data[i * kStride + j]; }
 };
@@ -113,13 +122,13 @@ struct GemmKernel {
   static constexpr int kDepth = kTileDepth<kMath>;
   using TileA = SharedTile<A, Shape::kM, kDepth, Product::kLanesM>;
   using TileB = SharedTile<B, Shape::kN, kDepth, Product::kLanesN>;
-  using Staged = StagedTile<Shape::kM, Shape::kN, kThreads>;
+  using Staged = StagedTile<Shape::kM, Shape::kN, kThreads, Product::kRun>;
   // Loads of single elements take more registers for addresses, and those of bf16 some to wait in.
-  static constexpr int kBlocks = A::kVector == 1 || B::kVector == 1 ? 2 : Shape::kBlocks;
+  static constexpr bool kSingle = A::kVector == 1 || B::kVector == 1;
+  static constexpr int kBlocks = kSingle ? 2 : Shape::kBlocks;
   static constexpr int kStageSize = TileA::kSize + TileB::kSize;
   static constexpr int kRingBytes = kGemmStages * kStageSize * static_cast<int>(sizeof(Element));
-  static constexpr int kStagedBytes =
-      Epilogue::kStaged ? Staged::kM * Staged::kStride * static_cast<int>(sizeof(float)) : 0;
+  static constexpr int kStagedBytes = Staged::kM * Staged::kStride * static_cast<int>(sizeof(float));
   static constexpr int kSharedBytes = std::max(kRingBytes, kStagedBytes);
 
   // Blocks that run at the same time share columns of b's tiles and rows of a's: the tiles are numbered in bands of kBand
@@ -180,46 +189,50 @@ __global__ __launch_bounds__(kGemmThreads<Shape>, GemmKernel<kMath, Shape, A, B,
   for (int k = begin; k < end; k += Kernel::kDepth) {
     cp_async_wait<kAhead - 1>();
     __syncthreads();  // this step's tiles are there for all, and all are done with the buffer that is loaded next
-    start(k + kAhead * Kernel::kDepth, to);
+    const auto start_next = [&] { start(k + kAhead * Kernel::kDepth, to); };
     const Element* const buffer = ring + from * Kernel::kStageSize;
-    product.template add<TileA, TileB>(buffer, warp_m, buffer + TileA::kSize, warp_n);
+    if constexpr (Kernel::kSingle) {  // there are no registers to do both at a time
+      start_next();
+      product.template add<TileA, TileB>(buffer, warp_m, buffer + TileA::kSize, warp_n, [] {});
+    } else {
+      product.template add<TileA, TileB>(buffer, warp_m, buffer + TileA::kSize, warp_n, start_next);
+    }
     finish(k + kAhead * Kernel::kDepth, to);
     from = from == kAhead ? 0 : from + 1;
     to = to == kAhead ? 0 : to + 1;
   }
 
-  const int m = a.outer_size, n = b.outer_size;
-  if constexpr (Epilogue::kStaged) {
-    __syncthreads();  // the ring becomes the staged tile
-    const typename Kernel::Staged tile{reinterpret_cast<float*>(ring)};
-    product.for_each_run([&](int row, int column, const auto& values) {
-      Pack<float, Kernel::Product::kRun> run;
+  __syncthreads();  // the ring becomes the staged tile
+  const typename Kernel::Staged tile{reinterpret_cast<float*>(ring)};
+  product.for_each_run([&](int row, int column, const auto& values) {
+    Pack<float, Kernel::Product::kRun> run;
 #pragma unroll
-      for (int i = 0; i < Kernel::Product::kRun; i++) run.x[i] = values[i];
-      store(&tile.at(warp_m + row, warp_n + column), run);
-    });
-    __syncthreads();
+    for (int i = 0; i < Kernel::Product::kRun; i++) run.x[i] = values[i];
+    store(&tile.at(warp_m + row, warp_n + column), run);
+  });
+  __syncthreads();
+  if constexpr (Epilogue::kWholeTile) {
     epilogue(tile, place.x, place.y);
   } else {
-    product.for_each_run([&](int row, int column, const auto& values) {
-      const int i = place.x + warp_m + row, j = place.y + warp_n + column;
-      if (i >= m || j >= n) return;
-      if (gridDim.y == 1) {
-        epilogue(i, j, values, n - j);
-      } else {
-        Pack<float, Kernel::Product::kRun> run;
-#pragma unroll
-        for (int x = 0; x < Kernel::Product::kRun; x++) run.x[x] = values[x];
+    const int m = a.outer_size, n = b.outer_size;
+    constexpr int kRuns = Shape::kN / kGemmRun;
+#pragma unroll 2
+    for (int r = static_cast<int>(threadIdx.x); r < Shape::kM * kRuns; r += Kernel::kThreads) {
+      const int row = r / kRuns, column = r % kRuns * kGemmRun, i = place.x + row, j = place.y + column;
+      if (i >= m || j >= n) continue;
+      const auto run = load<kGemmRun>(&tile.at(row, column));
+      if (gridDim.y == 1)
+        epilogue(i, j, run.x, n - j);
+      else
         store_run(partials + (int64_t{blockIdx.y} * m + i) * n + j, run, n, n - j);
-      }
-    });
+    }
   }
 }
 
-// Adds the shares of the depth; a thread has a run of four columns.
+// Adds the shares of the depth; a thread has a run of columns.
 template <class Epilogue>
 __global__ void gemm_sum_kernel(int m, int n, int splits, const float* partials, Epilogue epilogue) {
-  constexpr int kRun = 4;
+  constexpr int kRun = kGemmRun;
   const int runs = ceil_divide(n, kRun);
   const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (index >= int64_t{m} * runs) return;
@@ -268,12 +281,14 @@ void gemm(const char* name, const GemmPlan& plan, const A& a, const B& b, const 
       detail::launch_gemm<kMath, GemmTile::large>(name, plan.splits, a, b, epilogue, workspace, stream);
     else if (plan.tile == GemmTile::tall)
       detail::launch_gemm<kMath, GemmTile::tall>(name, plan.splits, a, b, epilogue, workspace, stream);
+    else if (plan.tile == GemmTile::narrow)
+      detail::launch_gemm<kMath, GemmTile::narrow>(name, plan.splits, a, b, epilogue, workspace, stream);
   }
   if (!kVector || plan.tile == GemmTile::small)
     detail::launch_gemm<kMath, GemmTile::small>(name, plan.splits, a, b, epilogue, workspace, stream);
-  if constexpr (!Epilogue::kStaged) {
+  if constexpr (!Epilogue::kWholeTile) {
     if (plan.splits > 1) {
-      const int64_t threads = int64_t{a.outer_size} * ceil_divide(b.outer_size, 4);
+      const int64_t threads = int64_t{a.outer_size} * ceil_divide(b.outer_size, kGemmRun);
       constexpr int kThreads = 256;
       launch({name, dim3(static_cast<unsigned>(ceil_divide<int64_t>(threads, kThreads))), dim3(kThreads), stream},
              gemm_sum_kernel<Epilogue>, a.outer_size, b.outer_size, plan.splits, workspace, epilogue);

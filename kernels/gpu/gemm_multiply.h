@@ -40,9 +40,10 @@ class WarpProduct<Math::fp32, kM, kN> {
   }
 
   // The warp's piece begins at (m, n) of the block's tiles. Of the two operands one stands in registers for four depths, and the
-  // other passes by: one whose tile is [outer][depth] in single rows, four depths with one load.
-  template <class TileA, class TileB>
-  __device__ void add(const float* a, int m, const float* b, int n) {
+  // other passes by: one whose tile is [outer][depth] in single rows, four depths with one load. `meanwhile` is called once; here at once.
+  template <class TileA, class TileB, class Meanwhile>
+  __device__ void add(const float* a, int m, const float* b, int n, const Meanwhile& meanwhile) {
+    meanwhile();
     const float* const first_a = a + TileA::offset(m + m_, 0);
     const float* const first_b = b + TileB::offset(n + n_, 0);
 #pragma unroll 1  // more would keep more operands in registers than there are
@@ -161,37 +162,58 @@ class MmaSums {
   }
 
  protected:
+  struct Operands {
+    uint32_t a[kM / 16][4], b[kN / 8][2];
+  };
+
+  // The depths of a tile, kStep at a time: load(k, operands) fetches what multiply(sum, a, b) takes a step later. `meanwhile` is called while
+  // the first are under way.
+  template <int kDepth, int kStep, class Load, class Multiply, class Meanwhile>
+  __device__ void add_steps(const Load& load, const Multiply& multiply, const Meanwhile& meanwhile) {
+    Operands operands[2];
+    load(0, operands[0]);
+    meanwhile();
+#pragma unroll
+    for (int k = 0; k < kDepth; k += kStep) {
+      if (k + kStep < kDepth) load(k + kStep, operands[(k / kStep + 1) % 2]);
+      const Operands& now = operands[k / kStep % 2];
+#pragma unroll
+      for (int i = 0; i < kM / 16; i++) {
+#pragma unroll
+        for (int j = 0; j < kN / 8; j++) multiply(sum_[i][j], now.a[i], now.b[j]);
+      }
+    }
+  }
+
+ private:
   float sum_[kM / 16][kN / 8][4] = {};
 };
 
 template <int kM, int kN>
 class WarpProduct<Math::bf16, kM, kN> : public MmaSums<kM, kN> {
+  using Operands = typename MmaSums<kM, kN>::Operands;
+
  public:
-  template <class TileA, class TileB>
-  __device__ void add(const bf16* a, int m, const bf16* b, int n) {
+  template <class TileA, class TileB, class Meanwhile>
+  __device__ void add(const bf16* a, int m, const bf16* b, int n, const Meanwhile& meanwhile) {
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     // Where in its 16x16 block the lane's row of an 8x8 matrix lies: the matrices of a step first along m, those of b first along k.
     // ldmatrix reads rows of the tile as it is stored, so within a matrix the lane counts outer indices or depths.
     const int fast = lane / 8 % 2 * 8, slow = lane / 16 * 8, row = lane % 8;
-#pragma unroll
-    for (int k = 0; k < TileA::kDepth; k += 16) {
-      uint32_t va[kM / 16][4], vb[kN / 8][2];
+    const auto load = [&](int k, Operands& to) {
 #pragma unroll
       for (int i = 0; i < kM / 16; i++) {
-        ldmatrix_x4<!TileA::kDepthContiguous>(va[i], a + place<TileA>(m + 16 * i + fast, k + slow, row));
+        ldmatrix_x4<!TileA::kDepthContiguous>(to.a[i], a + place<TileA>(m + 16 * i + fast, k + slow, row));
       }
 #pragma unroll
       for (int j = 0; j < kN / 8; j += 2) {
         uint32_t v[4];
         ldmatrix_x4<!TileB::kDepthContiguous>(v, b + place<TileB>(n + 8 * j + slow, k + fast, row));
-        vb[j][0] = v[0], vb[j][1] = v[1], vb[j + 1][0] = v[2], vb[j + 1][1] = v[3];
+        to.b[j][0] = v[0], to.b[j][1] = v[1], to.b[j + 1][0] = v[2], to.b[j + 1][1] = v[3];
       }
-#pragma unroll
-      for (int i = 0; i < kM / 16; i++) {
-#pragma unroll
-        for (int j = 0; j < kN / 8; j++) mma_bf16(this->sum_[i][j], va[i], vb[j]);
-      }
-    }
+    };
+    this->template add_steps<TileA::kDepth, 16>(
+        load, [](auto& sum, const auto& x, const auto& y) { mma_bf16(sum, x, y); }, meanwhile);
   }
 
  private:
@@ -203,26 +225,23 @@ class WarpProduct<Math::bf16, kM, kN> : public MmaSums<kM, kN> {
 
 template <int kM, int kN>
 class WarpProduct<Math::tf32, kM, kN> : public MmaSums<kM, kN> {
+  using Operands = typename MmaSums<kM, kN>::Operands;
+
  public:
-  template <class TileA, class TileB>
-  __device__ void add(const float* a, int m, const float* b, int n) {
+  template <class TileA, class TileB, class Meanwhile>
+  __device__ void add(const float* a, int m, const float* b, int n, const Meanwhile& meanwhile) {
+    const auto load = [&](int k, Operands& to) {
 #pragma unroll
-    for (int k = 0; k < TileA::kDepth; k += 8) {
-      uint32_t va[kM / 16][4], vb[kN / 8][2];
-#pragma unroll
-      for (int i = 0; i < kM / 16; i++) load_blocks<TileA, true>(a, m + 16 * i, k, va[i]);
+      for (int i = 0; i < kM / 16; i++) load_blocks<TileA, true>(a, m + 16 * i, k, to.a[i]);
 #pragma unroll
       for (int j = 0; j < kN / 8; j += 2) {
         uint32_t v[4];
         load_blocks<TileB, false>(b, n + 8 * j, k, v);
-        vb[j][0] = v[0], vb[j][1] = v[1], vb[j + 1][0] = v[2], vb[j + 1][1] = v[3];
+        to.b[j][0] = v[0], to.b[j][1] = v[1], to.b[j + 1][0] = v[2], to.b[j + 1][1] = v[3];
       }
-#pragma unroll
-      for (int i = 0; i < kM / 16; i++) {
-#pragma unroll
-        for (int j = 0; j < kN / 8; j++) mma_tf32(this->sum_[i][j], va[i], vb[j]);
-      }
-    }
+    };
+    this->template add_steps<TileA::kDepth, 8>(
+        load, [](auto& sum, const auto& x, const auto& y) { mma_tf32(sum, x, y); }, meanwhile);
   }
 
  private:

@@ -15,7 +15,7 @@ using gpu::Math;
 // c = f(sums + bias), a row of c has n columns.
 template <class T>
 struct Store {
-  static constexpr bool kStaged = false;
+  static constexpr bool kWholeTile = false;
 
   T* c;
   const float* bias;  // may be null

@@ -28,7 +28,7 @@ double gemm_error(const GemmCase& x) {
 void check_gemm(GemmCase x) {
   for (const bool transposed : {false, true}) {
     x.transposed = transposed;
-    for (int tile = 0; tile < 3; tile++) {
+    for (int tile = 0; tile < 4; tile++) {
       x.tile = tile;
       CAPTURE(transposed);
       CAPTURE(tile);

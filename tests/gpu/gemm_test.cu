@@ -8,7 +8,7 @@ using gpu::GemmTile;
 using gpu::Math;
 
 struct StoreRuns {
-  static constexpr bool kStaged = false;
+  static constexpr bool kWholeTile = false;
   float* c;
   int n;
   template <int kRun>
@@ -20,7 +20,7 @@ struct StoreRuns {
 };
 
 struct StoreTile {
-  static constexpr bool kStaged = true;
+  static constexpr bool kWholeTile = true;
   float* c;
   int m, n;
   template <class Staged>

@@ -8,7 +8,7 @@ namespace lookalike::testing {
 
 // c[m,n] = a[m,k] b[k,n], or `transposed`: a[k,m] b[n,k]. Inner sizes are multiples of 8.
 struct GemmCase {
-  int tile;  // 0: 128 x 128, 1: 128 x 64, 2: 64 x 64
+  int tile;  // 0: 128 x 128, 1: 128 x 64, 2: 64 x 64, 3: 128 x 32
   int splits;
   int m, n, k;
   bool transposed, staged, tf32;

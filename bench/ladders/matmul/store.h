@@ -6,7 +6,7 @@
 namespace lookalike::ladder {
 
 struct Store {
-  static constexpr bool kStaged = false;
+  static constexpr bool kWholeTile = false;
   float* c;
   int n;  // a multiple of 4
   template <int kRun>
