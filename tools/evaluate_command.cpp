@@ -1,5 +1,6 @@
 // lookalike evaluate: what a model reaches, beside chance and the picture itself. Pairs: top-k of candidates. Classes:
 // one-shot classification, retrieval and verification.
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -49,6 +50,22 @@ Tensor pixels_of(const ImageStore& store) {
   return images.reshape({images.shape()[0], images.shape().row_size()});
 }
 
+// mean_row() of those, with a batch of images in memory at a time.
+Tensor mean_pixels(const ImageStore& store) {
+  constexpr size_t kBatch = 64;
+  const std::vector<int64_t> all = store.all();
+  const int64_t size = store.preprocess().image_size();
+  std::vector<double> sums(size);
+  for (size_t begin = 0; begin < all.size(); begin += kBatch) {
+    const Tensor images = store.batch(std::span(all).subspan(begin, std::min(kBatch, all.size() - begin)));
+    for (int64_t i = 0; i < images.size(); i++) sums[i % size] += images.data<float>()[i];
+  }
+  Tensor mean({size});
+  for (int64_t i = 0; i < size; i++)
+    mean.data<float>()[i] = static_cast<float>(sums[i] / static_cast<double>(all.size()));
+  return mean;
+}
+
 // The last report is the model's.
 template <class AnyReport>
 nlohmann::ordered_json json_of(const std::vector<AnyReport>& reports) {
@@ -85,7 +102,7 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
 
   Tensor mean;
   if (fs::exists(data / "train.csv"))
-    mean = mean_row(pixels_of(load_pairs(pairs_folder(data, "train"), data / "train.csv", model.preprocess).images));
+    mean = mean_pixels(load_pairs(pairs_folder(data, "train"), data / "train.csv", model.preprocess).images);
   std::vector<Report> reports = baseline_reports(protocol, pixels_of(left), pixels_of(right), mean, arguments.top);
   reports.push_back(evaluate_scores(arguments.model, protocol, scores, arguments.top));
   if (!arguments.json.empty()) write_file_atomically(arguments.json, json_of(reports).dump(2) + "\n");

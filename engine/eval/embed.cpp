@@ -1,7 +1,9 @@
 #include "engine/eval/embed.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
+#include <future>
 #include <numeric>
 #include <vector>
 
@@ -66,16 +68,31 @@ Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> 
 }
 
 Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
-                   const Compute& compute) {
-  constexpr size_t kPiece = 1024;
+                   const Compute& compute, EmbedTimes* times) {
+  constexpr size_t kPiece = 256;
+  using Clock = std::chrono::steady_clock;
+  const auto since = [](Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const auto start = Clock::now();
+  EmbedTimes taken;
+  const auto decode = [&](size_t begin) {
+    const auto from = Clock::now();
+    ImageStore store(files.subspan(begin, std::min(kPiece, files.size() - begin)), preprocess);
+    return std::pair(std::move(store), since(from));
+  };
+  std::future<std::pair<ImageStore, double>> next = std::async(std::launch::async, decode, size_t{0});
   Tensor result;
   for (size_t begin = 0; begin < files.size(); begin += kPiece) {
-    const size_t end = std::min(begin + kPiece, files.size());
-    const ImageStore store(files.subspan(begin, end - begin), preprocess);
+    const auto [store, seconds] = next.get();
+    taken.images += seconds;
+    if (begin + kPiece < files.size()) next = std::async(std::launch::async, decode, begin + kPiece);
+    const auto from = Clock::now();
     const Tensor piece = embed(network, store, store.all(), compute);
+    taken.network += since(from);
     if (!result.defined()) result = Tensor(piece.shape().with_rows(std::ssize(files)));
-    result.rows(static_cast<int64_t>(begin), static_cast<int64_t>(end)).copy_from(piece);
+    result.rows(static_cast<int64_t>(begin), static_cast<int64_t>(begin) + store.size()).copy_from(piece);
   }
+  taken.total = since(start);
+  if (times) *times = taken;
   return result;
 }
 

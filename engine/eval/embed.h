@@ -17,10 +17,15 @@ Variable forward_in_parallel(Module& network, const Variable& images);
 // must be on the device of `compute`.
 Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute = {});
 
-// The same of image files, a row for each. They are decoded in pieces, so that memory does not grow with their number beyond the
-// embeddings themselves.
+// How long embed_files() took, in seconds: decoding and resizing, the network, and both together, less where they overlapped.
+struct EmbedTimes {
+  double images = 0, network = 0, total = 0;
+};
+
+// The same of image files, a row for each. They are decoded in pieces, each while the network is busy with the one before; so memory does
+// not grow with their number beyond the embeddings themselves.
 Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
-                   const Compute& compute = {});
+                   const Compute& compute = {}, EmbedTimes* times = nullptr);
 
 // The same from what the frozen layers make of the images, one row for each.
 Tensor embed_features(Network& network, const Tensor& features, const Compute& compute = {});
