@@ -54,7 +54,8 @@ std::shared_ptr<Array<T>> random_array(int64_t size, double scale = 1) {
   }();
   std::vector<T> host(size);
   cpu::parallel_for(size, kHostGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin, at = begin % std::ssize(values); i < end; i++, at = at + 1 == std::ssize(values) ? 0 : at + 1)
+    for (int64_t i = begin, at = begin % std::ssize(values); i < end;
+         i++, at = at + 1 == std::ssize(values) ? 0 : at + 1)
       host[i] = from_float<T>(static_cast<float>(scale) * values[at]);
   });
   gpu::copy_to_device(result->data(), host.data(), size * sizeof(T), gpu::compute_stream());

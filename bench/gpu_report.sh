@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
-# gpu_report.sh [OUT_FOLDER [PART...]]: on a machine with an H100 or H200 and nothing installed, in the folder that bench/package_gpu.sh gathered: device facts, and
-# the parts in this order (default: all; under nine minutes)
+# gpu_report.sh [OUT_FOLDER [PART...]]: on a machine with an H100 or H200 and nothing installed, in the folder that bench/package_gpu.sh gathered:
+# device facts, and the parts in this order (default: all; under nine minutes)
 #   tests      the whole GPU test suite
 #   sanitizer  compute-sanitizer on the tests of single kernels, as these are slow
 #   training   in every precision, and with `peers` beside PyTorch
 #   embedding  by networks with ImageNet weights, likewise
 #   losses     the fused losses' twins in PyTorch, with `peers`
 #   kernels    kernels by themselves, beside cuBLAS and cuDNN; LOOKALIKE_REPORT_KERNELS=TEXT: those whose name contains it
-# LOOKALIKE_REPORT_SECONDS (520) is when it ends whatever is left. Writes report.json and table.txt. What is missing here is named in one line, and the rest goes on; ends with status 1 when something failed.
+#   peers      no part of its own: those of the others
+# After LOOKALIKE_REPORT_SECONDS (520) nothing more is begun. Writes report.json and table.txt to an empty folder. What is missing here is named in one
+# line, and the rest goes on; ends with status 1 when something failed.
 set -uo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 out=$(realpath -m "${1:-gpu_report}")
 parts=" ${*:2} "
-[[ $parts != "  " ]] || parts=" tests sanitizer training embedding losses kernels peers "
+all=" tests sanitizer training embedding losses kernels peers "
+[[ $parts != "  " ]] || parts=$all
+for part in $parts; do [[ $all == *" $part "* ]] || { echo "gpu_report.sh: part '$part', expected some of:$all"; exit 1; }; done
 wants() { [[ $parts == *" $1 "* ]]; }
 mkdir -p "$out"
+[[ -z $(ls -A "$out") ]] || { echo "gpu_report.sh: $out is not empty"; exit 1; }
+trap 'kill $(jobs -p) 2>/dev/null' EXIT
 deadline=$((SECONDS + ${LOOKALIKE_REPORT_SECONDS:-520})) failed=0 json='{"date": "'$(date +%F)'"'
 # PyTorch brings cuBLAS and cuDNN along.
 packages=$(python3 -c 'import site; print(*site.getsitepackages())' 2>/dev/null || true)
@@ -69,18 +75,19 @@ else
   if wants peers; then
     # PyTorch compiles for a minute and keeps what it made: that goes on beside the tests, which time nothing.
     export TORCHINDUCTOR_COMPILE_THREADS=2
+    compiling=$((deadline - SECONDS < 150 ? deadline - SECONDS : 150))
     for model in "${training[@]}"; do
-      ! wants training || timeout 100 "${train_torch[@]}" "${compile[@]}" --seconds 0 "$model" >"$out/compile_train_$model.txt" 2>&1 &
+      ! wants training || timeout "$compiling" "${train_torch[@]}" "${compile[@]}" --seconds 0 "$model" >"$out/compile_train_$model.txt" 2>&1 &
     done
     for model in "${embedding[@]}"; do
       for batch in "${batches[@]}"; do
-        ! wants embedding || timeout 100 "${embed_torch[@]}" --compile --seconds 0 --model "$model" --batch $batch >"$out/compile_embed_${model}_$batch.txt" 2>&1 &
+        ! wants embedding || timeout "$compiling" "${embed_torch[@]}" --compile --seconds 0 --model "$model" --batch $batch >"$out/compile_embed_${model}_$batch.txt" 2>&1 &
       done
     done
   fi
   if wants tests; then
     step 150 gpu_test "$here/gpu_test"
-    say "gpu_test: $(grep -a 'test cases\|assertions' "$out/gpu_test.txt" | paste -sd' ')"
+    [[ ! -e $out/gpu_test.txt ]] || say "gpu_test: $(grep -a 'test cases\|assertions' "$out/gpu_test.txt" | paste -sd' ')"
     step 60 train_on_gpu "$here/tests/e2e/train_gpu_test.sh" "$here/lookalike" "$here/make_pairs" && say "train_on_gpu: passed"
   fi
   if wants sanitizer && command -v compute-sanitizer >/dev/null; then
@@ -100,8 +107,10 @@ else
       done
     done
     if wants peers; then
-      measure 60 torch_train "${train_torch[@]}" --seconds 1 "${training[@]}"
-      measure 60 torch_train_compile "${train_torch[@]}" "${compile[@]}" --seconds 1 "${training[@]}"
+      for model in "${training[@]}"; do
+        measure 60 "torch_train_$model" "${train_torch[@]}" --seconds 1 "$model"
+        measure 60 "torch_train_${model}_compile" "${train_torch[@]}" "${compile[@]}" --seconds 1 "$model"
+      done
     fi
   fi
   if wants embedding; then
@@ -113,8 +122,10 @@ else
       done
     done
     if wants peers; then
-      measure 60 torch_embed "${embed_torch[@]}" --seconds 0.5 --model "${embedding[@]}" --batch "${batches[@]}"
-      measure 60 torch_embed_compile "${embed_torch[@]}" --compile --seconds 0.5 --model "${embedding[@]}" --batch "${batches[@]}"
+      for model in "${embedding[@]}"; do
+        measure 60 "torch_embed_$model" "${embed_torch[@]}" --seconds 0.5 --model "$model" --batch "${batches[@]}"
+        measure 60 "torch_embed_${model}_compile" "${embed_torch[@]}" --compile --seconds 0.5 --model "$model" --batch "${batches[@]}"
+      done
     fi
   fi
   if wants losses && wants peers; then
@@ -123,7 +134,7 @@ else
   fi
   if wants kernels; then
     step 200 gpu_bench "$here/gpu_bench" --json "$out/gpu_bench.json" --only "${LOOKALIKE_REPORT_KERNELS:-}"
-    cat "$out/gpu_bench.txt" >>"$out/table.txt"
+    [[ ! -e $out/gpu_bench.txt ]] || cat "$out/gpu_bench.txt" >>"$out/table.txt"
     [[ ! -s $out/gpu_bench.json ]] || json+=", \"gpu_bench.result\": $(cat "$out/gpu_bench.json")"
   fi
 fi

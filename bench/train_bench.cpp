@@ -132,7 +132,8 @@ int main(int argc, char** argv) {
   CLI::App app("Times training steps on random images in memory");
   std::string model = "siamese_cnn", device = "cpu", precision = "fp32";
   double seconds = 5;
-  app.add_option("--model", model, "siamese_cnn, convnet_bn, autoencoder, resnet50 or efficientnet_lite0")->capture_default_str();
+  app.add_option("--model", model, "siamese_cnn, convnet_bn, autoencoder, resnet50 or efficientnet_lite0")
+      ->capture_default_str();
   app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
   app.add_option("--device", device, "cpu or cuda")->capture_default_str();
   app.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/gpu/device.h"
 #include "kernels/host_device.h"
@@ -43,12 +44,15 @@ template <class T>
 struct Sigmoid {
   LOOKALIKE_HOST_DEVICE T forward(T x) const {
 #ifdef __CUDA_ARCH__
+    static_assert(std::is_same_v<T, float>);
     return __fdividef(1.0f, 1.0f + expf(-x));  // the exact quotient is ten times the code, at each place in a kernel
 #else
     return T(1) / (T(1) + std::exp(-x));
 #endif
   }
-  LOOKALIKE_HOST_DEVICE T backward(T y) const { return y * (T(1) - y); }
+  LOOKALIKE_HOST_DEVICE T backward(T y) const {
+    return y * (T(1) - y);
+  }
 };
 
 // The (leaky) ReLU or ReLU6 of that name; for `none` the one that changes nothing.

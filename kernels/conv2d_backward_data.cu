@@ -10,15 +10,14 @@ namespace {
 template <class T>
 struct StorePhase {
   static constexpr bool kWholeTile = false;
-  Output output;
+  gpu::Output output;
   T* image;
   int height, width, stride, row, column;
   gpu::FastDivide by_row, by_image;
 
-  template <int kRun>
-  __device__ void operator()(int pixel, int channel, const float (&sums)[kRun], int valid) const {
+  __device__ void operator()(int pixel, int channel, const float (&sums)[gpu::kGemmRun], int valid) const {
     const int n = by_image.split(pixel), h = by_row.split(pixel) * stride + row, w = pixel * stride + column;
-    const int64_t at = ((int64_t{n} * height + h) * width + w) * output.channels + channel;
+    const int64_t at = ((int64_t{n} * height + h) * width + w) * output.columns + channel;
     output.store(image + at, channel, sums, valid);
   }
 };
@@ -116,7 +115,7 @@ void conv_transpose2d_forward(const Conv2dParams& p, const Activation& f, const 
   T* const turned = space.weights_in(workspace);
   turn_weights(p, w, turned, stream);
   const auto small = [](int64_t n) { return static_cast<int>(n); };
-  const Output output{bias, AnyActivation(f), small(p.in_c)};
+  const gpu::Output output{bias, AnyActivation(f), small(p.in_c)};
   with_math<T>(p.tf32, is_vector<T>(p), [&](auto math, auto vector) {
     for_phases(p, [&](const Phase& phase) {
       const gpu::FastDivide by_filters(p.out_c), by_tap_row(std::max<int64_t>(phase.taps_s, 1) * p.out_c);

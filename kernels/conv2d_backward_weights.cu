@@ -14,17 +14,16 @@ struct StoreWeights {
   int row, channels, padded;
   gpu::FastDivide by_padded;
 
-  template <int kRun>
-  __device__ void operator()(int k, int n, const float (&sums)[kRun], int valid) const {
+  __device__ void operator()(int k, int n, const float (&sums)[gpu::kGemmRun], int valid) const {
     if (padded == channels) {
-      gpu::Pack<float, kRun> run;
+      gpu::Pack<float, gpu::kGemmRun> run;
 #pragma unroll
-      for (int i = 0; i < kRun; i++) run.x[i] = sums[i];
+      for (int i = 0; i < gpu::kGemmRun; i++) run.x[i] = sums[i];
       return gpu::store_run(dw + int64_t{k} * row + n, run, row, valid);
     }
     // All runs are whole: padded is a multiple of 4.
 #pragma unroll
-    for (int i = 0; i < kRun; i++) {
+    for (int i = 0; i < gpu::kGemmRun; i++) {
       int c = n + i;
       const int tap = by_padded.split(c);
       if (c < channels) dw[int64_t{k} * row + tap * channels + c] = sums[i];

@@ -8,23 +8,11 @@
 namespace lookalike::cuda {
 namespace {
 
-template <class T>
-struct StorePixels {
-  static constexpr bool kWholeTile = false;
-  Output output;
-  T* y;
-
-  template <int kRun>
-  __device__ void operator()(int pixel, int channel, const float (&sums)[kRun], int valid) const {
-    output.store(y + int64_t{pixel} * output.channels + channel, channel, sums, valid);
-  }
-};
-
 // What is done with a whole tile: pooling, or statistics.
 template <class T>
 struct FinishTile {
   static constexpr bool kWholeTile = true;
-  Output output;
+  gpu::Output output;
   T* y;
   uint8_t* argmax;
   double* partials;  // null: pool; else [tiles along m][2][channels], mean and squares
@@ -42,7 +30,7 @@ struct FinishTile {
   __device__ void pool(const Tile& tile, int m, int n) const {
     for (int i = static_cast<int>(threadIdx.x); i < Tile::kM / 4 * Tile::kN; i += Tile::kThreads) {
       const int window = i / Tile::kN, j = i % Tile::kN, channel = n + j;
-      if (m + 4 * window >= pixels || channel >= output.channels) continue;
+      if (m + 4 * window >= pixels || channel >= output.columns) continue;
       float best = output.finish(tile.at(4 * window, j), channel);
       int place = 0;
 #pragma unroll
@@ -50,7 +38,7 @@ struct FinishTile {
         const float next = output.finish(tile.at(4 * window + k, j), channel);
         if (next > best) best = next, place = k;
       }
-      const int64_t to = int64_t{m / 4 + window} * output.channels + channel;
+      const int64_t to = int64_t{m / 4 + window} * output.columns + channel;
       y[to] = from_float<T>(best);
       argmax[to] = static_cast<uint8_t>(place);
     }
@@ -64,18 +52,18 @@ struct FinishTile {
     LOOKALIKE_SHARED(float, squares, [kParts][Tile::kN]);
     const int j = static_cast<int>(threadIdx.x) % Tile::kN, part = static_cast<int>(threadIdx.x) / Tile::kN;
     const int channel = n + j;
-    if (channel < output.channels) {
+    if (channel < output.columns) {
       const float shift = output.finish(tile.at(part * kRows, j), channel);
       float sum = 0, square = 0;
       for (int i = part * kRows; i < (part + 1) * kRows; i++) {
         const float z = output.finish(tile.at(i, j), channel), d = z - shift;
-        y[int64_t{m + i} * output.channels + channel] = from_float<T>(z);
+        y[int64_t{m + i} * output.columns + channel] = from_float<T>(z);
         sum += d, square += d * d;
       }
       means[part][j] = shift + sum / kRows, squares[part][j] = square - sum * sum / kRows;
     }
     __syncthreads();
-    if (part != 0 || channel >= output.channels) return;
+    if (part != 0 || channel >= output.columns) return;
     // Parts of equal size: Chan's merge, one after the other.
     double mean = means[0][j], total = squares[0][j];
 #pragma unroll
@@ -84,8 +72,8 @@ struct FinishTile {
       total += squares[i][j] + delta * delta * kRows * i / (i + 1);
       mean += delta / (i + 1);
     }
-    double* const to = partials + int64_t{m / Tile::kM} * 2 * output.channels + channel;
-    to[0] = mean, to[output.channels] = total;
+    double* const to = partials + int64_t{m / Tile::kM} * 2 * output.columns + channel;
+    to[0] = mean, to[output.columns] = total;
   }
 };
 
@@ -185,7 +173,7 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const flo
                   PadWeights<T>{w, space.weights_in(workspace), gpu::FastDivide(channels), static_cast<int>(p.in_c)});
   }
   const T* weights = weights_are_copied<T>(p) ? space.weights_in(workspace) : reinterpret_cast<const T*>(w);
-  const Output output{bias, AnyActivation(p.activation), static_cast<int>(p.out_c)};
+  const gpu::Output output{bias, AnyActivation(p.activation), static_cast<int>(p.out_c)};
 
   const bool with_statistics = statistics.views > 0;
   const gpu::GemmPlan whole = plan_forward<T>(p, false);
@@ -201,7 +189,7 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const flo
       const FinishTile<T> finish{output, y, argmax, from_tiles ? partials : nullptr, static_cast<int>(pixels)};
       gpu::gemm<math>("conv2d_forward", whole, windows, filters, finish, nullptr, stream);
     } else {
-      gpu::gemm<math>("conv2d_forward", plan_forward<T>(p, true), windows, filters, StorePixels<T>{output, y},
+      gpu::gemm<math>("conv2d_forward", plan_forward<T>(p, true), windows, filters, gpu::StoreRows<T>{output, y},
                       space.floats_in(workspace), stream);
     }
   });

@@ -16,7 +16,7 @@
 #include "kernels/conv2d_phases.h"
 #include "kernels/gpu/elementwise.h"
 #include "kernels/gpu/fast_divide.h"
-#include "kernels/gpu/gemm.h"
+#include "kernels/gpu/gemm_output.h"
 
 namespace lookalike::cuda {
 
@@ -115,26 +115,6 @@ WindowSource<T, kVector, 1> image_windows(const Conv2dParams& p, const T* x, boo
           .by_channels = gpu::FastDivide(channels),
           .by_window_row = gpu::FastDivide(p.kernel_w * channels)};
 }
-
-// What becomes of a sum on its way out.
-struct Output {
-  const float* bias;  // may be null
-  AnyActivation f;
-  int channels;
-
-  __device__ float finish(float x, int channel) const { return f.forward(bias != nullptr ? x + bias[channel] : x); }
-
-  // A run of sums of one pixel, as an epilogue gets them (gemm.h).
-  template <class T, int kRun>
-  __device__ void store(T* to, int channel, const float (&sums)[kRun], int valid) const {
-    gpu::Pack<T, kRun> run;
-#pragma unroll
-    for (int i = 0; i < kRun; i++) {
-      if (i < valid) run.x[i] = from_float<T>(finish(sums[i], channel + i));
-    }
-    gpu::store_run(to, run, channels, valid);
-  }
-};
 
 // Pieces of a workspace, in elements of T, each aligned to 16 bytes.
 template <class T>

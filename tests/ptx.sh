@@ -16,8 +16,9 @@ cmake --preset cuda -DCMAKE_CUDA_FLAGS=--no-compress >/dev/null
 cmake --build $build --target gpu_test_shared lookalike_shared make_pairs
 export LD_LIBRARY_PATH=$PWD/$build/ptxrun
 export CUDA_VISIBLE_DEVICES=  # cuDNN would take the interpreter's memory for that of a real GPU
-# Both orders at a time: the interpreter has one thread.
+# All at a time: the interpreter has one thread.
 pids=() logs=()
+trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
 for order in forward reversed; do
   for test in "$build/tests/gpu_test_shared" "tests/e2e/train_gpu_test.sh $build/tests/lookalike_shared $build/tests/make_pairs"; do
     log=$build/ptxrun/$order-$(basename "${test%% *}").txt

@@ -9,7 +9,6 @@ presets=(simt sanitize)
 if command -v nvcc >/dev/null; then presets+=(cuda); else echo "No nvcc: the CUDA build is left out"; fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-export OMP_WAIT_POLICY=passive  # tests run two at a time, and threads that spin would be in each other's way
 passed=0 failed=0
 for preset in "${presets[@]}"; do
   options=()

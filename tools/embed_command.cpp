@@ -48,7 +48,7 @@ void run_embed(const EmbedArguments& arguments) {
   fmt::print("{}: {} embeddings of {} values; their files are listed in {}.txt\n", arguments.out, files.size(),
              result.shape()[1], arguments.out);
   fmt::print("{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, overlapped with the network's {:.2f} s\n",
-             times.total, static_cast<double>(files.size()) / times.total, times.images, times.network);
+             times.total, static_cast<double>(files.size()) / times.total, times.decoding, times.network);
 }
 
 }  // namespace

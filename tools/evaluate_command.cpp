@@ -50,20 +50,16 @@ Tensor pixels_of(const ImageStore& store) {
   return images.reshape({images.shape()[0], images.shape().row_size()});
 }
 
-// mean_row() of those, with a batch of images in memory at a time.
+// The mean of those, with a batch of images in memory at a time.
 Tensor mean_pixels(const ImageStore& store) {
   constexpr size_t kBatch = 64;
   const std::vector<int64_t> all = store.all();
-  const int64_t size = store.preprocess().image_size();
-  std::vector<double> sums(size);
+  MeanRow mean;
   for (size_t begin = 0; begin < all.size(); begin += kBatch) {
     const Tensor images = store.batch(std::span(all).subspan(begin, std::min(kBatch, all.size() - begin)));
-    for (int64_t i = 0; i < images.size(); i++) sums[i % size] += images.data<float>()[i];
+    mean.add(images.reshape({images.shape()[0], images.shape().row_size()}));
   }
-  Tensor mean({size});
-  for (int64_t i = 0; i < size; i++)
-    mean.data<float>()[i] = static_cast<float>(sums[i] / static_cast<double>(all.size()));
-  return mean;
+  return mean.mean();
 }
 
 // The last report is the model's.

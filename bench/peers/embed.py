@@ -119,6 +119,8 @@ def main():
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--autocast", action="store_true")
     args = parser.parse_args()
+    if args.device == "cuda" and args.runtime != "torch":
+        parser.error("--device cuda is for torch")
     make = {"torch": make_torch, "onnxruntime": make_onnxruntime, "openvino": make_openvino}[args.runtime]
     for model in args.model:
         for batch in args.batch:

@@ -71,7 +71,9 @@ Tensor embed_files(Module& network, std::span<const std::string> files, const Pr
                    const Compute& compute, EmbedTimes* times) {
   constexpr size_t kPiece = 256;
   using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const auto since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
   const auto start = Clock::now();
   EmbedTimes taken;
   const auto decode = [&](size_t begin) {
@@ -83,7 +85,7 @@ Tensor embed_files(Module& network, std::span<const std::string> files, const Pr
   Tensor result;
   for (size_t begin = 0; begin < files.size(); begin += kPiece) {
     const auto [store, seconds] = next.get();
-    taken.images += seconds;
+    taken.decoding += seconds;
     if (begin + kPiece < files.size()) next = std::async(std::launch::async, decode, begin + kPiece);
     const auto from = Clock::now();
     const Tensor piece = embed(network, store, store.all(), compute);

@@ -19,7 +19,7 @@ Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> 
 
 // How long embed_files() took, in seconds: decoding and resizing, the network, and both together, less where they overlapped.
 struct EmbedTimes {
-  double images = 0, network = 0, total = 0;
+  double decoding = 0, network = 0, total = 0;
 };
 
 // The same of image files, a row for each. They are decoded in pieces, each while the network is busy with the one before; so memory does

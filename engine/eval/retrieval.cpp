@@ -206,16 +206,28 @@ Neighbors search_nearest(const Tensor& queries, const Tensor& database, int64_t 
   return found;
 }
 
-Tensor mean_row(const Tensor& rows) {
+void MeanRow::add(const Tensor& rows) {
   check_rows(rows, "mean of rows");
   const int64_t n = rows.shape()[0], d = rows.shape()[1];
-  check(n > 0, "mean of no rows");
-  std::vector<double> sums(d);
+  check(count_ == 0 || d == std::ssize(sums_), "mean of rows of {} and {}", sums_.size(), d);
+  sums_.resize(d);
   for (int64_t row = 0; row < n; row++)
-    for (int64_t i = 0; i < d; i++) sums[i] += rows.data<float>()[row * d + i];
-  Tensor mean({d});
-  for (int64_t i = 0; i < d; i++) mean.data<float>()[i] = static_cast<float>(sums[i] / static_cast<double>(n));
+    for (int64_t i = 0; i < d; i++) sums_[i] += rows.data<float>()[row * d + i];
+  count_ += n;
+}
+
+Tensor MeanRow::mean() const {
+  check(count_ > 0, "mean of no rows");
+  Tensor mean({std::ssize(sums_)});
+  for (size_t i = 0; i < sums_.size(); i++)
+    mean.data<float>()[i] = static_cast<float>(sums_[i] / static_cast<double>(count_));
   return mean;
+}
+
+Tensor mean_row(const Tensor& rows) {
+  MeanRow sums;
+  sums.add(rows);
+  return sums.mean();
 }
 
 Tensor minus_row(const Tensor& rows, const Tensor& row) {

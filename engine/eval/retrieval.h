@@ -39,6 +39,16 @@ Neighbors search_top_k(const Tensor& queries, const Tensor& database, int64_t k)
 // The same of the k rows nearest by Euclidean distance; scores are negative distances, from direct differences.
 Neighbors search_nearest(const Tensor& queries, const Tensor& database, int64_t k);
 
+// The mean of rows that come piece by piece, f32 [n, d] each, as f32 [d].
+class MeanRow {
+ public:
+  void add(const Tensor& rows);
+  Tensor mean() const;
+
+ private:
+  std::vector<double> sums_;
+  int64_t count_ = 0;
+};
 // f32 [d], the mean of rows f32 [n, d]; and rows with such a row subtracted from each.
 Tensor mean_row(const Tensor& rows);
 Tensor minus_row(const Tensor& rows, const Tensor& row);

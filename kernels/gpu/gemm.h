@@ -77,8 +77,10 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool vector = true, bool may
     if (!vector && tile != GemmTile::small) continue;
     const int64_t tiles = ceil_divide<int64_t>(m, tile_m(tile)) * ceil_divide<int64_t>(n, tile_n(tile));
     // Relative to the large tile: small ones load more for each product.
-    const double step =
-        tile_m(tile) * tile_n(tile) * (tile == GemmTile::large ? 1 : tile == GemmTile::tall ? 1.15 : 1.4);
+    const double step = tile_m(tile) * tile_n(tile) *
+                        (tile == GemmTile::large  ? 1
+                         : tile == GemmTile::tall ? 1.15
+                                                  : 1.4);
     for (int splits = 1; splits <= 64; splits *= 2) {
       if (splits > 1 && (!may_split || steps / splits < 8)) break;
       // A multiprocessor works off its blocks; the start of each costs as much as some steps.

@@ -9,7 +9,7 @@
 //   [outer][depth]: swizzled for ldmatrix (bf16 and tf32); for 16-byte loads along k (fp32), and where single elements are stored,
 //     stride = depth + 16 bytes: 5 times 16 bytes, an odd number, so that eight neighbouring rows start in different groups of
 //     four banks
-//   [depth][outer], stride = outer + 8: for bf16 16 bytes more than a multiple of 128, as above, for ldmatrix with transposition; for
+//   [depth][outer], stride = outer + 8: for bf16 an odd number of 16 bytes, as above, for ldmatrix with transposition; for
 //     tf32 8 modulo 32 banks, so that 4 depths x 8 neighbours fall on 32 banks; fp32 reads 16 bytes along one row.
 #pragma once
 

@@ -4,7 +4,7 @@
 
 #include "kernels/cast.h"
 #include "kernels/gpu/columns.h"
-#include "kernels/gpu/gemm.h"
+#include "kernels/gpu/gemm_output.h"
 #include "kernels/matmul.h"
 
 namespace lookalike::cuda {
@@ -12,31 +12,8 @@ namespace {
 
 using gpu::Math;
 
-// c = f(sums + bias), a row of c has n columns.
-template <class T>
-struct Store {
-  static constexpr bool kWholeTile = false;
-
-  T* c;
-  const float* bias;  // may be null
-  AnyActivation f;
-  int n;
-
-  __device__ float finish(float x, int column) const { return f.forward(bias != nullptr ? x + bias[column] : x); }
-
-  template <int kRun>
-  __device__ void operator()(int i, int j, const float (&sums)[kRun], int valid) const {
-    gpu::Pack<T, kRun> run;
-#pragma unroll
-    for (int x = 0; x < kRun; x++) {
-      if (x < valid) run.x[x] = from_float<T>(finish(sums[x], j + x));
-    }
-    gpu::store_run(c + int64_t{i} * n + j, run, n, valid);
-  }
-};
-
 template <Math kMath, class T, bool kDepthA, bool kDepthB, class Output>
-void product(const char* name, int m, int n, int k, const T* a, const T* b, const Store<Output>& store,
+void product(const char* name, int m, int n, int k, const T* a, const T* b, const gpu::StoreRows<Output>& store,
              float* workspace, gpu::Stream stream) {
   constexpr int kVector = 16 / sizeof(T);
   const bool vector = (kDepthA ? k : m) % kVector == 0 && (kDepthB ? k : n) % kVector == 0;
@@ -60,7 +37,7 @@ int64_t rounded_elements(int64_t n, int64_t k) {
 // kDepthA: a is [m,k], else [k,m]; kDepthB: b is [n,k], else [k,n].
 template <bool kDepthA, bool kDepthB, class T, class U, class Output>
 void matmul(const char* name, int64_t m, int64_t n, int64_t k, const T* a, const U* b, bool tf32,
-            const Store<Output>& store, T* workspace, gpu::Stream stream) {
+            const gpu::StoreRows<Output>& store, T* workspace, gpu::Stream stream) {
   const int m32 = static_cast<int>(m), n32 = static_cast<int>(n), k32 = static_cast<int>(k);
   float* const shares = reinterpret_cast<float*>(workspace + rounded_elements<T>(n, k));
   if constexpr (std::is_same_v<T, bf16>) {
@@ -80,8 +57,8 @@ void matmul(const char* name, int64_t m, int64_t n, int64_t k, const T* a, const
 }
 
 template <class T>
-Store<T> plain_store(T* c, int64_t n) {
-  return {c, nullptr, AnyActivation({}), static_cast<int>(n)};
+gpu::StoreRows<T> plain_store(T* c, int64_t n) {
+  return {{nullptr, AnyActivation({}), static_cast<int>(n)}, c};
 }
 
 }  // namespace
@@ -108,8 +85,8 @@ int64_t matmul_workspace(int64_t m, int64_t n, int64_t k) {
 template <class T>
 void matmul_nt(int64_t m, int64_t n, int64_t k, const T* a, const float* b, const float* bias, const Activation& f,
                bool tf32, T* c, T* workspace, gpu::Stream stream) {
-  matmul<true, true>("matmul_nt", m, n, k, a, b, tf32, Store<T>{c, bias, AnyActivation(f), static_cast<int>(n)},
-                     workspace, stream);
+  matmul<true, true>("matmul_nt", m, n, k, a, b, tf32,
+                     gpu::StoreRows<T>{{bias, AnyActivation(f), static_cast<int>(n)}, c}, workspace, stream);
 }
 template <class T>
 void matmul_nn(int64_t m, int64_t n, int64_t k, const T* a, const float* b, bool tf32, T* c, T* workspace,

@@ -11,9 +11,8 @@ struct StoreRuns {
   static constexpr bool kWholeTile = false;
   float* c;
   int n;
-  template <int kRun>
-  __device__ void operator()(int i, int j, const float (&sums)[kRun], int valid) const {
-    for (int x = 0; x < kRun; x++) {
+  __device__ void operator()(int i, int j, const float (&sums)[gpu::kGemmRun], int valid) const {
+    for (int x = 0; x < gpu::kGemmRun; x++) {
       if (x < valid) c[int64_t{i} * n + j + x] = sums[x];
     }
   }

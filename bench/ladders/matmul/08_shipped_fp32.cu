@@ -2,8 +2,7 @@
 // registers, tiles keep the order of memory (no transposing stores) and are read 16 bytes at a time along the depth, a thread has 16x8
 // results, and blocks that run together share tiles in the L2 cache.
 #include "bench/ladders/ladder.h"
-#include "bench/ladders/matmul/store.h"
-#include "kernels/gpu/gemm.h"
+#include "kernels/gpu/gemm_output.h"
 
 namespace lookalike::ladder {
 namespace {
@@ -13,7 +12,8 @@ void run(const Task& t) {
   constexpr int kVector = 16 / sizeof(float);
   const gpu::GemmPlan plan = gpu::plan_gemm<gpu::Math::fp32>(m, n, k, true, false);
   gpu::gemm<gpu::Math::fp32>("shipped_fp32", plan, gpu::MatrixSource<float, true, kVector>{t.a, m, k},
-                             gpu::MatrixSource<float, false, kVector>{t.b, n, k}, Store{t.c, n}, nullptr, t.stream);
+                             gpu::MatrixSource<float, false, kVector>{t.b, n, k},
+                             gpu::StoreRows<float>{{nullptr, AnyActivation({}), n}, t.c}, nullptr, t.stream);
 }
 
 [[maybe_unused]] const bool registered =
