@@ -23,17 +23,17 @@ bool will_record(const std::vector<Variable>& inputs) {
   return recording && std::any_of(inputs.begin(), inputs.end(), [](const Variable& v) { return v.requires_grad(); });
 }
 
-Variable::Variable(Tensor value, bool requires_grad) : node_(std::make_shared<Node>()) {
-  node_->value = std::move(value);
+Variable::Variable(Tensor value, bool requires_grad) : handle_(std::make_shared<Handle>()) {
+  node().value = std::move(value);
   set_requires_grad(requires_grad);
 }
 
 Variable Variable::from_op(Tensor value, std::vector<Variable> inputs, BackwardFunction backward) {
   Variable result(std::move(value));
   if (will_record(inputs)) {
-    result.node_->requires_grad = true;
-    result.node_->inputs = std::move(inputs);
-    result.node_->backward = std::move(backward);
+    result.node().requires_grad = true;
+    for (const Variable& input : inputs) result.node().inputs.push_back(input.handle_->node);
+    result.node().backward = std::move(backward);
   }
   return result;
 }
@@ -41,18 +41,18 @@ Variable Variable::from_op(Tensor value, std::vector<Variable> inputs, BackwardF
 void Variable::set_requires_grad(bool on) {
   check(!on || dtype() == DType::f32 || dtype() == DType::f64 || dtype() == DType::bf16,
         "a tensor of {} cannot require a gradient", name_of(dtype()));
-  node_->requires_grad = on;
+  node().requires_grad = on;
 }
 
 // A long chain of nodes is taken apart in a loop: its depth must not become the depth of the call stack.
 Variable::Node::~Node() {
-  std::vector<Variable> pending = std::move(inputs);
+  std::vector<std::shared_ptr<Node>> pending = std::move(inputs);
   while (!pending.empty()) {
-    Variable last = std::move(pending.back());
+    const std::shared_ptr<Node> last = std::move(pending.back());
     pending.pop_back();
-    if (last.node_ && last.node_.use_count() == 1) {
-      std::move(last.node_->inputs.begin(), last.node_->inputs.end(), std::back_inserter(pending));
-      last.node_->inputs.clear();
+    if (last.use_count() == 1) {
+      std::move(last->inputs.begin(), last->inputs.end(), std::back_inserter(pending));
+      last->inputs.clear();
     }
   }
 }
@@ -68,16 +68,16 @@ void Variable::backward(Tensor seed) {
         name_of(seed.dtype()), seed.shape().to_string(), name_of(dtype()), shape().to_string());
 
   // Depth-first post-order without recursion: every node stands behind its inputs.
-  std::vector<Variable> order;
-  std::unordered_set<Node*> seen{node_.get()};
-  std::vector<std::pair<Variable, size_t>> stack{{*this, 0}};
+  std::vector<std::shared_ptr<Node>> order;
+  std::unordered_set<Node*> seen{&node()};
+  std::vector<std::pair<std::shared_ptr<Node>, size_t>> stack{{handle_->node, 0}};
   while (!stack.empty()) {
-    auto& [variable, next] = stack.back();
-    if (next < variable.node_->inputs.size()) {
-      const Variable input = variable.node_->inputs[next++];
-      if (input.requires_grad() && seen.insert(input.node_.get()).second) stack.emplace_back(input, 0);
+    auto& [node, next] = stack.back();
+    if (next < node->inputs.size()) {
+      const std::shared_ptr<Node> input = node->inputs[next++];
+      if (input->requires_grad && seen.insert(input.get()).second) stack.emplace_back(input, 0);
     } else {
-      order.push_back(variable);
+      order.push_back(node);
       stack.pop_back();
     }
   }
@@ -98,11 +98,10 @@ void Variable::backward(Tensor seed) {
     const Tensor& grad = more.grad;
     LOOKALIKE_ON_DEVICE(grad, { on::accumulate(grad.data<T>(), to.grad.data<T>(), grad.size(), stream...); });
   };
-  add(pending[node_.get()], {seed, false});
+  add(pending[&node()], {seed, false});
 
   for (size_t i = order.size(); i-- > 0; order.pop_back()) {
-    Variable& variable = order[i];
-    Node& node = *variable.node_;
+    Node& node = *order[i];
     Pending mine = std::move(pending[&node]);
     pending.erase(&node);
     if (!mine.grad.defined()) continue;
@@ -116,13 +115,13 @@ void Variable::backward(Tensor seed) {
     check(grads.size() == node.inputs.size(), "an op returned {} gradients for {} inputs", grads.size(),
           node.inputs.size());
     for (size_t k = 0; k < grads.size(); k++) {
-      const Variable& input = node.inputs[k];
-      if (!input.requires_grad() || !grads[k].defined()) continue;
-      check(grads[k].shape() == input.shape() && grads[k].dtype() == input.dtype(),
-            "gradient of input {} is {} {}, expected {} {}", k, name_of(grads[k].dtype()), grads[k].shape().to_string(),
-            name_of(input.dtype()), input.shape().to_string());
+      Node& input = *node.inputs[k];
+      if (!input.requires_grad || !grads[k].defined()) continue;
+      const auto& [shape, dtype] = std::pair(input.value.shape(), input.value.dtype());
+      check(grads[k].shape() == shape && grads[k].dtype() == dtype, "gradient of input {} is {} {}, expected {} {}", k,
+            name_of(grads[k].dtype()), grads[k].shape().to_string(), name_of(dtype), shape.to_string());
       const auto same = [&](const Tensor& other) { return other.defined() && other.raw() == grads[k].raw(); };
-      add(pending[input.node_.get()], {grads[k], !same(mine.grad) && std::ranges::count_if(grads, same) == 1});
+      add(pending[&input], {grads[k], !same(mine.grad) && std::ranges::count_if(grads, same) == 1});
     }
     node.backward = nullptr;
     node.inputs.clear();

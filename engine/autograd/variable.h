@@ -1,6 +1,7 @@
 // The tape. A Variable is a tensor, its gradient, and the closure that turns the gradient of an op's output into the
 // gradients of its inputs. Ops are free functions that return Variables; the graph is what the Variables hold, and it
-// is freed with the last of them.
+// is freed with the last of them. The graph by itself keeps no values: what a backward closure needs, it holds, as Variables or
+// Tensors, and a value that nobody holds is freed while the graph still stands.
 #pragma once
 
 #include <functional>
@@ -32,19 +33,19 @@ class Variable {
   // The output of an op. Keeps `backward` and the inputs only while recording is on and some input requires a gradient.
   static Variable from_op(Tensor value, std::vector<Variable> inputs, BackwardFunction backward);
 
-  bool defined() const { return node_ != nullptr; }
-  Tensor& value() { return node_->value; }
-  const Tensor& value() const { return node_->value; }
-  const Shape& shape() const { return node_->value.shape(); }
-  DType dtype() const { return node_->value.dtype(); }
-  Device device() const { return node_->value.device(); }
+  bool defined() const { return handle_ != nullptr; }
+  Tensor& value() { return node().value; }
+  const Tensor& value() const { return node().value; }
+  const Shape& shape() const { return node().value.shape(); }
+  DType dtype() const { return node().value.dtype(); }
+  Device device() const { return node().value.device(); }
   // Undefined until backward() has reached this leaf.
-  Tensor& grad() { return node_->grad; }
-  const Tensor& grad() const { return node_->grad; }
+  Tensor& grad() { return node().grad; }
+  const Tensor& grad() const { return node().grad; }
   // What an op that made this variable found out on the way, for the op that needs it next.
-  ChannelStatistics& statistics() { return node_->statistics; }
-  const ChannelStatistics& statistics() const { return node_->statistics; }
-  bool requires_grad() const { return node_ && node_->requires_grad; }
+  ChannelStatistics& statistics() { return node().statistics; }
+  const ChannelStatistics& statistics() const { return node().statistics; }
+  bool requires_grad() const { return handle_ && node().requires_grad; }
   void set_requires_grad(bool on);
 
   // Adds to the gradient of every leaf that this variable depends on and that requires one. `seed` is the gradient of
@@ -56,11 +57,22 @@ class Variable {
     Tensor value, grad;
     ChannelStatistics statistics;
     bool requires_grad = false;
-    std::vector<Variable> inputs;
+    std::vector<std::shared_ptr<Node>> inputs;
     BackwardFunction backward;
     ~Node();
   };
-  std::shared_ptr<Node> node_;
+  // What the Variables of a node share: the value goes with the last of them.
+  struct Handle {
+    std::shared_ptr<Node> node = std::make_shared<Node>();
+    Handle() = default;
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+    ~Handle() { node->value.release(); }
+  };
+
+  Node& node() const { return *handle_->node; }
+
+  std::shared_ptr<Handle> handle_;
 };
 
 // While one of these lives, ops on this thread record nothing: evaluation.

@@ -29,6 +29,8 @@ class Tensor {
   }
 
   bool defined() const { return memory_ != nullptr; }
+  // Lets go of the elements; shape, type and device stay.
+  void release() { memory_ = nullptr; }
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }

@@ -100,6 +100,21 @@ TEST_CASE("a chain of 100,000 ops runs backward and is freed without recursion")
   for (int i = 0; i < 100000; i++) y = relu(y);
 }
 
+TEST_CASE("the graph keeps no value that no backward wants") {
+  const Variable x(Tensor::zeros({1000}), true);
+  const auto op = [](const Variable& from, const Tensor& wanted) {
+    return Variable::from_op(from.value().clone(), {from}, [wanted](const Tensor& dy) { return std::vector{dy}; });
+  };
+  for (const bool wants : {false, true}) {
+    Variable y = op(x, {});
+    const std::byte* const place = y.value().raw();
+    Variable z = op(y, wants ? y.value() : Tensor());
+    y = Variable();
+    CHECK((Tensor({1000}).raw() == place) == !wants);
+    z.backward(Tensor::zeros({1000}));
+  }
+}
+
 TEST_CASE("nothing is recorded under NoGrad") {
   Variable x(Tensor::zeros({1}), true);
   NoGrad no_grad;
