@@ -53,6 +53,11 @@ void conv2d_pack(const Conv2dParams& p, const T* w, const T* bias, T* packed);
 template <class T>
 void conv2d_forward_packed(const Conv2dParams& p, const T* x, const T* packed, const T* plus, T* y, uint8_t* argmax,
                            int64_t y_step, T* workspace);
+// Two convolutions of one x without pooling, whose outputs are of one size: y[batch, y_h, y_w, p.out_c + q.out_c]. Takes the workspace
+// of the one that asks for more.
+template <class T>
+void conv2d_forward_side_by_side(const Conv2dParams& p, const T* p_packed, const Conv2dParams& q, const T* q_packed,
+                                 const T* x, T* y, T* workspace);
 // dx[batch, in_h, in_w, in_c] overwritten.
 template <class T>
 void conv2d_backward_data(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, const T* w, T* dx,

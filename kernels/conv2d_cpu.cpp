@@ -93,6 +93,14 @@ void conv2d_forward_packed(const Conv2dParams& c, const double* x, const double*
 }
 
 template <>
+void conv2d_forward_side_by_side(const Conv2dParams& p, const double* p_packed, const Conv2dParams& q,
+                                 const double* q_packed, const double* x, double* y, double*) {
+  const int64_t y_step = p.out_c + q.out_c;
+  conv2d_forward_packed<double>(p, x, p_packed, nullptr, y, nullptr, y_step, nullptr);
+  conv2d_forward_packed<double>(q, x, q_packed, nullptr, y + p.out_c, nullptr, y_step, nullptr);
+}
+
+template <>
 void conv2d_forward(const Conv2dParams& c, const double* x, const double* w, const double* bias, double* y,
                     uint8_t* argmax, double*) {
   std::vector<double> packed(conv2d_packed_size<double>(c));

@@ -4,6 +4,7 @@
 // whose number follows from sizes alone, and then the groups, so the bits do not depend on the number of threads.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "kernels/conv2d.h"
 #include "kernels/conv2d_phases.h"
@@ -48,7 +49,7 @@ struct GradientWindows {
         columns((p.in_w - 1 + p.pad_left) / p.stride - first + 1),
         left(std::max<int64_t>(0, first - (taps_s - 1))),
         in_row(std::max(left + columns + taps_s - 1, before() + p.pool * p.y_w()) * p.out_c),
-        bands(rows, band_rows(p, rows, columns, in_row, taps_r - 1), 1) {}
+        bands(rows, band_rows(p, rows, columns, in_row, taps_r - 1), 1, even_bands(p)) {}
 
   // The gradient of a pointwise convolution without activation can be read where it lies.
   bool in_place() const {
@@ -193,6 +194,72 @@ void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, 
             });
 }
 
+// Forward as pieces of work, each a part of the channels of a span of a band. Where there are few bands for each thread, a piece is
+// less than all channels; where all pixels are one row, less than the row.
+class ForwardPieces {
+ public:
+  ForwardPieces(const Conv2dParams& params, const float* x, const float* packed, const float* plus, float* y,
+                uint8_t* argmax, int64_t y_step)
+      : p_(joined(params)),
+        windows_(p_, 0),
+        x_(x),
+        packed_(packed),
+        plus_(plus),
+        y_(y),
+        argmax_(argmax),
+        y_step_(y_step),
+        blocks_((p_.out_c + conv_tiles().block - 1) / conv_tiles().block),
+        items_(p_.batch * windows_.bands.count) {
+    constexpr int64_t kSpan = 24;  // pixels at least: two register tiles
+    const int64_t threads = free_threads(), wanted = threads > 1 ? 4 * threads : 1;
+    if (!windows_.padded && windows_.rows == 1 && p_.pool == 1) {
+      spans_ =
+          std::clamp<int64_t>(wanted / std::max<int64_t>(items_, 1), 1, std::max<int64_t>(windows_.columns / kSpan, 1));
+      if (spans_ > threads) spans_ -= spans_ % threads;
+    }
+    parts_ = std::clamp<int64_t>(wanted / std::max<int64_t>(items_ * spans_, 1), 1, blocks_);
+  }
+
+  int64_t count() const { return items_ * spans_ * parts_; }
+  int64_t scratch() const { return round_up(windows_.scratch() + 2 * windows_.columns * conv_tiles().block, 16); }
+
+  // scratch: of this thread.
+  void operator()(int64_t i, float* scratch) const {
+    const ConvTiles& t = conv_tiles();
+    const int64_t window = p_.kernel_h * p_.kernel_w * p_.in_c;
+    const int64_t part = i / (items_ * spans_), span = i / items_ % spans_, item = i % items_;
+    const int64_t n = item / windows_.bands.count, band = item % windows_.bands.count;
+    const int64_t row = windows_.bands.begin(band), count = windows_.bands.begin(band + 1) - row;
+    const int64_t column = windows_.columns * span / spans_, channel = blocks_ * part / parts_ * t.block;
+    Correlation c = windows_.correlation(count);
+    c.columns = windows_.columns * (span + 1) / spans_ - column;
+    c.out_right = y_step_, c.out_down = p_.y_w() * y_step_;
+    c.out_c = std::min(blocks_ * (part + 1) / parts_ * t.block, p_.out_c) - channel;
+    const float* in = windows_.fill(x_ + n * p_.in_h * p_.in_w * p_.in_c, row, count, scratch) + column * c.right;
+    const int64_t at = ((n * p_.y_h() + row / p_.pool) * p_.y_w() + column) * y_step_ + channel;
+    t.correlate(c, in, packed_ + channel * window, packed_bias(p_, packed_) + channel, plus_ ? plus_ + at : nullptr,
+                scratch + windows_.scratch(), y_ + at, argmax_ ? argmax_ + at : nullptr);
+  }
+
+  // What comes after all pieces: the activations that are not a matter of the sign.
+  void finish() const {
+    if (p_.activation.kind != ActivationKind::sigmoid) return;
+    const int64_t pixels = p_.batch * p_.y_h() * p_.y_w();
+    if (y_step_ == p_.out_c) return activation_forward(p_.activation, y_, y_, pixels * p_.out_c);
+    for (int64_t i = 0; i < pixels; i++)
+      activation_forward(p_.activation, y_ + i * y_step_, y_ + i * y_step_, p_.out_c);
+  }
+
+ private:
+  Conv2dParams p_;
+  Windows windows_;
+  const float *x_, *packed_, *plus_;
+  float* y_;
+  uint8_t* argmax_;
+  int64_t y_step_;
+  int64_t blocks_, items_, spans_ = 1, parts_;
+};
+
 }  // namespace
 
 template <>
@@ -238,34 +305,28 @@ void conv2d_pack(const Conv2dParams& p, const float* w, const float* bias, float
 }
 
 template <>
-void conv2d_forward_packed(const Conv2dParams& params, const float* x, const float* packed, const float* plus, float* y,
+void conv2d_forward_packed(const Conv2dParams& p, const float* x, const float* packed, const float* plus, float* y,
                            uint8_t* argmax, int64_t y_step, float* workspace) {
-  const Conv2dParams p = joined(params);
-  const ConvTiles& t = conv_tiles();
-  const Windows windows(p, 0);
-  const float* padded_bias = packed_bias(p, packed);
-  // Where there are few bands for each thread, a piece of work is a part of a band's channels.
-  const int64_t window = p.kernel_h * p.kernel_w * p.in_c, blocks = (p.out_c + t.block - 1) / t.block;
-  const int64_t items = p.batch * windows.bands.count, wanted = free_threads() > 1 ? 4 * free_threads() : 1;
-  const int64_t parts = std::clamp<int64_t>(wanted / std::max<int64_t>(items, 1), 1, blocks);
-  parallel_pieces(items * parts, [&](int64_t i) {
-    float* scratch = workspace + omp_get_thread_num() * round_up(windows.scratch() + 2 * windows.columns * t.block, 16);
-    const int64_t part = i / items, n = i % items / windows.bands.count, band = i % windows.bands.count;
-    const int64_t row = windows.bands.begin(band), count = windows.bands.begin(band + 1) - row;
-    const int64_t channel = blocks * part / parts * t.block;
-    if (count <= 0) return;
-    const float* in = windows.fill(x + n * p.in_h * p.in_w * p.in_c, row, count, scratch);
-    const int64_t at = (n * p.y_h() + row / p.pool) * p.y_w() * y_step + channel;
-    Correlation c = windows.correlation(count);
-    c.out_right = y_step, c.out_down = p.y_w() * y_step;
-    c.out_c = std::min(blocks * (part + 1) / parts * t.block, p.out_c) - channel;
-    t.correlate(c, in, packed + channel * window, padded_bias + channel, plus ? plus + at : nullptr,
-                scratch + windows.scratch(), y + at, argmax ? argmax + at : nullptr);
+  const ForwardPieces pieces(p, x, packed, plus, y, argmax, y_step);
+  parallel_pieces(pieces.count(), [&](int64_t i) { pieces(i, workspace + omp_get_thread_num() * pieces.scratch()); });
+  pieces.finish();
+}
+
+template <>
+void conv2d_forward_side_by_side(const Conv2dParams& p, const float* p_packed, const Conv2dParams& q,
+                                 const float* q_packed, const float* x, float* y, float* workspace) {
+  const int64_t y_step = p.out_c + q.out_c;
+  ForwardPieces large(p, x, p_packed, nullptr, y, nullptr, y_step);
+  ForwardPieces small(q, x, q_packed, nullptr, y + p.out_c, nullptr, y_step);
+  if (p.kernel_h * p.kernel_w < q.kernel_h * q.kernel_w) std::swap(large, small);
+  // The small ones last: the threads end at about the same time.
+  const int64_t scratch = std::max(large.scratch(), small.scratch());
+  parallel_pieces(large.count() + small.count(), [&](int64_t i) {
+    float* mine = workspace + omp_get_thread_num() * scratch;
+    i < large.count() ? large(i, mine) : small(i - large.count(), mine);
   });
-  const int64_t pixels = p.batch * p.y_h() * p.y_w();
-  if (p.activation.kind != ActivationKind::sigmoid) return;
-  if (y_step == p.out_c) return activation_forward(p.activation, y, y, pixels * p.out_c);
-  for (int64_t i = 0; i < pixels; i++) activation_forward(p.activation, y + i * y_step, y + i * y_step, p.out_c);
+  large.finish();
+  small.finish();
 }
 
 template <>

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/parallel.h"
 #include "kernels/pool2d.h"
@@ -55,13 +56,37 @@ void for_elements(const Pool2dParams& p, const Window& window, const Body& body)
 
 }  // namespace
 
+// The maximum alone: the channels, some at a time, stay in registers.
+template <class T>
+void max_of_window(const Pool2dParams& p, const Window& window, const T* x, T* y) {
+  constexpr int64_t kSome = 256 / sizeof(T);
+  const T* first = x + (window.corner + window.top * p.width + window.left) * p.channels;
+  for (int64_t c = 0; c < p.channels; c += kSome) {
+    const int64_t count = std::min(kSome, p.channels - c);
+    const auto maximum = [&](auto count) {
+      T best[kSome];
+      for (int64_t k = 0; k < count; k++) best[k] = first[c + k];
+      for_elements(p, window, [&](int64_t, int64_t at) {
+        const T* from = x + at * p.channels + c;
+        for (int64_t k = 0; k < count; k++) best[k] = from[k] > best[k] ? from[k] : best[k];
+      });
+      for (int64_t k = 0; k < count; k++) y[c + k] = best[k];
+    };
+    if (count == kSome)
+      maximum(std::integral_constant<int64_t, kSome>());
+    else
+      maximum(count);
+  }
+}
+
 template <class T>
 void max_pool2d_forward(const Pool2dParams& p, const T* x, T* y, uint8_t* argmax) {
   const int64_t channels = p.channels, rows = p.out_height();
   for_images(p.images * rows, p.stride * p.width * channels, [=](int64_t row) {
     for_windows(p, row / rows, row % rows, [=](int64_t out, const Window& window) {
       T* to = y + out * channels;
-      uint8_t* index = argmax ? argmax + out * channels : nullptr;
+      if (!argmax) return max_of_window(p, window, x, to);
+      uint8_t* index = argmax + out * channels;
       const int64_t first = window.top * p.size + window.left;
       for_elements(p, window, [=](int64_t k, int64_t at) {
         const T* from = x + at * channels;
@@ -69,7 +94,7 @@ void max_pool2d_forward(const Pool2dParams& p, const T* x, T* y, uint8_t* argmax
 #pragma GCC ivdep
         for (int64_t c = 0; c < channels; c++) {
           const bool wins = k == first || from[c] > to[c];
-          if (index) index[c] = wins ? mine : index[c];
+          index[c] = wins ? mine : index[c];
           to[c] = wins ? from[c] : to[c];
         }
       });

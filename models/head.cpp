@@ -27,8 +27,7 @@ void add_pooling_and_classes(Options& options, Initializer& init, int64_t channe
 int64_t embedding_width(Network& network, const Shape& input, const std::string& where) {
   const NoGrad no_grad;
   const Shape features = network.layers.forward(Variable(Tensor::zeros({1, input[0], input[1], input[2]})), {}).shape();
-  check(features.rank() == 2, "{}: the network ends in {}, expected one row for each image", where,
-        features.to_string());
+  check(features.rank() == 2, "{}: the network ends in {}, expected one row for each image", where, features);
   return features[1];
 }
 

@@ -92,8 +92,8 @@ std::string start_from(const std::string& path, const Model& model) {
       continue;
     }
     check(found->second.shape() == tensor.shape() && found->second.dtype() == tensor.dtype(),
-          "{}: {} is {} {}, the network's is {} {}", path, name, name_of(found->second.dtype()),
-          found->second.shape().to_string(), name_of(tensor.dtype()), tensor.shape().to_string());
+          "{}: {} is {} {}, the network's is {} {}", path, name, name_of(found->second.dtype()), found->second.shape(),
+          name_of(tensor.dtype()), tensor.shape());
     Tensor(tensor).copy_from(found->second);
     taken++;
   }

@@ -39,7 +39,7 @@ std::vector<StageError> stage_errors(Network& network, const TensorFile& referen
     const auto found = reference.tensors.find(kStage + names[i]);
     if (found == reference.tensors.end()) continue;
     check(found->second.shape() == x.shape(), "{}: {} is {}, the network's is {}", path, found->first,
-          found->second.shape().to_string(), x.shape().to_string());
+          found->second.shape(), x.shape());
     const auto got = std::as_const(x.value()).span<float>(), want = found->second.span<float>();
     double difference = 0, magnitude = 0;
     for (size_t j = 0; j < got.size(); j++) {

@@ -60,12 +60,12 @@ Variable::Node::~Node() {
 void Variable::backward(Tensor seed) {
   check(requires_grad(), "backward() of a variable that depends on no parameter");
   if (!seed.defined()) {
-    check(value().size() == 1, "backward() of shape {} needs a seed gradient", shape().to_string());
+    check(value().size() == 1, "backward() of shape {} needs a seed gradient", shape());
     seed = Tensor(shape(), dtype(), value().device());
     seed.fill(1);
   }
   check(seed.shape() == shape() && seed.dtype() == dtype(), "seed gradient is {} {}, expected {} {}",
-        name_of(seed.dtype()), seed.shape().to_string(), name_of(dtype()), shape().to_string());
+        name_of(seed.dtype()), seed.shape(), name_of(dtype()), shape());
 
   // Depth-first post-order without recursion: every node stands behind its inputs.
   std::vector<std::shared_ptr<Node>> order;
@@ -119,7 +119,7 @@ void Variable::backward(Tensor seed) {
       if (!input.requires_grad || !grads[k].defined()) continue;
       const auto& [shape, dtype] = std::pair(input.value.shape(), input.value.dtype());
       check(grads[k].shape() == shape && grads[k].dtype() == dtype, "gradient of input {} is {} {}, expected {} {}", k,
-            name_of(grads[k].dtype()), grads[k].shape().to_string(), name_of(dtype), shape.to_string());
+            name_of(grads[k].dtype()), grads[k].shape(), name_of(dtype), shape);
       const auto same = [&](const Tensor& other) { return other.defined() && other.raw() == grads[k].raw(); };
       add(pending[&input], {grads[k], !same(mine.grad) && std::ranges::count_if(grads, same) == 1});
     }

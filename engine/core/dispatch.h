@@ -54,7 +54,7 @@ void with_gpu_float(DType type, const Body& body) {
 inline void check_gpu_size(const char* op, const Shape& shape, Device device) {
   constexpr int64_t kMost = (int64_t{1} << 31) - (1 << 16);
   check(device == Device::cpu || shape.size() <= kMost, "{}: {} has {} elements, expected at most {} on the GPU", op,
-        shape.to_string(), shape.size(), kMost);
+        shape, shape.size(), kMost);
 }
 // Of the images of a convolution, whose channels its kernels fill up to 16 bytes, and whose rows and columns they count in 16
 // bits with the padding.
@@ -65,8 +65,7 @@ inline void check_gpu_images(const char* op, const Shape& shape, int64_t padding
   check_gpu_size(op, {shape[0], shape[1], shape[2], filled}, device);
   constexpr int64_t kMost = (1 << 15) - 1;
   check(shape[1] + 2 * padding <= kMost && shape[2] + 2 * padding <= kMost,
-        "{}: images {} with padding {}, expected at most {} rows and columns on the GPU", op, shape.to_string(),
-        padding, kMost);
+        "{}: images {} with padding {}, expected at most {} rows and columns on the GPU", op, shape, padding, kMost);
 }
 
 }  // namespace lookalike

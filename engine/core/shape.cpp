@@ -30,7 +30,7 @@ void Shape::assign(const int64_t* begin, const int64_t* end) {
 
 int64_t Shape::operator[](int axis) const {
   const int at = axis < 0 ? axis + rank_ : axis;
-  check(at >= 0 && at < rank_, "axis {} of shape {} does not exist", axis, to_string());
+  check(at >= 0 && at < rank_, "axis {} of shape {} does not exist", axis, *this);
   return extents_[at];
 }
 

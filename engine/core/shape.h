@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 namespace lookalike {
 
 class Shape {
@@ -42,3 +44,12 @@ class Shape {
 };
 
 }  // namespace lookalike
+
+// In messages as to_string() gives it, made only when the message is.
+template <>
+struct fmt::formatter<lookalike::Shape> : fmt::formatter<std::string> {
+  template <class Context>
+  auto format(const lookalike::Shape& shape, Context& context) const {
+    return fmt::formatter<std::string>::format(shape.to_string(), context);
+  }
+};

@@ -60,21 +60,20 @@ Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
 }
 
 double Tensor::item() const {
-  check(size() == 1, "item() of a tensor of shape {}, expected one element", shape_.to_string());
+  check(size() == 1, "item() of a tensor of shape {}, expected one element", shape_);
   const Tensor here = to(Device::cpu);
   return with_float(dtype_, [&](auto zero) { return static_cast<double>(*here.data<decltype(zero)>()); });
 }
 
 Tensor Tensor::reshape(Shape shape) const {
-  check(shape.size() == size(), "reshape of {} to {}: sizes differ", shape_.to_string(), shape.to_string());
+  check(shape.size() == size(), "reshape of {} to {}: sizes differ", shape_, shape);
   Tensor result = *this;
   result.shape_ = shape;
   return result;
 }
 
 Tensor Tensor::rows(int64_t begin, int64_t end) const {
-  check(0 <= begin && begin <= end && end <= shape_[0], "rows [{}, {}) of a tensor of shape {}", begin, end,
-        shape_.to_string());
+  check(0 <= begin && begin <= end && end <= shape_[0], "rows [{}, {}) of a tensor of shape {}", begin, end, shape_);
   Tensor result = *this;
   result.shape_ = shape_.with_rows(end - begin);
   result.offset_ += begin * shape_.row_size() * size_of(dtype_);
@@ -119,7 +118,7 @@ Tensor Tensor::to(DType dtype) const {
 
 void Tensor::copy_from(const Tensor& source) {
   check(source.shape_ == shape_ && source.dtype_ == dtype_, "copy of {} {} into {} {}", name_of(source.dtype_),
-        source.shape_.to_string(), name_of(dtype_), shape_.to_string());
+        source.shape_, name_of(dtype_), shape_);
   copy_bytes(raw(), device_, source.raw(), source.device_, bytes());
 }
 

@@ -97,7 +97,7 @@ Tensor place_input(const Tensor& input, const Compute& compute);
 template <class T>
 Tensor Tensor::from(Shape shape, std::span<const T> values) {
   check(shape.size() == static_cast<int64_t>(values.size()), "{} values for a tensor of shape {}", values.size(),
-        shape.to_string());
+        shape);
   Tensor result(shape, dtype_of<T>());
   std::copy(values.begin(), values.end(), result.data<T>());
   return result;

@@ -38,14 +38,15 @@ Variable forward_in_parallel(Module& network, const Variable& images) {
   constexpr int64_t kPixels = 224 * 224;  // at a time: less is too little between the starts of two layers
   const int64_t pixels = images.shape()[1] * images.shape()[2];
   const int64_t at_once = std::max<int64_t>(1, kPixels / std::max<int64_t>(1, pixels));
-  const int64_t pieces = (count + at_once - 1) / at_once;
-  if (images.device() != Device::cpu || threads == 1 || pieces < threads) return network.forward(images, {});
+  const int64_t needed = (count + at_once - 1) / at_once;
+  if (images.device() != Device::cpu || threads == 1 || needed < threads) return network.forward(images, {});
+  const int64_t pieces = std::min((needed + threads - 1) / threads * threads, count);  // as many for each thread
   Tensor result;
   std::exception_ptr failure;
   cpu::parallel_pieces(pieces, [&](int64_t piece) {
     try {
       const NoGrad no_grad_here;
-      const int64_t begin = piece * at_once, end = std::min(begin + at_once, count);
+      const int64_t begin = count * piece / pieces, end = count * (piece + 1) / pieces;
       const Tensor rows = network.forward(Variable(images.value().rows(begin, end)), {}).value();
 #pragma omp critical(result)
       if (!result.defined()) result = Tensor(rows.shape().with_rows(count), rows.dtype());

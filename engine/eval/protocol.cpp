@@ -57,8 +57,7 @@ Report report_of(const std::string& name, const Protocol& protocol, const std::v
 
 void check_scores(const Protocol& protocol, const Tensor& scores) {
   const Shape expected{protocol.lists.lists(), protocol.lists.count};
-  check(scores.shape() == expected, "scores {} for candidate lists {}", scores.shape().to_string(),
-        expected.to_string());
+  check(scores.shape() == expected, "scores {} for candidate lists {}", scores.shape(), expected);
 }
 
 std::span<const float> list_scores(const Protocol& protocol, const Tensor& scores, int64_t list) {

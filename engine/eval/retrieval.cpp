@@ -20,8 +20,8 @@ void check_rows(const Tensor& rows, const char* what) {
 void check_same_width(const Tensor& left, const Tensor& right, const char* left_name, const char* right_name) {
   check_rows(left, left_name);
   check_rows(right, right_name);
-  check(left.shape()[1] == right.shape()[1], "{} {} and {} {}: rows of different length", left_name,
-        left.shape().to_string(), right_name, right.shape().to_string());
+  check(left.shape()[1] == right.shape()[1], "{} {} and {} {}: rows of different length", left_name, left.shape(),
+        right_name, right.shape());
 }
 
 float similarity_of(const float* a, const float* b, int64_t d, Similarity similarity) {
@@ -233,7 +233,7 @@ Tensor mean_row(const Tensor& rows) {
 Tensor minus_row(const Tensor& rows, const Tensor& row) {
   check_rows(rows, "rows");
   const int64_t d = rows.shape()[1];
-  check(row.shape() == Shape{d}, "row {} subtracted from rows {}", row.shape().to_string(), rows.shape().to_string());
+  check(row.shape() == Shape{d}, "row {} subtracted from rows {}", row.shape(), rows.shape());
   Tensor result = rows.clone();
   for (int64_t i = 0; i < result.size(); i++) result.data<float>()[i] -= row.data<float>()[i % d];
   return result;

@@ -83,7 +83,7 @@ class Hdf5Reader {
       fail("'{}': {}: {}", path_, show_name(name), error.what());
     }
     check(shape.size() <= left_ / 4, "'{}': {}: shape {}: the datasets claim more than {} times the file's size", path_,
-          show_name(name), shape.to_string(), +kMaxInflation);
+          show_name(name), shape, +kMaxInflation);
     left_ -= 4 * shape.size();
     Tensor tensor(shape);
     check(H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.raw()) >= 0, "'{}': {} is damaged",

@@ -63,8 +63,7 @@ Tensor read_npy(const std::filesystem::path& path) {
         "'{}': expected a two-dimensional float32 array in row-major order", name);
   const Shape shape{std::stoll(match[1]), std::stoll(match[2])};
   const int64_t data = file.size() - kPrefix - length;
-  check(data % 4 == 0 && data / 4 == shape.size(), "'{}': {} bytes of data for shape {} of f32", name, data,
-        shape.to_string());
+  check(data % 4 == 0 && data / 4 == shape.size(), "'{}': {} bytes of data for shape {} of f32", name, data, shape);
   Tensor tensor(shape);
   file.read(kPrefix + length, tensor.raw(), tensor.bytes());
   return tensor;

@@ -146,7 +146,7 @@ void read_initializer(std::string_view bytes, const std::string& path, TensorFil
   }
   const auto bytes_there = static_cast<int64_t>(elements.size());
   check(bytes_there % type->size == 0 && bytes_there / type->size == shape.size(), "'{}': {}: {} bytes for shape {}",
-        path, shown, bytes_there, shape.to_string());
+        path, shown, bytes_there, shape);
   check(result.tensors.emplace(name, tensor_from_file(elements.data(), shape, *type)).second,
         "'{}': the model has {} twice", path, shown);
 }

@@ -107,8 +107,7 @@ TensorEntry parse_entry(const json& value, const std::string& path, const std::s
         entry.begin, entry.end);
   const int64_t bytes = entry.end - entry.begin;
   check(bytes % type->size == 0 && bytes / type->size == entry.shape.size(),
-        "'{}': tensor {}: {} bytes of data for shape {} of {}", path, in_quotes(name), bytes, entry.shape.to_string(),
-        entry.dtype);
+        "'{}': tensor {}: {} bytes of data for shape {} of {}", path, in_quotes(name), bytes, entry.shape, entry.dtype);
   return entry;
 }
 

@@ -147,7 +147,7 @@ class StateDictReader {
     }
     tensor.strides = counts(parts[3], "strides");
     check(tensor.strides.size() == extents.size(), "'{}': tensor {}: {} strides for shape {}", path_, show_name(name),
-          tensor.strides.size(), tensor.shape.to_string());
+          tensor.strides.size(), tensor.shape);
     bool inside = tensor.shape.size() == 0 || tensor.offset < storage.elements;
     int64_t last = tensor.offset;
     for (size_t axis = 0; axis < extents.size() && inside && tensor.shape.size() > 0; axis++) {
@@ -156,11 +156,11 @@ class StateDictReader {
       if (inside) last += steps * stride;
     }
     check(inside, "'{}': tensor {}: shape {} passes the end of its storage of {} elements", path_, show_name(name),
-          tensor.shape.to_string(), storage.elements);
+          tensor.shape, storage.elements);
     const int64_t bytes = size_of(storage.type.dtype);
     check(tensor.shape.size() <= left_ / bytes,
           "'{}': tensor {}: shape {}: the tensors claim more than {} times the file's size", path_, show_name(name),
-          tensor.shape.to_string(), +kMaxInflation);
+          tensor.shape, +kMaxInflation);
     left_ -= tensor.shape.size() * bytes;
     result_.tensors[key].push_back(std::move(tensor));
   }

@@ -10,8 +10,7 @@
 namespace lookalike {
 
 LossResult barlow_twins_loss(const Variable& z, double lambda) {
-  check(z.shape().rank() == 2 && z.shape()[0] % 2 == 0, "Barlow Twins of shape {}, expected [2N, D]",
-        z.shape().to_string());
+  check(z.shape().rank() == 2 && z.shape()[0] % 2 == 0, "Barlow Twins of shape {}, expected [2N, D]", z.shape());
   check(z.dtype() != DType::bf16, "Barlow Twins of bf16, expected f32");
   check(lambda >= 0, "Barlow Twins with lambda {}, expected at least 0", lambda);
   check_gpu_size("Barlow Twins", z.shape(), z.device());

@@ -8,7 +8,7 @@
 namespace lookalike {
 
 LossResult contrastive_loss(const Variable& e, std::span<const LabelledPair> pairs, const ContrastiveOptions& options) {
-  check(e.shape().rank() == 2, "contrastive loss of shape {}, expected [M, D]", e.shape().to_string());
+  check(e.shape().rank() == 2, "contrastive loss of shape {}, expected [M, D]", e.shape());
   check(options.margin >= 0, "contrastive loss with margin {}, expected at least 0", options.margin);
   const int64_t rows = e.shape()[0], d = e.shape()[1], count = static_cast<int64_t>(pairs.size());
   std::vector<RowPair> indices;

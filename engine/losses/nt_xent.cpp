@@ -8,7 +8,7 @@
 namespace lookalike {
 
 LossResult nt_xent_loss(const Variable& e, double temperature) {
-  check(e.shape().rank() == 2 && e.shape()[0] % 2 == 0, "NT-Xent of shape {}, expected [2N, D]", e.shape().to_string());
+  check(e.shape().rank() == 2 && e.shape()[0] % 2 == 0, "NT-Xent of shape {}, expected [2N, D]", e.shape());
   check(temperature > 0, "NT-Xent with temperature {}, expected above 0", temperature);
   const int64_t n = e.shape()[0] / 2, d = e.shape()[1];
   detail::LossOutput output(e);

@@ -7,9 +7,8 @@ namespace {
 
 LossResult pointwise_loss(const char* name, PointwiseLoss kind, const Variable& y, const Tensor& targets) {
   check(targets.shape() == y.shape() && targets.dtype() == y.dtype() && targets.device() == y.device(),
-        "{}: targets are {} {} on {}, expected {} {} on {}", name, name_of(targets.dtype()),
-        targets.shape().to_string(), name_of(targets.device()), name_of(y.dtype()), y.shape().to_string(),
-        name_of(y.device()));
+        "{}: targets are {} {} on {}, expected {} {} on {}", name, name_of(targets.dtype()), targets.shape(),
+        name_of(targets.device()), name_of(y.dtype()), y.shape(), name_of(y.device()));
   const int64_t n = y.value().size();
   const double scale = n > 0 ? 1 / static_cast<double>(n) : 0;
   detail::LossOutput output(y, Tensor(y.shape(), y.dtype(), y.device()));

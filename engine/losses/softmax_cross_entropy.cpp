@@ -6,7 +6,7 @@
 namespace lookalike {
 
 LossResult softmax_cross_entropy_loss(const Variable& logits, std::span<const int32_t> labels) {
-  check(logits.shape().rank() == 2, "softmax cross-entropy of shape {}, expected [N, C]", logits.shape().to_string());
+  check(logits.shape().rank() == 2, "softmax cross-entropy of shape {}, expected [N, C]", logits.shape());
   const int64_t n = logits.shape()[0], c = logits.shape()[1];
   check(std::ssize(labels) == n, "softmax cross-entropy: {} labels for {} rows", labels.size(), n);
   for (const int32_t label : labels) {

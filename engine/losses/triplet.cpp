@@ -151,7 +151,7 @@ void triplets_on_gpu(const Tensor& e, const Grouping& grouping, const TripletOpt
 }  // namespace
 
 LossResult triplet_loss(const Variable& e, std::span<const int32_t> labels, const TripletOptions& options) {
-  check(e.shape().rank() == 2, "triplet loss of shape {}, expected [M, D]", e.shape().to_string());
+  check(e.shape().rank() == 2, "triplet loss of shape {}, expected [M, D]", e.shape());
   const int64_t rows = e.shape()[0];
   check(rows == static_cast<int64_t>(labels.size()), "triplet loss: {} labels for {} rows", labels.size(), rows);
   const Grouping grouping(labels);

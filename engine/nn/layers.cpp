@@ -11,8 +11,7 @@
 namespace lookalike {
 
 Variable Initializer::uniform(const Shape& shape, double bound) {
-  check(shape.size() <= left_, "{}: the network needs weights {}, far more than the file holds", file_,
-        shape.to_string());
+  check(shape.size() <= left_, "{}: the network needs weights {}, far more than the file holds", file_, shape);
   left_ -= shape.size();
   Random random(seed_, RandomUse::weights, next_++);
   Tensor values(shape);

@@ -7,7 +7,7 @@ namespace lookalike {
 
 Variable add(const Variable& a, const Variable& b, const Activation& f) {
   check(a.shape() == b.shape() && a.dtype() == b.dtype(), "add: a is {} {}, b is {} {}, expected the same",
-        name_of(a.dtype()), a.shape().to_string(), name_of(b.dtype()), b.shape().to_string());
+        name_of(a.dtype()), a.shape(), name_of(b.dtype()), b.shape());
   Tensor y(a.shape(), a.dtype(), a.device());
   LOOKALIKE_ON_DEVICE(
       y, { on::add_forward(f, a.value().data<T>(), b.value().data<T>(), y.data<T>(), y.size(), stream...); });

@@ -9,11 +9,11 @@ namespace {
 BatchNormParams make_params(const Variable& x, const BatchNormOptions& options) {
   const Shape& shape = x.shape();
   const bool image = shape.rank() == 4;
-  check(image || shape.rank() == 2, "batch_norm: x is {}, expected [N, C] or [N, H, W, C]", shape.to_string());
+  check(image || shape.rank() == 2, "batch_norm: x is {}, expected [N, C] or [N, H, W, C]", shape);
   check(options.views >= 1 && shape[0] % options.views == 0, "batch_norm: {} rows do not divide into {} views",
         shape[0], options.views);
   check(options.max_pool == 1 || (options.max_pool == 2 && image),
-        "batch_norm: max_pool is {} for x {}, expected 1, or 2 for [N, H, W, C]", options.max_pool, shape.to_string());
+        "batch_norm: max_pool is {} for x {}, expected 1, or 2 for [N, H, W, C]", options.max_pool, shape);
   check_gpu_size("batch_norm", shape, x.device());
   return {.views = options.training ? options.views : 1,
           .images = shape[0],
@@ -28,7 +28,7 @@ BatchNormParams make_params(const Variable& x, const BatchNormOptions& options) 
 void check_channels(const char* name, const Tensor& tensor, const Variable& x) {
   const DType dtype = weight_type(x.dtype());
   check(tensor.shape() == Shape{x.shape()[-1]} && tensor.dtype() == dtype, "batch_norm: {} is {} {}, expected {} [{}]",
-        name, name_of(tensor.dtype()), tensor.shape().to_string(), name_of(dtype), x.shape()[-1]);
+        name, name_of(tensor.dtype()), tensor.shape(), name_of(dtype), x.shape()[-1]);
 }
 
 }  // namespace

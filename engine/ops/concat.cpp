@@ -6,14 +6,14 @@
 namespace lookalike {
 
 Variable concat_channels(const Variable& a, const Variable& b) {
-  check(a.shape().rank() > 0 && b.shape().rank() > 0, "concat_channels: {} and {}, expected channels",
-        a.shape().to_string(), b.shape().to_string());
+  check(a.shape().rank() > 0 && b.shape().rank() > 0, "concat_channels: {} and {}, expected channels", a.shape(),
+        b.shape());
   std::vector<int64_t> sizes = a.shape().extents(), others = b.shape().extents();
   const int64_t of_a = sizes.back(), of_b = others.back();
   sizes.pop_back(), others.pop_back();
   check(sizes == others && a.dtype() == b.dtype(),
-        "concat_channels: {} {} and {} {}, expected them alike but for the last size", name_of(a.dtype()),
-        a.shape().to_string(), name_of(b.dtype()), b.shape().to_string());
+        "concat_channels: {} {} and {} {}, expected them alike but for the last size", name_of(a.dtype()), a.shape(),
+        name_of(b.dtype()), b.shape());
   const int64_t rows = Shape(sizes).size();
   sizes.push_back(of_a + of_b);
   Tensor y(Shape(sizes), a.dtype(), a.device());

@@ -12,13 +12,16 @@ namespace lookalike {
 
 namespace {
 
+uint8_t* argmax_of(Tensor& argmax) {
+  return argmax.defined() ? argmax.data<uint8_t>() : nullptr;
+}
+
 // Of shapes and options that fit.
 Conv2dParams params_of(const Variable& x, const Variable& w, const Variable& bias, const Conv2dOptions& options) {
   check(x.shape().rank() == 4 && w.shape().rank() == 4 && x.shape()[3] == w.shape()[3],
-        "conv2d: images {} and weights {}, expected [N,H,W,C] and [K,R,S,C]", x.shape().to_string(),
-        w.shape().to_string());
+        "conv2d: images {} and weights {}, expected [N,H,W,C] and [K,R,S,C]", x.shape(), w.shape());
   check(!bias.defined() || bias.shape() == Shape{w.shape()[0]}, "conv2d: bias {}, expected [{}]",
-        bias.defined() ? bias.shape().to_string() : "", w.shape()[0]);
+        bias.defined() ? bias.shape() : Shape(), w.shape()[0]);
   check(options.stride >= 1 && options.padding >= 0 && (options.padding == 0 || !options.same) &&
             (options.max_pool == 1 || options.max_pool == 2),
         "conv2d: stride {}, padding {}{}, max_pool {}", options.stride, options.padding,
@@ -45,8 +48,8 @@ Conv2dParams params_of(const Variable& x, const Variable& w, const Variable& bia
   p.activation = options.activation, p.pool = options.max_pool;
   check(p.in_h + padding.top + padding.bottom >= p.kernel_h && p.in_w + padding.left + padding.right >= p.kernel_w &&
             p.y_h() > 0 && p.y_w() > 0,
-        "conv2d: image {} is smaller than kernel {} with padding {} and max_pool {}", x.shape().to_string(),
-        w.shape().to_string(), options.padding, options.max_pool);
+        "conv2d: image {} is smaller than kernel {} with padding {} and max_pool {}", x.shape(), w.shape(),
+        options.padding, options.max_pool);
   check_gpu_images("conv2d", x.shape(), std::max(padding.bottom, padding.right), x.dtype(), x.device());
   check_gpu_size("conv2d", {p.batch, p.out_h(), p.out_w(), p.out_c}, x.device());
 
@@ -62,7 +65,6 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& bias, cons
   Tensor argmax;
   if (p.pool == 2) argmax = Tensor(y.shape(), DType::u8, x.device());
   ChannelStatistics statistics;
-  const auto argmax_of = [](Tensor& t) { return t.defined() ? t.data<uint8_t>() : nullptr; };
   if (x.device() == Device::cpu) {
     LOOKALIKE_ON_CPU(x, {
       Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
@@ -156,16 +158,8 @@ void PackedConv2d::pack() {
 
 namespace {
 
-// On the CPU, to the channels of y from `first` on.
-void forward_packed(const Conv2dParams& p, const Variable& x, const PackedConv2d& conv, const Variable& shortcut,
-                    Tensor& y, Tensor& argmax, int64_t first) {
-  check(conv.packed.defined(), "conv2d: weights {} that are not packed", conv.weight.shape().to_string());
-  LOOKALIKE_ON_CPU(x, {
-    Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
-    on::conv2d_forward_packed<T>(
-        p, x.value().data<T>(), conv.packed.data<T>(), shortcut.defined() ? shortcut.value().data<T>() : nullptr,
-        y.data<T>() + first, argmax.defined() ? argmax.data<uint8_t>() : nullptr, y.shape()[3], workspace.data<T>());
-  });
+void check_packed(const PackedConv2d& conv) {
+  check(conv.packed.defined(), "conv2d: weights {} that are not packed", conv.weight.shape());
 }
 
 }  // namespace
@@ -174,8 +168,7 @@ Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& sho
   const Conv2dParams p = params_of(x, conv.weight, conv.bias, conv.options);
   const Shape shape{p.batch, p.y_h(), p.y_w(), p.out_c};
   check(!shortcut.defined() || (p.pool == 1 && shortcut.shape() == shape && shortcut.dtype() == x.dtype()),
-        "conv2d: a shortcut {}, expected {} without max_pool", shortcut.defined() ? shortcut.shape().to_string() : "",
-        shape.to_string());
+        "conv2d: a shortcut {}, expected {} without max_pool", shortcut.defined() ? shortcut.shape() : Shape(), shape);
   if (x.device() != Device::cpu) {
     if (!shortcut.defined()) return conv2d(x, conv.weight, conv.bias, conv.options);
     Conv2dOptions linear = conv.options;
@@ -184,7 +177,13 @@ Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& sho
   }
   Tensor y(shape, x.dtype()), argmax;
   if (p.pool == 2) argmax = Tensor(shape, DType::u8);
-  forward_packed(p, x, conv, shortcut, y, argmax, 0);
+  check_packed(conv);
+  LOOKALIKE_ON_CPU(x, {
+    Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
+    on::conv2d_forward_packed<T>(p, x.value().data<T>(), conv.packed.data<T>(),
+                                 shortcut.defined() ? shortcut.value().data<T>() : nullptr, y.data<T>(),
+                                 argmax_of(argmax), p.out_c, workspace.data<T>());
+  });
   return Variable(y);
 }
 
@@ -194,9 +193,14 @@ Variable conv2d_side_by_side(const Variable& x, const PackedConv2d& a, const Pac
         "conv2d: {} x {} and {} x {} side by side, expected the same size and no max_pool", p.y_h(), p.y_w(), q.y_h(),
         q.y_w());
   if (x.device() != Device::cpu) return concat_channels(conv2d(x, a), conv2d(x, b));
-  Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c + q.out_c}, x.dtype()), no_argmax;
-  forward_packed(p, x, a, {}, y, no_argmax, 0);
-  forward_packed(q, x, b, {}, y, no_argmax, p.out_c);
+  check_packed(a);
+  check_packed(b);
+  Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c + q.out_c}, x.dtype());
+  LOOKALIKE_ON_CPU(x, {
+    Tensor workspace({std::max(on::conv2d_workspace<T>(p).forward, on::conv2d_workspace<T>(q).forward)}, x.dtype());
+    on::conv2d_forward_side_by_side<T>(p, a.packed.data<T>(), q, b.packed.data<T>(), x.value().data<T>(), y.data<T>(),
+                                       workspace.data<T>());
+  });
   return Variable(y);
 }
 

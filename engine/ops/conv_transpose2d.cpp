@@ -11,10 +11,9 @@ namespace lookalike {
 Variable conv_transpose2d(const Variable& x, const Variable& w, const Variable& bias,
                           const ConvTranspose2dOptions& options) {
   check(x.shape().rank() == 4 && w.shape().rank() == 4 && x.shape()[3] == w.shape()[0],
-        "conv_transpose2d: images {} and weights {}, expected [N,H,W,C] and [C,R,S,K]", x.shape().to_string(),
-        w.shape().to_string());
+        "conv_transpose2d: images {} and weights {}, expected [N,H,W,C] and [C,R,S,K]", x.shape(), w.shape());
   check(!bias.defined() || bias.shape() == Shape{w.shape()[3]}, "conv_transpose2d: bias {}, expected [{}]",
-        bias.defined() ? bias.shape().to_string() : "", w.shape()[3]);
+        bias.defined() ? bias.shape() : Shape(), w.shape()[3]);
   const int64_t stride = options.stride, padding = options.padding, more = options.output_padding;
   check(stride >= 1 && padding >= 0 && more >= -1 && more < stride,
         "conv_transpose2d: stride {}, padding {}, output_padding {}, expected an output_padding from -1 to {}", stride,
@@ -31,8 +30,8 @@ Variable conv_transpose2d(const Variable& x, const Variable& w, const Variable& 
   p.pad_top = p.pad_left = padding;
   p.pad_bottom = p.pad_right = padding - std::min<int64_t>(more, 0);
   check(x.shape()[1] > 0 && x.shape()[2] > 0 && p.in_h > 0 && p.in_w > 0,
-        "conv_transpose2d: nothing is left of image {}, kernel {}, with padding {} and output_padding {}",
-        x.shape().to_string(), w.shape().to_string(), padding, more);
+        "conv_transpose2d: nothing is left of image {}, kernel {}, with padding {} and output_padding {}", x.shape(),
+        w.shape(), padding, more);
   check_gpu_size("conv_transpose2d", x.shape(), x.device());
   check_gpu_images("conv_transpose2d", {p.batch, p.in_h, p.in_w, p.in_c}, p.pad_bottom, x.dtype(), x.device());
   p.tf32 = tf32_allowed(), p.cudnn = chosen_conv() == ConvBackend::cudnn;

@@ -8,10 +8,9 @@ namespace lookalike {
 DepthwiseConv2dParams depthwise_conv2d_params(const Shape& x, const Variable& w, const Variable& bias,
                                               const DepthwiseConv2dOptions& options) {
   check(x.rank() == 4 && w.shape().rank() == 3 && x[3] == w.shape()[2],
-        "depthwise_conv2d: images {} and weights {}, expected [N,H,W,C] and [R,S,C]", x.to_string(),
-        w.shape().to_string());
+        "depthwise_conv2d: images {} and weights {}, expected [N,H,W,C] and [R,S,C]", x, w.shape());
   check(!bias.defined() || bias.shape() == Shape{w.shape()[2]}, "depthwise_conv2d: bias {}, expected [{}]",
-        bias.defined() ? bias.shape().to_string() : "", w.shape()[2]);
+        bias.defined() ? bias.shape() : Shape(), w.shape()[2]);
   check(options.stride >= 1 && options.padding >= 0 && (options.padding == 0 || !options.same),
         "depthwise_conv2d: stride {}, padding {}{}", options.stride, options.padding, options.same ? " and same" : "");
   DepthwiseConv2dParams p{.batch = x[0],
@@ -26,8 +25,7 @@ DepthwiseConv2dParams depthwise_conv2d_params(const Shape& x, const Variable& w,
   p.pad_top = padding.top, p.pad_left = padding.left, p.pad_bottom = padding.bottom, p.pad_right = padding.right;
   p.activation = options.activation;
   check(p.in_h + padding.top + padding.bottom >= p.kernel_h && p.in_w + padding.left + padding.right >= p.kernel_w,
-        "depthwise_conv2d: image {} is smaller than kernel {} with padding {}", x.to_string(), w.shape().to_string(),
-        options.padding);
+        "depthwise_conv2d: image {} is smaller than kernel {} with padding {}", x, w.shape(), options.padding);
   return p;
 }
 

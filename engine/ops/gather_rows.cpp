@@ -8,7 +8,7 @@
 namespace lookalike {
 
 Variable gather_rows(const Variable& x, std::span<const int32_t> index) {
-  check(x.shape().rank() == 2, "gather_rows: x is {}, expected [M, D]", x.shape().to_string());
+  check(x.shape().rank() == 2, "gather_rows: x is {}, expected [M, D]", x.shape());
   const int64_t m = x.shape()[0], d = x.shape()[1], n = std::ssize(index);
   for (const int32_t row : index) check(row >= 0 && row < m, "gather_rows: row {} of {}", row, m);
   Tensor y({n, d}, x.dtype(), x.device());

@@ -41,9 +41,9 @@ Variable inverted_bottleneck(const Variable& x, const PackedConv2d* expand, cons
   const int64_t channels = w.shape()[2];
   check(in.rank() == 4 && in[3] == (expand ? expand->weight.shape()[3] : channels) &&
             (!expand || expand->weight.shape()[0] == channels) && project.weight.shape()[3] == channels,
-        "inverted_bottleneck: images {}, a depthwise convolution of {} channels, {} to it, {} behind it",
-        in.to_string(), channels, expand ? expand->weight.shape().to_string() : "nothing",
-        project.weight.shape().to_string());
+        "inverted_bottleneck: images {}, weights to the depthwise convolution {}, {} channels of it, weights behind it "
+        "{}",
+        in, expand ? expand->weight.shape() : Shape(), channels, project.weight.shape());
   InvertedBottleneckParams p{.expand = {},
                              .depthwise = depthwise_conv2d_params({in[0], in[1], in[2], channels}, w, bias, options),
                              .project = {}};
@@ -51,7 +51,7 @@ Variable inverted_bottleneck(const Variable& x, const PackedConv2d* expand, cons
   p.project = params_of(project, in[0], p.depthwise.out_h(), p.depthwise.out_w());
   Tensor y({in[0], p.project.in_h, p.project.in_w, p.project.out_c});
   check(!shortcut.defined() || shortcut.shape() == y.shape(), "inverted_bottleneck: a shortcut {}, expected {}",
-        shortcut.defined() ? shortcut.shape().to_string() : "", y.shape().to_string());
+        shortcut.defined() ? shortcut.shape() : Shape(), y.shape());
   const auto data = [](const Variable& of) { return of.defined() ? of.value().data<float>() : nullptr; };
   Tensor workspace({cpu::inverted_bottleneck_workspace(p)});
   cpu::inverted_bottleneck_forward(p, data(x), expand ? expand->packed.data<float>() : nullptr, data(w), data(bias),

@@ -6,7 +6,7 @@
 namespace lookalike {
 
 Variable l2_normalize(const Variable& x, double eps) {
-  check(x.shape().rank() == 2, "l2_normalize of shape {}, expected [N, D]", x.shape().to_string());
+  check(x.shape().rank() == 2, "l2_normalize of shape {}, expected [N, D]", x.shape());
   const int64_t rows = x.shape()[0], d = x.shape()[1];
   const DType type = weight_type(x.dtype());
   Tensor y(x.shape(), type, x.device()), scale({rows}, type, x.device());

@@ -9,9 +9,9 @@ namespace lookalike {
 
 Variable linear(const Variable& x, const Variable& w, const Variable& bias, const Activation& activation) {
   check(x.shape().rank() == 2 && w.shape().rank() == 2 && x.shape()[1] == w.shape()[1],
-        "linear: input {} and weights {}, expected [N,in] and [out,in]", x.shape().to_string(), w.shape().to_string());
+        "linear: input {} and weights {}, expected [N,in] and [out,in]", x.shape(), w.shape());
   check(!bias.defined() || bias.shape() == Shape{w.shape()[0]}, "linear: bias {}, expected [{}]",
-        bias.defined() ? bias.shape().to_string() : "", w.shape()[0]);
+        bias.defined() ? bias.shape() : Shape(), w.shape()[0]);
   const int64_t batch = x.shape()[0], in = x.shape()[1], out = w.shape()[0];
   const bool active = activation.kind != ActivationKind::none;
 

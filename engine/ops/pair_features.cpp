@@ -6,8 +6,8 @@ namespace lookalike {
 
 Variable pair_features(const Variable& a, const Variable& b, PairFeatures kind) {
   check(a.shape().rank() == 2 && a.shape() == b.shape() && a.dtype() == b.dtype(),
-        "pair_features: a is {} {}, b is {} {}, expected the same [N, D]", name_of(a.dtype()), a.shape().to_string(),
-        name_of(b.dtype()), b.shape().to_string());
+        "pair_features: a is {} {}, b is {} {}, expected the same [N, D]", name_of(a.dtype()), a.shape(),
+        name_of(b.dtype()), b.shape());
   const int64_t n = a.shape()[0], d = a.shape()[1];
   const Shape shape{n, kind == PairFeatures::both ? 2 * d : d};
   check_gpu_size("pair_features", shape, a.device());

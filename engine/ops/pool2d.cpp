@@ -8,12 +8,12 @@ namespace {
 
 Pool2dParams make_params(const char* op, const Variable& x, int64_t size, int64_t stride, int64_t padding) {
   const Shape& shape = x.shape();
-  check(shape.rank() == 4, "{}: x is {}, expected [N, H, W, C]", op, shape.to_string());
+  check(shape.rank() == 4, "{}: x is {}, expected [N, H, W, C]", op, shape);
   check(size >= 1 && size <= 16, "{}: size is {}, expected 1 to 16", op, size);
   check(stride >= 0, "{}: stride is {}, expected at least 1, or 0 for the size", op, stride);
   check(padding >= 0 && padding < size, "{}: padding is {}, expected 0 to size - 1 = {}", op, padding, size - 1);
   check(size <= shape[1] + 2 * padding && size <= shape[2] + 2 * padding,
-        "{}: a {}x{} window does not fit into x {} with padding {}", op, size, size, shape.to_string(), padding);
+        "{}: a {}x{} window does not fit into x {} with padding {}", op, size, size, shape, padding);
   check_gpu_size(op, shape, x.device());
   return {.images = shape[0],
           .height = shape[1],
@@ -30,7 +30,7 @@ Shape out_shape(const Pool2dParams& p) {
 
 void check_global(const char* op, const Variable& x) {
   check(x.shape().rank() == 4 && x.shape()[1] * x.shape()[2] > 0,
-        "{}: x is {}, expected [N, H, W, C] with at least one position", op, x.shape().to_string());
+        "{}: x is {}, expected [N, H, W, C] with at least one position", op, x.shape());
   check_gpu_size(op, x.shape(), x.device());
 }
 

@@ -26,8 +26,7 @@ Variable stack_views(const std::vector<Variable>& views) {
   Tensor y(shape.with_rows(static_cast<int64_t>(views.size()) * n), views[0].dtype(), views[0].device());
   for (size_t v = 0; v < views.size(); v++) {
     const int64_t begin = static_cast<int64_t>(v) * n;
-    check(views[v].shape() == shape, "stack_views: view {} is {}, view 0 is {}", v, views[v].shape().to_string(),
-          shape.to_string());
+    check(views[v].shape() == shape, "stack_views: view {} is {}, view 0 is {}", v, views[v].shape(), shape);
     y.rows(begin, begin + n).copy_from(views[v].value());
   }
   return Variable::from_op(y, views, [n, count = views.size()](const Tensor& dy) -> std::vector<Tensor> {
@@ -39,8 +38,7 @@ Variable stack_views(const std::vector<Variable>& views) {
 
 std::vector<Variable> split_views(const Variable& x, int64_t views) {
   const Shape shape = x.shape();
-  check(views >= 1 && shape[0] % views == 0, "split_views: x {} does not divide into {} views", shape.to_string(),
-        views);
+  check(views >= 1 && shape[0] % views == 0, "split_views: x {} does not divide into {} views", shape, views);
   const int64_t n = shape[0] / views;
   std::vector<Variable> result;
   for (int64_t v = 0; v < views; v++) {

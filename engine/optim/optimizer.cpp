@@ -106,8 +106,8 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& tensors) {
     const auto found = tensors.find(name);
     check(found != tensors.end(), "optimiser state '{}' is missing", name);
     check(found->second.shape() == tensor.shape() && found->second.dtype() == tensor.dtype(),
-          "optimiser state '{}' is {} {}, expected {} {}", name, name_of(found->second.dtype()),
-          found->second.shape().to_string(), name_of(tensor.dtype()), tensor.shape().to_string());
+          "optimiser state '{}' is {} {}, expected {} {}", name, name_of(found->second.dtype()), found->second.shape(),
+          name_of(tensor.dtype()), tensor.shape());
   }
   for (auto [name, tensor] : mine) tensor.copy_from(tensors.at(name));
 }

@@ -56,8 +56,7 @@ void restore(const Checkpoint& checkpoint, const NetworkState& state, const std:
       problems.push_back("missing " + name);
     } else if (!(it->second.shape() == tensor.shape()) || it->second.dtype() != tensor.dtype()) {
       problems.push_back(fmt::format("{} is {} {}, expected {} {}", name, name_of(it->second.dtype()),
-                                     it->second.shape().to_string(), name_of(tensor.dtype()),
-                                     tensor.shape().to_string()));
+                                     it->second.shape(), name_of(tensor.dtype()), tensor.shape()));
     }
   }
   for (const auto& [name, tensor] : checkpoint.tensors) {

@@ -94,8 +94,8 @@ Objective reconstruction(Options& options) {
                                       : input == InputViews::right ? in.images.rows(0, n)
                                                                    : in.images.rows(n, 2 * n);
                 check(in.output.shape() == target.shape(),
-                      "loss 'reconstruction': the network makes {}, expected pictures {}",
-                      in.output.shape().to_string(), target.shape().to_string());
+                      "loss 'reconstruction': the network makes {}, expected pictures {}", in.output.shape(),
+                      target.shape());
                 return bce ? bce_with_logits_loss(in.output, target) : mse_loss(sigmoid(in.output), target);
               },
           .input = input};

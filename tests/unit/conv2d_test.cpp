@@ -35,6 +35,8 @@ std::vector<OpCase> large_cases() {
   add_conv({2, 91, 80, 33}, {36, 4, 3, 33}, {.stride = 3, .padding = 2, .activation = leaky});
   add_conv({2, 8, 8, 130}, {270, 3, 3, 130}, {.padding = 1});
   add_conv({5, 7, 7, 40}, {70, 1, 1, 40}, {.activation = relu});
+  add_conv({1, 13, 13, 40}, {48, 1, 1, 40}, {.activation = relu});
+  add_conv({1, 27, 27, 20}, {40, 3, 3, 20}, {.padding = 1, .activation = relu});
   for (const ConvTranspose2dOptions& options :
        {ConvTranspose2dOptions{.stride = 2, .output_padding = -1, .activation = leaky},
         ConvTranspose2dOptions{.stride = 3, .padding = 1, .output_padding = 2, .activation = relu}})

@@ -90,7 +90,8 @@ TEST_CASE("an inverted bottleneck refuses what does not fit") {
   CHECK_THROWS_AS(inverted_bottleneck(x, &expand, w, {}, {}, project, x), Error);
 }
 
-TEST_CASE("convolutions side by side are their results side by side") {
+TEST_CASE("convolutions side by side are their results side by side, on any number of threads") {
+  const int before = omp_get_max_threads();
   for (const ActivationKind kind : {ActivationKind::relu, ActivationKind::sigmoid}) {
     const PackedConv2d a = packed({70, 1, 1, 20}, {.activation = {kind}}, 1);
     const PackedConv2d b = packed({33, 3, 3, 20}, {.padding = 1, .activation = {kind}}, 3);
@@ -98,10 +99,19 @@ TEST_CASE("convolutions side by side are their results side by side") {
       if (type == DType::f64 && kind == ActivationKind::sigmoid) continue;
       const PackedConv2d c = type == DType::f32 ? a : packed({70, 1, 1, 20}, a.options, 1, type);
       const PackedConv2d d = type == DType::f32 ? b : packed({33, 3, 3, 20}, b.options, 3, type);
-      const Variable x(random_tensor({2, 13, 9, 20}, type, 5));
-      CHECK(same_bits(conv2d_side_by_side(x, c, d).value(), concat_channels(conv2d(x, c), conv2d(x, d)).value()));
+      for (const int64_t batch : {1, 2}) {
+        const Variable x(random_tensor({batch, 13, 9, 20}, type, 5));
+        omp_set_num_threads(1);
+        const Tensor want = concat_channels(conv2d(x, c), conv2d(x, d)).value();
+        for (const int threads : {1, 2, 3, 5}) {
+          omp_set_num_threads(threads);
+          CHECK(same_bits(conv2d_side_by_side(x, c, d).value(), want));
+          CHECK(same_bits(conv2d_side_by_side(x, d, c).value(), concat_channels(conv2d(x, d), conv2d(x, c)).value()));
+        }
+      }
     }
   }
+  omp_set_num_threads(before);
   const Variable x(random_tensor({1, 9, 9, 4}, DType::f32, 1));
   CHECK_THROWS_AS(conv2d_side_by_side(x, packed({8, 3, 3, 4}, {}, 1), packed({8, 1, 1, 4}, {}, 3)), Error);
 }
