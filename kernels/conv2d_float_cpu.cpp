@@ -49,7 +49,7 @@ struct GradientWindows {
         columns((p.in_w - 1 + p.pad_left) / p.stride - first + 1),
         left(std::max<int64_t>(0, first - (taps_s - 1))),
         in_row(std::max(left + columns + taps_s - 1, before() + p.pool * p.y_w()) * p.out_c),
-        bands(rows, band_rows(p, rows, columns, in_row, taps_r - 1), 1, even_bands(p)) {}
+        bands(rows, band_rows(p, rows, columns, in_row, taps_r - 1), 1, p.batch) {}
 
   // The gradient of a pointwise convolution without activation can be read where it lies.
   bool in_place() const {

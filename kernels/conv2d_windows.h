@@ -33,12 +33,15 @@ Float* packed_bias(const Conv2dParams& p, Float* packed) {
 struct Bands {
   int64_t rows, count;
 
-  // At most `most` rows a band, but never less than `step`, and a multiple of it; their number a multiple of `even`, where there are rows
-  // for so many.
-  Bands(int64_t rows, int64_t most, int64_t step, int64_t even = 1)
+  // About `most` rows a band, a multiple of `step`. Of `images` the threads share out all bands: where that is few for each, all threads
+  // get as many, if there are rows for it. 0: bands that follow from sizes alone.
+  Bands(int64_t rows, int64_t most, int64_t step, int64_t images = 0)
       : rows(rows), step_(step), units_((rows + step - 1) / step) {
-    const int64_t needed = (rows + std::max(most, step) - 1) / std::max(most, step);
-    count = std::max<int64_t>(1, std::min(round_up(needed, even), units_));
+    count = std::max<int64_t>((rows + std::max(most, step) - 1) / std::max(most, step), 1);
+    const int64_t threads = free_threads();
+    if (images == 0 || images * count >= 4 * threads) return;
+    const int64_t even = round_up(count, threads / std::gcd(threads, images));
+    if (even <= units_) count = even;
   }
   int64_t height() const { return (units_ + count - 1) / count * step_; }
   int64_t begin(int64_t band) const { return std::min(units_ * band / count * step_, rows); }
@@ -53,12 +56,6 @@ inline int64_t band_rows(const Conv2dParams& p, int64_t rows, int64_t columns, i
   const int64_t few = kBandPixels / columns, most = std::max(kBandFloats / row_floats - extra_rows, few);
   const auto share = [&](int64_t pieces) { return (p.batch * rows + pieces - 1) / pieces; };
   return std::min({most, share(free_threads()), std::max(share(4 * free_threads()), few)});
-}
-
-// The number of an image's bands, a multiple of this, gives each thread as many, where there are few.
-inline int64_t even_bands(const Conv2dParams& p) {
-  const int64_t threads = free_threads();
-  return p.batch < 4 * threads ? threads / std::gcd(threads, p.batch) : 1;
 }
 
 // A pointwise convolution sees no neighbours: rows shorter than a register tile are joined, and all images are one.
@@ -92,7 +89,7 @@ struct Windows {
                (columns - 1) * p.stride + p.kernel_w > p.in_w),
         in_row((padded ? (columns - 1) * p.stride + p.kernel_w : p.in_w) * p.in_c),
         bands(rows, most_rows ? most_rows : band_rows(p, rows, columns, p.stride * in_row, 0), p.pool,
-              most_rows ? 1 : even_bands(p)) {}
+              most_rows ? 0 : p.batch) {}
 
   int64_t scratch() const { return padded ? ((bands.height() - 1) * p.stride + p.kernel_h) * in_row : 0; }
 

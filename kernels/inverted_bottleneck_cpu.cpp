@@ -36,7 +36,7 @@ struct Plan {
   int64_t columns = (d.out_w() - 1) * d.stride + d.kernel_w;  // of an expanded row, with what lies outside of the image
   int64_t middle = d.batch * d.out_h() * d.out_w() * d.channels;
   bool together = d.batch * d.out_h() < kRows * free_threads() && blocks >= free_threads();
-  Bands bands{d.out_h(), together ? d.out_h() : band_rows(), 1};
+  Bands bands{d.out_h(), together ? d.out_h() : most_rows(), 1, together ? 0 : d.batch};
 
   int64_t expanded_rows(int64_t count) const { return (count - 1) * d.stride + d.kernel_h; }
   int64_t block_floats() const { return round_up(expanded_rows(bands.height()) * columns * block, 16); }
@@ -96,13 +96,9 @@ struct Plan {
   }
 
  private:
-  int64_t band_rows() const {
+  int64_t most_rows() const {
     const int64_t fit = (kBlockFloats / (columns * block) - d.kernel_h) / d.stride + 1;
-    const int64_t most = std::clamp<int64_t>(std::min(fit, kMiddleFloats / (d.out_w() * d.channels)), 1, d.out_h());
-    // Bands for every thread, and as many for each.
-    const int64_t each = d.batch < free_threads() ? (free_threads() + d.batch - 1) / d.batch : 1;
-    const int64_t count = round_up((d.out_h() + most - 1) / most, each);
-    return (d.out_h() + count - 1) / count;
+    return std::clamp<int64_t>(std::min(fit, kMiddleFloats / (d.out_w() * d.channels)), 1, d.out_h());
   }
 };
 

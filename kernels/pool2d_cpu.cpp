@@ -54,8 +54,6 @@ void for_elements(const Pool2dParams& p, const Window& window, const Body& body)
   }
 }
 
-}  // namespace
-
 // The maximum alone: the channels, some at a time, stay in registers.
 template <class T>
 void max_of_window(const Pool2dParams& p, const Window& window, const T* x, T* y) {
@@ -63,14 +61,14 @@ void max_of_window(const Pool2dParams& p, const Window& window, const T* x, T* y
   const T* first = x + (window.corner + window.top * p.width + window.left) * p.channels;
   for (int64_t c = 0; c < p.channels; c += kSome) {
     const int64_t count = std::min(kSome, p.channels - c);
-    const auto maximum = [&](auto count) {
+    const auto maximum = [&](auto some) {
       T best[kSome];
-      for (int64_t k = 0; k < count; k++) best[k] = first[c + k];
+      for (int64_t k = 0; k < some; k++) best[k] = first[c + k];
       for_elements(p, window, [&](int64_t, int64_t at) {
         const T* from = x + at * p.channels + c;
-        for (int64_t k = 0; k < count; k++) best[k] = from[k] > best[k] ? from[k] : best[k];
+        for (int64_t k = 0; k < some; k++) best[k] = from[k] > best[k] ? from[k] : best[k];
       });
-      for (int64_t k = 0; k < count; k++) y[c + k] = best[k];
+      for (int64_t k = 0; k < some; k++) y[c + k] = best[k];
     };
     if (count == kSome)
       maximum(std::integral_constant<int64_t, kSome>());
@@ -78,6 +76,8 @@ void max_of_window(const Pool2dParams& p, const Window& window, const T* x, T* y
       maximum(count);
   }
 }
+
+}  // namespace
 
 template <class T>
 void max_pool2d_forward(const Pool2dParams& p, const T* x, T* y, uint8_t* argmax) {

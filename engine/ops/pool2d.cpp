@@ -8,7 +8,8 @@ namespace {
 
 Pool2dParams make_params(const char* op, const Variable& x, int64_t size, int64_t stride, int64_t padding) {
   const Shape& shape = x.shape();
-  check(shape.rank() == 4, "{}: x is {}, expected [N, H, W, C]", op, shape);
+  check(shape.rank() == 4 && shape[1] >= 1 && shape[2] >= 1,
+        "{}: x is {}, expected [N, H, W, C] with at least one position", op, shape);
   check(size >= 1 && size <= 16, "{}: size is {}, expected 1 to 16", op, size);
   check(stride >= 0, "{}: stride is {}, expected at least 1, or 0 for the size", op, stride);
   check(padding >= 0 && padding < size, "{}: padding is {}, expected 0 to size - 1 = {}", op, padding, size - 1);

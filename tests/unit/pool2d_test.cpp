@@ -23,4 +23,8 @@ TEST_CASE("max pooling without a gradient gives the bits of max pooling with one
     }
 }
 
+TEST_CASE("pooling refuses images without pixels") {
+  CHECK_THROWS_AS(max_pool2d(Variable(Tensor({1, 0, 4, 8})), 2, 2, 1), Error);
+}
+
 }  // namespace lookalike::testing
