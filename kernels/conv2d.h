@@ -48,11 +48,10 @@ template <class T>
 int64_t conv2d_packed_size(const Conv2dParams& p);
 template <class T>
 void conv2d_pack(const Conv2dParams& p, const T* w, const T* bias, T* packed);
-// Without pooling `plus`, like y or null, is added to z before the activation. From one pixel of y, plus and argmax to the next it is
-// `y_step` elements, out_c or more: y can be some of the channels of a larger array.
+// Without pooling `plus`, like y or null, is added to z before the activation.
 template <class T>
 void conv2d_forward_packed(const Conv2dParams& p, const T* x, const T* packed, const T* plus, T* y, uint8_t* argmax,
-                           int64_t y_step, T* workspace);
+                           T* workspace);
 // Two convolutions of one x without pooling, whose outputs are of one size: y[batch, y_h, y_w, p.out_c + q.out_c]. Takes the workspace
 // of the one that asks for more.
 template <class T>

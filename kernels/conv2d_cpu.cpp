@@ -39,28 +39,9 @@ void for_gradient(const Conv2dParams& c, int64_t n, int64_t k, const double* dy,
   });
 }
 
-}  // namespace
-
-template <>
-Conv2dWorkspace conv2d_workspace<double>(const Conv2dParams&) {
-  return {};
-}
-
-template <>
-int64_t conv2d_packed_size<double>(const Conv2dParams& c) {
-  return c.out_c * (c.kernel_h * c.kernel_w * c.in_c + 1);
-}
-
-template <>
-void conv2d_pack(const Conv2dParams& c, const double* w, const double* bias, double* packed) {
-  const int64_t weights = c.out_c * c.kernel_h * c.kernel_w * c.in_c;
-  std::copy_n(w, weights, packed);
-  for (int64_t k = 0; k < c.out_c; k++) packed[weights + k] = bias ? bias[k] : 0;
-}
-
-template <>
-void conv2d_forward_packed(const Conv2dParams& c, const double* x, const double* packed, const double* plus, double* y,
-                           uint8_t* argmax, int64_t y_step, double*) {
+// From one pixel of y, plus and argmax to the next it is y_step elements.
+void forward(const Conv2dParams& c, const double* x, const double* packed, const double* plus, double* y,
+             uint8_t* argmax, int64_t y_step) {
   const double *w = packed, *bias = packed + c.out_c * c.kernel_h * c.kernel_w * c.in_c;
   const auto value = [&](int64_t n, int64_t p, int64_t q, int64_t k) {
     double sum = bias[k];
@@ -92,12 +73,37 @@ void conv2d_forward_packed(const Conv2dParams& c, const double* x, const double*
   });
 }
 
+}  // namespace
+
+template <>
+Conv2dWorkspace conv2d_workspace<double>(const Conv2dParams&) {
+  return {};
+}
+
+template <>
+int64_t conv2d_packed_size<double>(const Conv2dParams& c) {
+  return c.out_c * (c.kernel_h * c.kernel_w * c.in_c + 1);
+}
+
+template <>
+void conv2d_pack(const Conv2dParams& c, const double* w, const double* bias, double* packed) {
+  const int64_t weights = c.out_c * c.kernel_h * c.kernel_w * c.in_c;
+  std::copy_n(w, weights, packed);
+  for (int64_t k = 0; k < c.out_c; k++) packed[weights + k] = bias ? bias[k] : 0;
+}
+
+template <>
+void conv2d_forward_packed(const Conv2dParams& c, const double* x, const double* packed, const double* plus, double* y,
+                           uint8_t* argmax, double*) {
+  forward(c, x, packed, plus, y, argmax, c.out_c);
+}
+
 template <>
 void conv2d_forward_side_by_side(const Conv2dParams& p, const double* p_packed, const Conv2dParams& q,
                                  const double* q_packed, const double* x, double* y, double*) {
   const int64_t y_step = p.out_c + q.out_c;
-  conv2d_forward_packed<double>(p, x, p_packed, nullptr, y, nullptr, y_step, nullptr);
-  conv2d_forward_packed<double>(q, x, q_packed, nullptr, y + p.out_c, nullptr, y_step, nullptr);
+  forward(p, x, p_packed, nullptr, y, nullptr, y_step);
+  forward(q, x, q_packed, nullptr, y + p.out_c, nullptr, y_step);
 }
 
 template <>
@@ -105,7 +111,7 @@ void conv2d_forward(const Conv2dParams& c, const double* x, const double* w, con
                     uint8_t* argmax, double*) {
   std::vector<double> packed(conv2d_packed_size<double>(c));
   conv2d_pack(c, w, bias, packed.data());
-  conv2d_forward_packed<double>(c, x, packed.data(), nullptr, y, argmax, c.out_c, nullptr);
+  conv2d_forward_packed<double>(c, x, packed.data(), nullptr, y, argmax, nullptr);
 }
 
 template <>

@@ -194,12 +194,17 @@ void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, 
             });
 }
 
+// Of a thread in forward: its padded rows, and what correlate() asks for.
+int64_t forward_scratch(const Windows& windows) {
+  return round_up(windows.scratch() + 2 * windows.columns * conv_tiles().block, 16);
+}
+
 // Forward as pieces of work, each a part of the channels of a span of a band. Where there are few bands for each thread, a piece is
 // less than all channels; where all pixels are one row, less than the row.
 class ForwardPieces {
  public:
   ForwardPieces(const Conv2dParams& params, const float* x, const float* packed, const float* plus, float* y,
-                uint8_t* argmax, int64_t y_step)
+                uint8_t* argmax, int64_t y_step)  // from one pixel of y, plus and argmax to the next: out_c or more
       : p_(joined(params)),
         windows_(p_, 0),
         x_(x),
@@ -221,7 +226,7 @@ class ForwardPieces {
   }
 
   int64_t count() const { return items_ * spans_ * parts_; }
-  int64_t scratch() const { return round_up(windows_.scratch() + 2 * windows_.columns * conv_tiles().block, 16); }
+  int64_t scratch() const { return forward_scratch(windows_); }
 
   // scratch: of this thread.
   void operator()(int64_t i, float* scratch) const {
@@ -270,10 +275,8 @@ int64_t conv2d_packed_size<float>(const Conv2dParams& p) {
 template <>
 Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
   const Conv2dParams p = joined(params);
-  const Windows windows(p, 0);
   Conv2dWorkspace floats;
-  floats.forward = conv2d_packed_size<float>(p) +
-                   threads() * round_up(windows.scratch() + 2 * windows.columns * conv_tiles().block, 16);
+  floats.forward = conv2d_packed_size<float>(p) + threads() * forward_scratch(Windows(p, 0));
   if (backward_data_is_pooled(p)) {
     floats.backward_data = pooled_backward_data_workspace(p);
   } else {
@@ -306,8 +309,8 @@ void conv2d_pack(const Conv2dParams& p, const float* w, const float* bias, float
 
 template <>
 void conv2d_forward_packed(const Conv2dParams& p, const float* x, const float* packed, const float* plus, float* y,
-                           uint8_t* argmax, int64_t y_step, float* workspace) {
-  const ForwardPieces pieces(p, x, packed, plus, y, argmax, y_step);
+                           uint8_t* argmax, float* workspace) {
+  const ForwardPieces pieces(p, x, packed, plus, y, argmax, p.out_c);
   parallel_pieces(pieces.count(), [&](int64_t i) { pieces(i, workspace + omp_get_thread_num() * pieces.scratch()); });
   pieces.finish();
 }
@@ -333,7 +336,7 @@ template <>
 void conv2d_forward(const Conv2dParams& p, const float* x, const float* w, const float* bias, float* y, uint8_t* argmax,
                     float* workspace) {
   conv2d_pack(p, w, bias, workspace);
-  conv2d_forward_packed<float>(p, x, workspace, nullptr, y, argmax, p.out_c, workspace + conv2d_packed_size<float>(p));
+  conv2d_forward_packed<float>(p, x, workspace, nullptr, y, argmax, workspace + conv2d_packed_size<float>(p));
 }
 
 template <>

@@ -124,7 +124,7 @@ void inverted_bottleneck_forward(const InvertedBottleneckParams& p, const float*
         plan.expand_and_filter(n, 0, d.out_h(), b, b + 1, x, expand, depthwise, depthwise_bias, scratch(),
                                middle + n * d.out_h() * d.out_w() * d.channels);
     });
-    return conv2d_forward_packed<float>(p.project, middle, project, plus, y, nullptr, p.project.out_c,
+    return conv2d_forward_packed<float>(p.project, middle, project, plus, y, nullptr,
                                         middle + round_up(plan.middle, 16));
   }
   const int64_t out_c = p.project.out_c;
@@ -132,7 +132,6 @@ void inverted_bottleneck_forward(const InvertedBottleneckParams& p, const float*
     float *tile = scratch() + plan.block_floats(), *middle = tile + plan.tile_floats();
     const int64_t n = i / plan.bands.count, row = plan.bands.begin(i % plan.bands.count);
     const int64_t count = plan.bands.begin(i % plan.bands.count + 1) - row;
-    if (count <= 0) return;
     plan.expand_and_filter(n, row, count, 0, plan.blocks, x, expand, depthwise, depthwise_bias, scratch(), middle);
     const Correlation c = pointwise(1, count * d.out_w(), count * d.out_w(), p.project);
     const int64_t at = (n * d.out_h() + row) * d.out_w() * out_c;

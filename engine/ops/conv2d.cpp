@@ -182,7 +182,7 @@ Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& sho
     Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
     on::conv2d_forward_packed<T>(p, x.value().data<T>(), conv.packed.data<T>(),
                                  shortcut.defined() ? shortcut.value().data<T>() : nullptr, y.data<T>(),
-                                 argmax_of(argmax), p.out_c, workspace.data<T>());
+                                 argmax_of(argmax), workspace.data<T>());
   });
   return Variable(y);
 }
