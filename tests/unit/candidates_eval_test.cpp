@@ -7,17 +7,12 @@
 #include "engine/data/csv.h"
 #include "engine/eval/protocol.h"
 #include "tests/temporary_folder.h"
+#include "tests/unit/data_files.h"
 
 namespace lookalike {
 namespace {
 
 using doctest::Approx;
-
-std::vector<Pair> numbered_pairs(int n) {
-  std::vector<Pair> pairs;
-  for (int i = 0; i < n; i++) pairs.push_back({fmt::format("l{}", i), fmt::format("r{}", i)});
-  return pairs;
-}
 
 // The embeddings of numbered pairs, in a protocol's order: pair i's is a random vector that depends on i alone, with
 // noise for the side.

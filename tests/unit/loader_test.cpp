@@ -11,10 +11,10 @@
 namespace lookalike {
 namespace {
 
-const Preprocess kSmall{.height = 8, .width = 8};
+const Preprocess kEightByEight{.height = 8, .width = 8};
 
 PairData load(const DataFolder& folder, OnCorrupt on_corrupt = OnCorrupt::stop) {
-  return load_pairs(folder.path(), folder.path("pairs.csv"), kSmall, on_corrupt);
+  return load_pairs(folder.path(), folder.path("pairs.csv"), kEightByEight, on_corrupt);
 }
 
 bool same(const Tensor& a, const Tensor& b) {
@@ -39,7 +39,7 @@ TEST_CASE("a batch holds the left images, then their partners in the same order"
       CHECK(seen.insert(sample).second);
       const std::vector<std::string> files{folder.path("left/" + data.pairs[sample].left + ".png"),
                                            folder.path("right/" + data.pairs[sample].right)};
-      const ImageStore store(files, kSmall);
+      const ImageStore store(files, kEightByEight);
       const Tensor images = store.batch(store.all());
       CHECK(same(batch.images.rows(i, i + 1), images.rows(0, 1)));
       CHECK(same(batch.images.rows(i + 3, i + 4), images.rows(1, 2)));
