@@ -21,7 +21,7 @@ void add_emoji(CLI::App& data) {
   command->add_option("--out", options->out, "New folder to make")->required();
   command->add_option("--size", options->size, "Pixels, both ways")->capture_default_str();
   command->add_option("--font", options->font, "Colour font (from fonts-noto-color-emoji by default)");
-  command->add_option("--gemojione", options->gemojione, "Folder of PNG files (from ruby-gemojione by default)");
+  command->add_option("--gemojione", options->gemojione, "Folder with png/ and svg/ (from ruby-gemojione by default)");
   command->callback([options] { fmt::print("{}: {} pairs\n", options->out, make_emoji_pairs(*options)); });
 }
 

@@ -7,6 +7,9 @@
 #include <optional>
 #include <vector>
 
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/core/error.h"
@@ -22,6 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFont = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf";
 constexpr const char* kGems = "/usr/share/rubygems-integration/all/gems";
+constexpr int64_t kPngSize = 64;  // of gemojione's PNG files
 constexpr const char* kAttribution =
     "left/: Noto Color Emoji, Google, SIL Open Font License 1.1 (images also Apache License 2.0)\n"
     "right/: EmojiOne, https://www.emojione.com, CC BY-SA 4.0, as packaged in ruby-gemojione\n"
@@ -32,10 +36,28 @@ fs::path gemojione_folder() {
   if (fs::is_directory(kGems))
     for (const auto& gem : fs::directory_iterator(kGems))
       if (gem.path().filename().string().starts_with("gemojione-") && fs::is_directory(gem.path() / "assets/png"))
-        found.push_back(gem.path() / "assets/png");
+        found.push_back(gem.path() / "assets");
   check(!found.empty(), "the EmojiOne pictures are not installed, expected {}/gemojione-*/assets/png: {}", kGems,
         "apt-get install ruby-gemojione");
   return *std::max_element(found.begin(), found.end());
+}
+
+// Has librsvg's program draw an SVG file into a PNG file.
+void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
+  std::vector<std::string> arguments{"rsvg-convert",       "--width",  std::to_string(size), "--height",
+                                     std::to_string(size), "--output", png.string(),         svg.string()};
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  posix_spawn_file_actions_t quiet;
+  posix_spawn_file_actions_init(&quiet);
+  posix_spawn_file_actions_addopen(&quiet, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t child;
+  const int failed = posix_spawnp(&child, pointers[0], &quiet, nullptr, pointers.data(), environ);
+  posix_spawn_file_actions_destroy(&quiet);
+  check(failed == 0, "rsvg-convert is not installed, which draws emoji larger than {} pixels: apt-get install librsvg2-bin", kPngSize);
+  int status = 0;
+  check(waitpid(child, &status, 0) == child && status == 0, "{}: rsvg-convert cannot draw it", svg.string());
 }
 
 // "0023-20E3" to {0x23, 0x20E3}; nothing for another kind of name.
@@ -66,7 +88,8 @@ int64_t make_emoji_pairs(const EmojiOptions& options) {
   const std::string font_path = options.font.empty() ? kFont : options.font;
   check(fs::exists(font_path), "{}: no such font: apt-get install fonts-noto-color-emoji", font_path);
   const EmojiFont font(font_path);
-  const fs::path pictures = options.gemojione.empty() ? gemojione_folder() : fs::path(options.gemojione);
+  const fs::path assets = options.gemojione.empty() ? gemojione_folder() : fs::path(options.gemojione);
+  const fs::path pictures = assets / "png";
 
   // Made beside its place and renamed, so that a reader never sees half of it.
   const fs::path temporary = fmt::format("{}.{}.tmp", out.string(), getpid());
@@ -89,10 +112,16 @@ int64_t make_emoji_pairs(const EmojiOptions& options) {
     std::string name = fs::path(file).stem();
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
     write_file_atomically(temporary / "left" / (name + ".png"), encode_png(*drawn));
+    fs::path picture = pictures / file;
+    if (options.size > kPngSize) {
+      picture = temporary / "drawn.png";
+      draw_svg(assets / "svg" / fs::path(file).replace_extension("svg"), options.size, picture);
+    }
     write_file_atomically(temporary / "right" / (name + ".png"),
-                          encode_png(resize(read_image(pictures / file, 3), options.size, options.size)));
+                          encode_png(resize(read_image(picture, 3), options.size, options.size)));
     pairs.push_back({name, name});
   }
+  fs::remove(temporary / "drawn.png");
   check(!pairs.empty(), "{} and the pictures share no emoji", font_path);
   write_pairs(temporary / "pairs.csv", pairs);
   write_file_atomically(temporary / "ATTRIBUTION.txt", kAttribution);
