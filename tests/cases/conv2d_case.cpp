@@ -18,7 +18,8 @@ Variable bias_of(const std::vector<Variable>& in) {
 
 OpCase make_case(const Layer& l) {
   OpCase c{.name = fmt::format("conv2d {}->{} {}x{} of {}x{}x{} stride {} padding {} {}{}{}", l.in_c, l.out_c,
-                               l.kernel_h, l.kernel_w, l.batch, l.height, l.width, l.options.stride, l.options.padding,
+                               l.kernel_h, l.kernel_w, l.batch, l.height, l.width, l.options.stride,
+                               l.options.same ? "same" : std::to_string(l.options.padding),
                                name_of(l.options.activation.kind), l.options.max_pool == 2 ? " pool" : "",
                                l.bias ? "" : " no bias"),
            .inputs = {{l.batch, l.height, l.width, l.in_c}, {l.out_c, l.kernel_h, l.kernel_w, l.in_c}}};
@@ -72,6 +73,7 @@ const RegisterOpCases cases([](std::vector<OpCase>& add) {
            {1, 30, 20, 33, 31, 1, 1, {}},
            {2, 6, 5, 33, 40, 1, 1, {.activation = relu6}},
            {1, 9, 8, 16, 24, 3, 3, {.stride = 2, .padding = 1, .activation = relu6}, false},
+           {2, 8, 9, 3, 32, 3, 3, {.stride = 2, .same = true, .activation = relu6}},
        })
     add.push_back(make_case(layer));
 

@@ -95,6 +95,7 @@ train emoji-frozen data frozen "${lite[@]}" --cache-features
 train emoji-finetune data finetuned "${lite[@]}"
 train emoji-frozen data squeezed "${lite[@]}" --set model.name=squeezenet --set input.height=48 --set input.width=48
 refuse "tools/get_weights.sh squeezenet" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=nowhere.safetensors
+refuse "expected 32 x 32 or more" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set train.start=random --set input.height=31
 refuse "expected 31 x 31 or more" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=random --set input.height=30 --set input.width=40
 
 # A mean that embeddings are taken without: found on the way, stored in the model, taken from there.

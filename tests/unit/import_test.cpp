@@ -134,11 +134,18 @@ TEST_CASE("Keras's ResNet50 is imported from every layout of groups that it wrot
   }
 }
 
-TEST_CASE("everything that does not fit is listed in one line") {
+TEST_CASE("doubles become floats, and everything that does not fit is listed in one line") {
+  // Doubles are taken as floats.
   TensorFile file = torchvision_file(0);
+  for (auto& [name, tensor] : file.tensors) tensor = tensor.to(DType::f64);
+  const Checkpoint doubles = convert_weights(file, "resnet50", kSmall, "f.pth");
+  for (const auto& [name, tensor] : convert_weights(torchvision_file(0), "resnet50", kSmall, "f.pth").tensors)
+    CHECK(std::ranges::equal(doubles.tensors.at(name).span<float>(), tensor.span<float>()));
+
+  file = torchvision_file(0);
   file.tensors.erase("layer2.0.bn1.bias");
   file.tensors["layer1.0.conv2.weight"] = Tensor::zeros({4, 4, 3, 2});
-  file.tensors["conv1.weight"] = file.tensors["conv1.weight"].to(DType::f64);
+  file.tensors["conv1.weight"] = Tensor(file.tensors["conv1.weight"].shape(), DType::i64);
   file.tensors["layer5.0.conv1.weight"] = Tensor::zeros({1});
   file.tensors["optimizer/a\nb"] = Tensor::zeros({1});
   const std::string message = error_of([&] { convert_weights(file, "resnet50", kSmall, "f.pth"); });
@@ -146,7 +153,7 @@ TEST_CASE("everything that does not fit is listed in one line") {
   CHECK(message.starts_with("f.pth: "));
   for (const char* part :
        {"missing layer2.0.bn1.bias", "layer1.0.conv2.weight is f32 [4, 3, 2, 4], expected f32 [4, 3, 3, 4]",
-        "conv1.weight is f64", "left over layer5.0.conv1.weight", "left over 'optimizer/a?b'"})
+        "conv1.weight is i64", "left over layer5.0.conv1.weight", "left over 'optimizer/a?b'"})
     CHECK(message.find(part) != std::string::npos);
   CHECK(message.find('\n') == std::string::npos);
 
