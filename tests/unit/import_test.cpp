@@ -137,7 +137,8 @@ TEST_CASE("Keras's ResNet50 is imported from every layout of groups that it wrot
 TEST_CASE("doubles become floats, and everything that does not fit is listed in one line") {
   // Doubles are taken as floats.
   TensorFile file = torchvision_file(0);
-  for (auto& [name, tensor] : file.tensors) tensor = tensor.to(DType::f64);
+  for (auto& [name, tensor] : file.tensors)
+    if (tensor.dtype() == DType::f32) tensor = tensor.to(DType::f64);
   const Checkpoint doubles = convert_weights(file, "resnet50", kSmall, "f.pth");
   for (const auto& [name, tensor] : convert_weights(torchvision_file(0), "resnet50", kSmall, "f.pth").tensors)
     CHECK(std::ranges::equal(doubles.tensors.at(name).span<float>(), tensor.span<float>()));
