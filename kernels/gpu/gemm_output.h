@@ -37,4 +37,22 @@ struct StoreRows {
   }
 };
 
+// The same of sums and `plus`, which is like y.
+template <class T>
+struct StoreRowsPlus {
+  static constexpr bool kWholeTile = false;
+  Output output;
+  const T* plus;
+  T* y;
+
+  __device__ void operator()(int row, int column, const float (&sums)[kGemmRun], int valid) const {
+    const int64_t at = int64_t{row} * output.columns + column;
+    const auto more = load_run<kGemmRun>(plus + at, output.columns, valid);
+    float both[kGemmRun];
+#pragma unroll
+    for (int i = 0; i < kGemmRun; i++) both[i] = sums[i] + to_float(more.x[i]);
+    output.store(y + at, column, both, valid);
+  }
+};
+
 }  // namespace lookalike::gpu
