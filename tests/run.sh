@@ -11,7 +11,8 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0 failed=0
 for preset in "${presets[@]}"; do
-  # Several files are compiled as one, which takes half the time; the CUDA build still sees each file alone.
+  # Several files of a library are compiled as one, which takes half the time; so what their unnamed namespaces hold needs names of its own. The CUDA
+  # build still sees each file alone.
   options=(-DCMAKE_UNITY_BUILD=ON) targets=()
   if [[ $preset == cuda ]]; then
     # PTX alone, as tests/ptx.sh wants it: tests/check_resources.sh compiles the kernels for a device. No more than what is run below.

@@ -7,11 +7,11 @@
 namespace lookalike::testing {
 namespace {
 
-struct Layer {
+struct Shortcut {
   int64_t batch, size, in_c, out_c, kernel;
 };
 
-Tensor run(const Layer& l, const Conv2dOptions& options, bool bias, const Compute& compute) {
+Tensor run(const Shortcut& l, const Conv2dOptions& options, bool bias, const Compute& compute) {
   // On the CPU the exact result for what the GPU is given.
   const auto make = [&](const Shape& shape, uint64_t seed, bool activation) {
     const Tensor single = random_tensor(shape, DType::f32, seed);
@@ -34,7 +34,7 @@ Tensor run(const Layer& l, const Conv2dOptions& options, bool bias, const Comput
 TEST_CASE("convolutions on the GPU add a shortcut before the activation") {
   const std::pair<Precision, double> precisions[] = {{Precision::fp32, 1e-6}, {Precision::tf32, 1e-3}, {Precision::bf16, 1e-2}};
   // Odd channels, runs of four, a depth that is split, several tiles.
-  for (const Layer& l : {Layer{2, 5, 7, 33, 1}, Layer{1, 6, 24, 40, 1}, Layer{1, 3, 512, 32, 1}, Layer{2, 12, 16, 72, 3}}) {
+  for (const Shortcut& l : {Shortcut{2, 5, 7, 33, 1}, Shortcut{1, 6, 24, 40, 1}, Shortcut{1, 3, 512, 32, 1}, Shortcut{2, 12, 16, 72, 3}}) {
     for (const Activation& f : {Activation{}, Activation{ActivationKind::relu6}}) {
       for (const auto& [precision, tolerance] : precisions) {
         const Conv2dOptions options{.padding = l.kernel / 2, .activation = f};

@@ -22,7 +22,7 @@ std::string decode_error(const std::string& bytes) {
   return error_of([&] { decode(bytes); });
 }
 
-bool contains(const std::string& text, const std::string& part) {
+bool is_line_with(const std::string& text, const std::string& part) {
   CAPTURE(text);
   const bool found = text.find(part) != std::string::npos && text.find('\n') == std::string::npos;
   CHECK(found);
@@ -80,18 +80,18 @@ TEST_CASE("JPEG: grey, colour and Adobe CMYK") {
   // Adobe's transform 0 says RGB, and for four channels inverted CMYK: red = cyan * black / 255.
   CHECK(first(jpeg_file({200, 30, 255}, 0)) == Pixels{200, 30, 255});
   CHECK(first(jpeg_file({200, 30, 255, 255}, 0)) == Pixels{200, 30, 255});
-  contains(decode_error(jpeg_file({200, 30, 255, 255})), "x: JPEG of four channels without the Adobe marker");
+  is_line_with(decode_error(jpeg_file({200, 30, 255, 255})), "x: JPEG of four channels without the Adobe marker");
 }
 
 TEST_CASE("files that are no whole image are named with what was expected") {
   const DataFolder folder;
-  contains(error_of([&] { read_image(folder.write("empty.png", ""), 3); }),
+  is_line_with(error_of([&] { read_image(folder.write("empty.png", ""), 3); }),
            "empty.png: the file is empty, expected a JPEG or PNG image");
-  contains(error_of([&] { read_image(folder.write("text.png", "hello"), 3); }),
+  is_line_with(error_of([&] { read_image(folder.write("text.png", "hello"), 3); }),
            "text.png: not an image, expected a JPEG or PNG file");
-  contains(error_of([&] { read_image(folder.path("none.png"), 3); }), "none.png");
-  contains(error_of([&] { read_image(folder.path(), 3); }), "not a regular file");
-  contains(decode_error("GIF89a\1\1"), "expected a JPEG or PNG file");
+  is_line_with(error_of([&] { read_image(folder.path("none.png"), 3); }), "none.png");
+  is_line_with(error_of([&] { read_image(folder.path(), 3); }), "not a regular file");
+  is_line_with(decode_error("GIF89a\1\1"), "expected a JPEG or PNG file");
 }
 
 TEST_CASE("a file cut at any byte, or with any byte of a PNG changed, is an error") {
@@ -109,8 +109,8 @@ TEST_CASE("a file cut at any byte, or with any byte of a PNG changed, is an erro
     bytes[at] ^= 4;
     CHECK(decode_error(bytes) != "");
   }
-  contains(decode_error(png.substr(0, png.size() / 2)), "x: truncated PNG");
-  contains(decode_error(jpeg.substr(0, jpeg.size() - 2)), "x: truncated JPEG");
+  is_line_with(decode_error(png.substr(0, png.size() / 2)), "x: truncated PNG");
+  is_line_with(decode_error(jpeg.substr(0, jpeg.size() - 2)), "x: truncated JPEG");
   CHECK(decode_error(png + "trailing").empty());
   CHECK(decode_error(jpeg + "trailing").empty());
 }
@@ -118,12 +118,12 @@ TEST_CASE("a file cut at any byte, or with any byte of a PNG changed, is an erro
 TEST_CASE("a JPEG code table of more symbols than there are is refused") {
   std::string jpeg = jpeg_file({200});
   jpeg[jpeg.find("\xFF\xC4") + 6] = '\xFF';
-  contains(decode_error(jpeg), "x: damaged JPEG, a code table runs over");
+  is_line_with(decode_error(jpeg), "x: damaged JPEG, a code table runs over");
 }
 
 TEST_CASE("a picture that claims too many pixels is refused before it is decoded") {
-  contains(decode_error(png_file(60000, 60000, 8, 0, "")), "60000 x 60000 pixels, expected at most");
-  contains(decode_error(png_file(-1, -1, 8, 0, "")), "4294967295 x 4294967295 pixels, expected at most");
+  is_line_with(decode_error(png_file(60000, 60000, 8, 0, "")), "60000 x 60000 pixels, expected at most");
+  is_line_with(decode_error(png_file(-1, -1, 8, 0, "")), "4294967295 x 4294967295 pixels, expected at most");
 }
 
 TEST_CASE("resize averages when it shrinks and keeps flat colours flat") {
@@ -182,12 +182,12 @@ TEST_CASE("preprocessing normalises, orders colours and survives JSON") {
   CHECK(to_json(preprocess_from_json(to_json(p), "m")) == to_json(p));
   auto json = to_json(p);
   json.erase("mean");
-  contains(error_of([&] { preprocess_from_json(json, "m"); }), "m: the key 'mean' is missing");
+  is_line_with(error_of([&] { preprocess_from_json(json, "m"); }), "m: the key 'mean' is missing");
   json["mean"] = {0.5};
-  contains(error_of([&] { preprocess_from_json(json, "m"); }), "mean has 1 numbers and std 3, expected 3");
+  is_line_with(error_of([&] { preprocess_from_json(json, "m"); }), "mean has 1 numbers and std 3, expected 3");
   json["mean"] = {0, 0, 0};
   json["color_order"] = "rbg";
-  contains(error_of([&] { preprocess_from_json(json, "m"); }), "m: color_order");
+  is_line_with(error_of([&] { preprocess_from_json(json, "m"); }), "m: color_order");
 }
 
 }  // namespace lookalike

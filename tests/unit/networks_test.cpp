@@ -17,7 +17,7 @@ using testing::network_cases;
 using testing::random_tensor;
 using testing::training_loss;
 
-Model build(const json& config, int64_t size) {
+Model build_sized(const json& config, int64_t size) {
   Preprocess preprocess;
   preprocess.height = preprocess.width = size;
   return build_model(config, preprocess, 3, "test");
@@ -56,7 +56,7 @@ double sum_of_sizes(const Tensor& tensor) {
 
 TEST_CASE("gradients through whole networks agree with central differences in double") {
   for (const auto& [config, size, losses] : network_cases()) {
-    const Model model = build(config, size);
+    const Model model = build_sized(config, size);
     NetworkState state = state_of(*model.network);
     to_double(state);
     for (const json& loss : losses) {
@@ -91,7 +91,7 @@ TEST_CASE("gradients through whole networks agree with central differences in do
 TEST_CASE("nothing to learn from gives finite losses and defined gradients") {
   const int64_t size = 32;
   for (const char* name : {"siamese_cnn", "convnet_bn"}) {
-    const Model model = build({{"name", name}}, size);
+    const Model model = build_sized({{"name", name}}, size);
     NetworkState state = state_of(*model.network);
     // Loss of one training pass; `total` takes the sum of all gradients' sizes.
     const std::vector<json> losses = network_cases()[0].losses;
@@ -139,7 +139,7 @@ TEST_CASE("training gives the same bits with any number of threads") {
     for (const char* loss : {"triplet", "nt_xent"}) {
       const auto train = [&](int threads) {
         omp_set_num_threads(threads);
-        Model model = build({{"name", name}}, 32);
+        Model model = build_sized({{"name", name}}, 32);
         const NetworkState state = state_of(*model.network);
         const auto optimizer = make_optimizer({}, state.parameters);
         for (uint64_t step = 0; step < 3; step++) {
