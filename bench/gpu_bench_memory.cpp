@@ -91,9 +91,8 @@ void bench_memory(Bench& bench) {
       cuda::conv2d_output_gradient<T>(first, dy->data(), x->data(), winners->data(), y->data(), bias->data(),
                                       conv_work->data(), on);
     });
-    add("concat forward", 2, [=](gpu::Stream on) {
-      cuda::concat_forward<T>(n / 128, 64, 64, x->data(), x->data() + n / 2, y->data(), on);
-    });
+    add("concat forward", 2,
+        [=](gpu::Stream on) { cuda::concat_forward<T>(n / 128, 64, 64, x->data(), x->data() + n / 2, y->data(), on); });
     add("concat backward", 2, [=](gpu::Stream on) {
       cuda::concat_backward<T>(n / 128, 64, 64, dy->data(), y->data(), y->data() + n / 2, on);
     });

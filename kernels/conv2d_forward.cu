@@ -223,11 +223,11 @@ void conv2d_forward_plus(const Conv2dParams& p, const T* x, const float* w, cons
   forward<T>(p, x, w, bias, plus, y, nullptr, {}, workspace, stream);
 }
 
-#define INSTANTIATE(T)                                                                                             \
-  template const T* pad_images(const Conv2dParams&, const T*, T*, gpu::Stream);                                    \
-  template ConvSpace<T> forward_space(const Conv2dParams&);                                                        \
-  template void conv2d_forward(const Conv2dParams&, const T*, const float*, const float*, T*, uint8_t*,            \
-                               const OutputStatistics&, T*, gpu::Stream);                                          \
+#define INSTANTIATE(T)                                                                                           \
+  template const T* pad_images(const Conv2dParams&, const T*, T*, gpu::Stream);                                  \
+  template ConvSpace<T> forward_space(const Conv2dParams&);                                                      \
+  template void conv2d_forward(const Conv2dParams&, const T*, const float*, const float*, T*, uint8_t*,          \
+                               const OutputStatistics&, T*, gpu::Stream);                                        \
   template void conv2d_forward_plus(const Conv2dParams&, const T*, const float*, const float*, const T*, T*, T*, \
                                     gpu::Stream);
 INSTANTIATE(float)

@@ -60,7 +60,8 @@ void use_center(Model& model, const std::string& path, const std::string& source
            (other != stored.tensors.end() && other->second.bytes() == tensor.bytes() &&
             std::equal(tensor.raw(), tensor.raw() + tensor.bytes(), other->second.raw()));
   });
-  check(same && to_json(stored.preprocess) == to_json(own.preprocess), "{}: its mean is that of another model than {}", source, path);
+  check(same && to_json(stored.preprocess) == to_json(own.preprocess), "{}: its mean is that of another model than {}",
+        source, path);
   set_center(model, found->second, path);
 }
 

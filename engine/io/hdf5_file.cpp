@@ -10,7 +10,7 @@
 namespace lookalike {
 namespace {
 
-constexpr int kMaxGroups = 16;
+constexpr int kMaxNesting = 16;
 constexpr int64_t kMaxObjects = 100'000;
 
 // An object of the library, closed at the end of its scope.
@@ -43,7 +43,7 @@ class Hdf5Reader {
 
  private:
   void read_group(hid_t group, const std::string& prefix, int depth) {
-    check(depth < kMaxGroups, "'{}': {} is nested too deeply", path_, show_name(prefix));
+    check(depth < kMaxNesting, "'{}': {} is nested too deeply", path_, show_name(prefix));
     H5G_info_t info;
     check(H5Gget_info(group, &info) >= 0, "'{}': {} is damaged", path_, show_name(prefix));
     for (hsize_t i = 0; i < info.nlinks; i++) {

@@ -11,7 +11,7 @@ namespace lookalike {
 namespace {
 
 // FNV-1a over words of eight bytes, the last one filled up with zeros.
-class ContentHash {
+class KeyHash {
  public:
   void add(const void* data, size_t bytes) {
     const auto* at = static_cast<const char*>(data);
@@ -39,7 +39,7 @@ class ContentHash {
 };
 
 std::string key_of(const Network& network, const std::string& model, const ImageStore& images, const Compute& compute) {
-  ContentHash hash;
+  KeyHash hash;
   hash.add(fmt::format("{} {} {}", name_of(compute.device), static_cast<int>(compute.precision),
                        static_cast<int>(compute.conv)));
   hash.add(model);

@@ -32,17 +32,19 @@ Tensor run(const Shortcut& l, const Conv2dOptions& options, bool bias, const Com
 }
 
 TEST_CASE("convolutions on the GPU add a shortcut before the activation") {
-  const std::pair<Precision, double> precisions[] = {{Precision::fp32, 1e-6}, {Precision::tf32, 1e-3}, {Precision::bf16, 1e-2}};
+  const std::pair<Precision, double> precisions[] = {
+      {Precision::fp32, 1e-6}, {Precision::tf32, 1e-3}, {Precision::bf16, 1e-2}};
   // Odd channels, runs of four, a depth that is split, several tiles.
-  for (const Shortcut& l : {Shortcut{2, 5, 7, 33, 1}, Shortcut{1, 6, 24, 40, 1}, Shortcut{1, 3, 512, 32, 1}, Shortcut{2, 12, 16, 72, 3}}) {
+  for (const Shortcut& l :
+       {Shortcut{2, 5, 7, 33, 1}, Shortcut{1, 6, 24, 40, 1}, Shortcut{1, 3, 512, 32, 1}, Shortcut{2, 12, 16, 72, 3}}) {
     for (const Activation& f : {Activation{}, Activation{ActivationKind::relu6}}) {
       for (const auto& [precision, tolerance] : precisions) {
         const Conv2dOptions options{.padding = l.kernel / 2, .activation = f};
         const bool bias = l.out_c % 8 == 0;
         CAPTURE(l.out_c);
         CAPTURE(static_cast<int>(precision));
-        CHECK(relative_error(run(l, options, bias, {Device::cuda, precision}), run(l, options, bias, {Device::cpu, precision})) <=
-              tolerance);
+        CHECK(relative_error(run(l, options, bias, {Device::cuda, precision}),
+                             run(l, options, bias, {Device::cpu, precision})) <= tolerance);
       }
     }
   }

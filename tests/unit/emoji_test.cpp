@@ -59,7 +59,9 @@ TEST_CASE("emoji pairs: beyond 64 pixels the right picture is drawn, not scaled 
   }
   const DataFolder folder;
   folder.write("png/1F600.png", encode_png(test_image(64, 64, 3)));
-  folder.write("svg/1F600.svg", R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><path fill="#00f" d="M0 0h32v64H0z"/></svg>)");
+  folder.write(
+      "svg/1F600.svg",
+      R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><path fill="#00f" d="M0 0h32v64H0z"/></svg>)");
   EmojiOptions options{.out = folder.path("a"), .size = 224, .gemojione = folder.path()};
   CHECK(make_emoji_pairs(options) == 1);
   CHECK(std::filesystem::exists(folder.path("a/left/1f600.png")));

@@ -86,9 +86,9 @@ TEST_CASE("JPEG: grey, colour and Adobe CMYK") {
 TEST_CASE("files that are no whole image are named with what was expected") {
   const DataFolder folder;
   is_line_with(error_of([&] { read_image(folder.write("empty.png", ""), 3); }),
-           "empty.png: the file is empty, expected a JPEG or PNG image");
+               "empty.png: the file is empty, expected a JPEG or PNG image");
   is_line_with(error_of([&] { read_image(folder.write("text.png", "hello"), 3); }),
-           "text.png: not an image, expected a JPEG or PNG file");
+               "text.png: not an image, expected a JPEG or PNG file");
   is_line_with(error_of([&] { read_image(folder.path("none.png"), 3); }), "none.png");
   is_line_with(error_of([&] { read_image(folder.path(), 3); }), "not a regular file");
   is_line_with(decode_error("GIF89a\1\1"), "expected a JPEG or PNG file");
