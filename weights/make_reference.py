@@ -25,18 +25,9 @@ def write_safetensors(path, tensors):
     pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", help="a state dict of torchvision's ResNet50 (.pth)")
-    parser.add_argument("out", help="the .safetensors file to write")
-    arguments = parser.parse_args()
-
-    state = torch.load(arguments.weights, map_location="cpu")
-    network = torchvision.models.resnet50(num_classes=len(state["fc.bias"]))
-    network.load_state_dict(state)
-    network.eval()
-
-    stages = {}
+def stages_of(network, image):
+    """What each layer of torchvision's ResNet50 makes of an image [1,3,H,W] in evaluation mode: "input" and "stage.NAME", NHWC."""
+    stages = {"input": image.permute(0, 2, 3, 1)}
 
     def record(module, name):
         def keep(_, __, y):
@@ -50,11 +41,22 @@ def main():
     for stage in range(1, 5):
         for i, block in enumerate(getattr(network, f"layer{stage}")):
             record(block, f"layer{stage}.{i}")
-    torch.manual_seed(0)
-    image = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
-        network(image)
-    write_safetensors(arguments.out, {"input": image.permute(0, 2, 3, 1), **stages})
+        network.eval()(image)
+    return stages
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights", help="a state dict of torchvision's ResNet50 (.pth)")
+    parser.add_argument("out", help="the .safetensors file to write")
+    arguments = parser.parse_args()
+
+    state = torch.load(arguments.weights, map_location="cpu")
+    network = torchvision.models.resnet50(num_classes=len(state["fc.bias"]))
+    network.load_state_dict(state)
+    torch.manual_seed(0)
+    write_safetensors(arguments.out, stages_of(network, torch.randn(1, 3, 224, 224)))
 
 
 if __name__ == "__main__":

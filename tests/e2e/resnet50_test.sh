@@ -1,51 +1,84 @@
 #!/usr/bin/env bash
-# resnet50_test.sh CHECK: ResNet50 of full size with random weights, both variants, gives torchvision's activations after every stage.
+# resnet50_test.sh LOOKALIKE: whole files of ResNet50 with random weights, as torchvision and Keras write them, are imported and give torchvision's
+# activations after every block.
 set -euo pipefail
-check=$1 python=/usr/bin/python3
-golden=$(cd "$(dirname "$0")/../golden" && pwd)
+lookalike=$1 python=/usr/bin/python3
+root=$(cd "$(dirname "$0")/../.." && pwd)
 if ! "$python" -c 'import torchvision' 2>/dev/null; then
   echo "skipped: no torchvision in $python"
   exit 0
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for variant in torchvision keras; do
-  PYTHONPATH=$golden PYTHONDONTWRITEBYTECODE=1 "$python" - $variant "$work/$variant" <<'PYTHON'
+PYTHONPATH=$root/weights PYTHONDONTWRITEBYTECODE=1 "$python" - "$work" <<'PYTHON'
 import sys
 
 import torch
 import torchvision
-from make_golden import nhwc, write_safetensors
+from make_reference import stages_of, write_safetensors
 
-variant, path = sys.argv[1:]
+try:
+    import h5py
+except ImportError:
+    h5py = None
+
+
+def network(keras):
+    """Of random weights; Keras's variant is torchvision's with biases, another epsilon, and the stride in the first convolution of a block."""
+    model = torchvision.models.resnet50()
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            scale = 0.2 if name.endswith("bn3") else 1  # as of trained networks: errors grow less from block to block
+            torch.nn.init.uniform_(module.weight, 0.5 * scale, 1.5 * scale)
+            torch.nn.init.normal_(module.bias, std=0.1)
+            module.momentum = 1  # the forward pass below sets the running averages
+            if keras:
+                module.eps = 1.001e-5
+        elif isinstance(module, torch.nn.Conv2d) and keras:
+            module.bias = torch.nn.Parameter(0.1 * torch.randn(module.out_channels))
+            if module.kernel_size == (3, 3) and module.stride == (2, 2):  # of a block
+                module.stride = (1, 1)
+                model.get_submodule(name.replace("conv2", "conv1")).stride = (2, 2)
+    with torch.no_grad():
+        model(torch.randn(4, 3, 224, 224))
+    return model
+
+
+def write_keras(path, state):
+    """Each layer a group in a group of the same name, kernels HWIO, the dense layer [in, out]."""
+    leaves = {"running_mean": "moving_mean", "running_var": "moving_variance"}
+    with h5py.File(path, "w") as file:
+        for name, value in state.items():
+            *owner, leaf = name.split(".")
+            if leaf == "num_batches_tracked":
+                continue
+            norm = "bn" in owner[-1] or owner[-2:] == ["downsample", "1"]
+            if owner == ["fc"]:
+                layer = "predictions"
+            else:
+                layer = "conv1" if len(owner) == 1 else "conv{}_block{}_{}".format(
+                    int(owner[0][-1]) + 1, int(owner[1]) + 1, 0 if owner[2] == "downsample" else owner[2][-1])
+                layer += "_bn" if norm else "_conv"
+            keras_leaf = leaves.get(leaf) or {"weight": "gamma" if norm else "kernel", "bias": "beta" if norm else "bias"}[leaf]
+            if value.dim() == 4:
+                value = value.permute(2, 3, 1, 0)
+            file[f"{layer}/{layer}/{keras_leaf}:0"] = (value.t() if value.dim() == 2 else value).numpy()
+
+
+work = sys.argv[1]
 torch.manual_seed(0)
-model = torchvision.models.resnet50()
-for name, module in model.named_modules():
-    if isinstance(module, torch.nn.BatchNorm2d):
-        scale = 0.2 if name.endswith("bn3") else 1  # as of trained networks: errors grow less from block to block
-        torch.nn.init.uniform_(module.weight, 0.5 * scale, 1.5 * scale)
-        torch.nn.init.normal_(module.bias, std=0.1)
-        module.momentum = 1  # the forward pass below sets the running averages
-        if variant == "keras":
-            module.eps = 1.001e-5
-    elif isinstance(module, torch.nn.Conv2d) and variant == "keras":
-        module.bias = torch.nn.Parameter(0.1 * torch.randn(module.out_channels))
-        if module.kernel_size == (3, 3) and module.stride == (2, 2):  # of a block
-            module.stride = (1, 1)
-            model.get_submodule(name.replace("conv2", "conv1")).stride = (2, 2)
-images = torch.randn(2, 3, 224, 224)
-with torch.no_grad():
-    model(torch.randn(4, 3, 224, 224))
-    model.double()
-    tensors = {"images": nhwc(images)}
-    for stage in range(1, 5):
-        model.get_submodule(f"layer{stage}").register_forward_hook(
-            lambda module, inputs, y, name=f"layer{stage}": tensors.update({name: nhwc(y)}))
-    tensors["logits"] = model.eval()(images.double())
-for name, value in model.state_dict().items():
-    if not name.endswith("num_batches_tracked"):
-        tensors[name] = nhwc(value) if value.dim() == 4 else value
-write_safetensors(path, tensors)
+for variant in ["torchvision", "keras"] if h5py else ["torchvision"]:
+    model = network(variant == "keras")
+    if variant == "keras":
+        write_keras(f"{work}/keras.h5", model.state_dict())
+    else:
+        torch.save(model.state_dict(), f"{work}/torchvision.pth")
+    stages = stages_of(model.double(), torch.randn(1, 3, 224, 224).double())
+    write_safetensors(f"{work}/{variant}.reference", {name: value.float() for name, value in stages.items()})
 PYTHON
-  "$check" $variant "$work/$variant.safetensors"
+[[ -e $work/keras.h5 ]] || echo "Keras's file skipped: no h5py in $python"
+for file in "$work"/torchvision.pth "$work"/*.h5; do
+  [[ -e $file ]] || continue
+  "$lookalike" weights import "$file" --model resnet50 --allow-unknown --out "$work/model.safetensors"
+  "$lookalike" weights verify "$work/model.safetensors" --reference "${file%.*}.reference"
 done

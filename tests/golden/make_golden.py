@@ -358,7 +358,10 @@ class SiameseCnn(Network):
         x = max_pool(F.relu(x))
         x = conv2d(x, p["conv2.weight"], p["conv2.bias"], padding=1)
         x = max_pool(F.relu(x))
-        return F.normalize(self.linear(x.flatten(1), "embedding"))
+        return self.embed(x.flatten(1))
+
+    def embed(self, features):
+        return F.normalize(self.linear(features, "embedding"))
 
     def loss(self, e):
         labels = torch.arange(len(e)) % (len(e) // 2)
@@ -373,14 +376,15 @@ class ConvnetBn(Network):
 
     channels = (4, 6, 8)
 
-    def __init__(self):
+    def __init__(self, grid=1):
         super().__init__()
+        self.grid = grid
         inputs = 3
         for i, width in enumerate(self.channels, start=1):
             layer(self.parameters, f"conv{i}", width, 3, 3, inputs, bias=False)
             norm_layer(self.parameters, self.buffers, f"norm{i}", width)
             inputs = width
-        layer(self.parameters, "embedding", 8, inputs)
+        layer(self.parameters, "embedding", 8, grid * grid * inputs)
 
     def forward(self, x, training):
         for i in range(1, len(self.channels) + 1):
@@ -388,7 +392,8 @@ class ConvnetBn(Network):
             x = F.leaky_relu(self.norm(x, f"norm{i}", training), 0.1)
             if i < 3:
                 x = max_pool(x)
-        return F.normalize(self.linear(x.mean((1, 2)), "embedding"))
+        x = nhwc(F.adaptive_avg_pool2d(nchw(x), self.grid))
+        return F.normalize(self.linear(x.flatten(1), "embedding"))
 
     def loss(self, e):
         return nt_xent(e, 0.1)
@@ -460,6 +465,24 @@ class MatchedCnn(SiameseCnn):
         a, b = e.chunk(2)
         hidden = F.relu(self.linear(torch.cat([(a - b).abs(), a * b], 1), "matcher.dense"))
         return F.binary_cross_entropy_with_logits(self.linear(hidden, "matcher.output")[:, 0], SIMILAR.double())
+
+
+class DistanceCnn(SiameseCnn):
+    """SiameseCnn with a hidden layer of 9 units and a learned distance (models/head.cpp)."""
+
+    def __init__(self):
+        super().__init__()
+        layer(self.parameters, "dense1", 9, 4 * 4 * 6)
+        layer(self.parameters, "embedding", 8, 9)
+        layer(self.parameters, "matcher.output", 1, 8)
+
+    def embed(self, features):
+        return super().embed(F.relu(self.linear(features, "dense1")))
+
+    def loss(self, e):
+        a, b = e.chunk(2)
+        logits = self.linear((a - b).abs(), "matcher.output")[:, 0]
+        return F.binary_cross_entropy_with_logits(logits, SIMILAR.double())
 
 
 class BarlowConvnet(ConvnetBn):
@@ -612,3 +635,5 @@ if __name__ == "__main__":
     make_model("autoencoder", Autoencoder())
     make_model("encoder_head", EncoderWithHead())
     make_model("digits", Digits(), size=28, channels=1)
+    make_model("distance_cnn", DistanceCnn())
+    make_model("grid_convnet", ConvnetBn(grid=2))

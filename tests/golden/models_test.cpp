@@ -92,14 +92,20 @@ TEST_CASE("siamese_cnn with batch-hard triplets trains as in PyTorch") {
   check_training("siamese_cnn", training, DType::f32, 2e-5);
 }
 
-TEST_CASE("convnet_bn with NT-Xent trains as in PyTorch") {
-  const Training training{
-      .config = {{"name", "convnet_bn"}, {"channels", {4, 6, 8}}, {"pool_after", {1, 2}}, {"embedding", 8}},
-      .loss = recipe_loss({{"name", "nt_xent"}, {"temperature", 0.1}}),
-      .optimizer = {.name = "adamw", .weight_decay = 0.05},
-      .rate = 2e-3};
-  check_training("convnet_bn", training, DType::f64, 1e-12);
-  check_training("convnet_bn", training, DType::f32, 2e-5);
+TEST_CASE("convnet_bn with NT-Xent trains as in PyTorch, pooled to one place or to a grid") {
+  for (const auto& [name, grid] : {std::pair("convnet_bn", 1), std::pair("grid_convnet", 2)}) {
+    CAPTURE(name);
+    const Training training{.config = {{"name", "convnet_bn"},
+                                       {"channels", {4, 6, 8}},
+                                       {"pool_after", {1, 2}},
+                                       {"grid", grid},
+                                       {"embedding", 8}},
+                            .loss = recipe_loss({{"name", "nt_xent"}, {"temperature", 0.1}}),
+                            .optimizer = {.name = "adamw", .weight_decay = 0.05},
+                            .rate = 2e-3};
+    check_training(name, training, DType::f64, 1e-12);
+    check_training(name, training, DType::f32, 2e-5);
+  }
 }
 
 TEST_CASE("both variants of resnet50 with NT-Xent train as in PyTorch") {
@@ -133,6 +139,19 @@ TEST_CASE("siamese_cnn with a classifier of pairs trains as in PyTorch") {
                           .rate = 1e-3};
   check_training("matched_cnn", training, DType::f64, 1e-12);
   check_training("matched_cnn", training, DType::f32, 2e-5);
+}
+
+TEST_CASE("siamese_cnn with a hidden layer and a learned distance trains as in PyTorch") {
+  const Training training{.config = {{"name", "siamese_cnn"},
+                                     {"filters", {4, 6}},
+                                     {"dense", {9}},
+                                     {"embedding", 8},
+                                     {"head", {{"matcher", "distance"}}}},
+                          .loss = recipe_loss({{"name", "match"}}, kSimilar),
+                          .optimizer = {.name = "adam"},
+                          .rate = 1e-3};
+  check_training("distance_cnn", training, DType::f64, 1e-12);
+  check_training("distance_cnn", training, DType::f32, 2e-5);
 }
 
 TEST_CASE("convnet_bn with a projector and Barlow Twins trains as in PyTorch") {

@@ -273,6 +273,8 @@ TEST_CASE("files and models that can't be imported are refused") {
         "--model is 'vgg16', expected one of: efficientnet_lite0, resnet50, squeezenet");
   CHECK(error_of([&] { import_weights(folder / "f", "resnet50", true); }).find("expected weights as PyTorch") !=
         std::string::npos);
+  const std::string onnx = LOOKALIKE_SOURCE_DIR "/tests/golden/weights/tensors.onnx";
+  CHECK(error_of([&] { import_weights(onnx, "resnet50", true); }).find("batch norms are folded") != std::string::npos);
 }
 
 }  // namespace
