@@ -3,8 +3,8 @@
 
   bench/accuracy.py [--seeds 0,1,2] [SYSTEM ...]     trains what is missing in runs/accuracy/, then writes the table
 
-A system is a recipe, or a network with ImageNet weights as imported; "RECIPE from OTHER" starts with the weights that OTHER ended with, of
-the same seed. The networks with ImageNet weights want those (tools/get_weights.sh), and the pairs drawn at 96 pixels in datasets/emoji96, split as
+A system is a recipe, or a network with ImageNet weights as imported; "RECIPE from OTHER" starts with the weights that OTHER has, or ended
+with, of the same seed. The networks with ImageNet weights want those (tools/get_weights.sh), and the pairs drawn at 96 pixels in datasets/emoji96, split as
 datasets/emoji.
 """
 import argparse
@@ -19,7 +19,8 @@ RUNS = ROOT / "runs" / "accuracy"
 LOOKALIKE = os.environ.get("LOOKALIKE", "build/lookalike")
 SYSTEMS = ["autoencoder", "siamese-from-encoder", "siamese-from-encoder from autoencoder", "siamese-contrastive", "siamese-triplet-random",
            "siamese-triplet-flip", "siamese-triplet-dense", "siamese-triplet-hard", "siamese-nt-xent", "barlow-pretrain", "barlow-triplet",
-           "barlow-triplet from barlow-pretrain", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent", "emoji-best",
+           "barlow-triplet from barlow-pretrain", "barlow-pretrain-lite0", "barlow-triplet-lite0", "barlow-triplet-lite0 from barlow-pretrain-lite0",
+           "barlow-triplet-lite0 from efficientnet_lite0", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent", "emoji-best",
            "emoji-frozen", "emoji-finetune from emoji-frozen"]
 # Networks with ImageNet weights: the side of their pictures (the same emoji, drawn at that size), with and without training.
 PRETRAINED_SIZE = 96
@@ -42,11 +43,15 @@ def drawn_for(recipe, data):
     return f"{data}{PRETRAINED_SIZE}" if recipe in PRETRAINED or recipe in UNTRAINED else data
 
 
+def weights_of(system, seed, data):
+    return f"weights/{system}.safetensors" if system in UNTRAINED else train(system, seed, data) / "model.safetensors"
+
+
 def train(system, seed, data):
     recipe, _, start = system.partition(" from ")
     out = RUNS / f"{system.replace(' ', '-')}-{seed}"
     if not (out / "done").exists():
-        before = ["--start", train(start, seed, data) / "model.safetensors"] if start else []
+        before = ["--start", weights_of(start, seed, data)] if start else []
         resume = ["--resume"] if (out / "last.safetensors").exists() else []
         run(LOOKALIKE, "train", f"models/recipes/{recipe}.toml", "--data", drawn_for(recipe, data), "--out", out, "--seed", seed,
             *before, *resume, *PRETRAINED.get(recipe, []))

@@ -1,7 +1,8 @@
 // EfficientNet-Lite0 (Tan, Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; the Lite variants of the
 // TensorFlow team, 2020: ReLU6, no squeeze and excitation): a 3x3 convolution of stride 2, seven stages of inverted bottlenecks, a 1x1
 // convolution to 1280 channels, then pooling to features. Padding is TensorFlow's.
-//   options: norm_epsilon = 1e-3, pool = avg or flatten, classes = 0: features alone; above 0 also as many logits for training
+//   options: norm_epsilon = 1e-3, norm_momentum = 0.01 (short runs from random weights want more), pool = avg or flatten,
+//            classes = 0: features alone; above 0 also as many logits for training
 #include "engine/ops/inverted_bottleneck.h"
 #include "models/model.h"
 
@@ -19,7 +20,7 @@ constexpr int64_t kStem = 32, kTop = 1280, kStride = 32;  // of the whole networ
 
 class Builder {
  public:
-  Builder(Initializer& init, double epsilon) : init_(init), epsilon_(epsilon) {}
+  Builder(Initializer& init, const BatchNormOptions& norm) : init_(init), norm_(norm) {}
 
   void conv(Sequential& to, const std::string& name, int64_t in, int64_t out, int64_t kernel, int64_t stride,
             bool active) {
@@ -34,13 +35,13 @@ class Builder {
 
  private:
   void norm(Sequential& to, const std::string& name, int64_t channels, bool active) {
-    const Activation activation{active ? ActivationKind::relu6 : ActivationKind::none};
-    to.add<BatchNorm>(name + ".norm", channels,
-                      BatchNormOptions{.momentum = 0.01, .epsilon = epsilon_, .activation = activation});
+    BatchNormOptions options = norm_;
+    options.activation = {active ? ActivationKind::relu6 : ActivationKind::none};
+    to.add<BatchNorm>(name + ".norm", channels, options);
   }
 
   Initializer& init_;
-  double epsilon_;
+  BatchNormOptions norm_;
 };
 
 // To more channels, over each of them, to few; x is added where the shape stays.
@@ -84,7 +85,9 @@ class InvertedBottleneck : public Module {
 void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& init, Network& network) {
   check(input[0] >= kStride && input[1] >= kStride, "{}: a {} x {} image is too small, expected {} x {} or more",
         options.where(), input[0], input[1], +kStride, +kStride);
-  Builder build(init, options.number("norm_epsilon", 1e-3, 0));
+  const BatchNormOptions norm{.momentum = options.number("norm_momentum", 0.01, 0, 1),
+                              .epsilon = options.number("norm_epsilon", 1e-3, 0)};
+  Builder build(init, norm);
   Sequential& layers = network.layers;
   build.conv(layers, "stem", input[2], kStem, 3, 2, true);
   int64_t channels = kStem, number = 1;

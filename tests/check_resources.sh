@@ -11,7 +11,7 @@ logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 export arch logs
 compile() {
-  nvcc -std=c++20 --expt-relaxed-constexpr -I. -gencode "arch=compute_$arch,code=sm_$arch" -Xptxas -v -c "$1" -o /dev/null >"$logs/$(basename "$1")" 2>&1 ||
+  nvcc -std=c++20 --expt-relaxed-constexpr -I. -gencode "arch=compute_$arch,code=sm_$arch" -Xptxas -v -cubin "$1" -o /dev/null >"$logs/$(basename "$1")" 2>&1 ||
     { cat "$logs/$(basename "$1")"; return 255; }
 }
 export -f compile

@@ -32,6 +32,7 @@ class TemporaryFolder {
 };
 
 inline void write_bytes(const std::filesystem::path& path, std::string_view bytes) {
+  std::filesystem::remove(path);  // a file cut to nothing and written again goes to the disk at once, on ext4
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 

@@ -137,5 +137,30 @@ TEST_CASE("batch norms that fold away on the GPU leave what evaluation computed"
   CHECK(relative_error(model.network->forward(batch, {}).value().to(Device::cpu), before) <= 1e-5);
 }
 
+// What a network for ImageNet makes of an image. Training one is more than an emulated GPU can bear.
+Tensor pretrained_features(const std::string& name, const Compute& compute, bool fold) {
+  const Shape image{1, 37, 33, 3};  // padded unevenly
+  const Preprocess preprocess{.height = image[1], .width = image[2]};
+  const Model model = build_model({{"name", name}}, preprocess, 3, "test");
+  for (Parameter p : state_of(*model.network).parameters) {
+    if (!p.name.ends_with("norm.weight")) continue;
+    // Numbers that neither vanish over sixty layers nor stay clear of ReLU6's six.
+    for (float& x : p.variable.value().span<float>()) x = 3;
+  }
+  prepare_network(*model.network, compute);
+  if (fold) model.network->fold();
+  const NoGrad no_grad;
+  const Variable batch(place_input(random_tensor(image, DType::f32, 5), compute));
+  return model.network->layers.forward(batch, {}).value().to(Device::cpu);
+}
+
+TEST_CASE("the networks for ImageNet compute on the GPU, without their batch norms, what they compute on the CPU") {
+  for (const char* name : {"efficientnet_lite0", "squeezenet"}) {
+    CAPTURE(name);
+    const Tensor want = pretrained_features(name, {}, false), got = pretrained_features(name, {Device::cuda}, true);
+    CHECK(relative_error(got, want) <= 1e-4);
+  }
+}
+
 }  // namespace
 }  // namespace lookalike::testing
