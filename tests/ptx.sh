@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ptx.sh [PTXRUN]: runs what nvcc compiled without a GPU: the GPU tests and a few training steps of the cuda build, on an interpreter of PTX that takes
+# ptx.sh [PTXRUN]: runs what nvcc compiled without a GPU: the GPU tests and a few training steps, on an interpreter of PTX that takes
 # the place of the CUDA runtime library, in both orders of blocks and warps. PTXRUN is the folder of that tool, which this project does not contain;
 # without it, or without nvcc, one line says so. Ends like a test runner: N passed, N failed.
 set -euo pipefail
@@ -8,11 +8,10 @@ tool=${1:-../shared/tools/ptxrun}
 [[ -x $tool/build.sh ]] || { echo "skipped: there is no PTX interpreter in $tool"; exit 0; }
 command -v nvcc >/dev/null || { echo "skipped: there is no nvcc"; exit 0; }
 
-build=build-cuda
+build=build-ptx
 mkdir -p $build/ptxrun
 "$tool/build.sh" "$PWD/$build/ptxrun"
-# The PTX in the binary must not be compressed.
-cmake --preset cuda -DCMAKE_CUDA_FLAGS=--no-compress >/dev/null
+cmake --preset ptx >/dev/null
 cmake --build $build --target gpu_test_shared lookalike_shared make_pairs
 export LD_LIBRARY_PATH=$PWD/$build/ptxrun
 export CUDA_VISIBLE_DEVICES=  # cuDNN would take the interpreter's memory for that of a real GPU

@@ -6,32 +6,27 @@ cd "$(dirname "$0")/.."
 tools/install_dependencies.sh
 
 presets=(simt sanitize)
-if command -v nvcc >/dev/null; then presets+=(cuda); else echo "No nvcc: the CUDA build is left out"; fi
+if command -v nvcc >/dev/null; then presets+=(ptx); else echo "No nvcc: the CUDA build is left out"; fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0 failed=0
 for preset in "${presets[@]}"; do
   # Several files of a library are compiled as one, which takes half the time; so what their unnamed namespaces hold needs names of its own. The CUDA
-  # build still sees each file alone.
-  options=(-DCMAKE_UNITY_BUILD=ON) targets=()
-  if [[ $preset == cuda ]]; then
-    # PTX alone, as tests/ptx.sh wants it: tests/check_resources.sh compiles the kernels for a device. No more than what is run below, and what the
-    # other builds have compiled at its best is compiled soon.
-    options=(-DCMAKE_CUDA_FLAGS=--no-compress -DCMAKE_CUDA_ARCHITECTURES=80-virtual "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG")
-    targets=(--target lookalike make_pairs gpu_test gpu_bench ladder)
-  fi
-  cmake --preset "$preset" "${options[@]}"
+  # build still sees each file alone, no more of them than what is run below; for a device tests/check_resources.sh compiles the kernels.
+  unity=ON targets=()
+  [[ $preset != ptx ]] || unity=OFF targets=(--target lookalike make_pairs gpu_test gpu_bench ladder)
+  cmake --preset "$preset" -DCMAKE_UNITY_BUILD=$unity
   cmake --build --preset "$preset" "${targets[@]}"
   # Some tests want networks with published weights, and skip without them.
   LOOKALIKE=build-$preset/lookalike tools/get_weights.sh efficientnet_lite0 squeezenet || true
-  # What runs on the CPU alone is the same program in every build.
+  # What runs on the CPU alone is tested in the other builds.
   known=()
-  [[ $preset != cuda ]] || known=(--exclude-regex '^(op|unit)_test|_end_to_end|_against_')
+  [[ $preset != ptx ]] || known=(--exclude-regex '^(op|unit)_test|_end_to_end|_against_')
   ctest --preset "$preset" "${known[@]}" --no-tests=error | tee "$log" || true
   read -r bad all < <(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of ([0-9]+)$/\1 \2/p' "$log")
   passed=$((passed + all - bad)) failed=$((failed + bad))
 done
-if [[ ${presets[*]} == *cuda* ]]; then
+if [[ ${presets[*]} == *ptx* ]]; then
   tests/ptx.sh | tee "$log" || true
   if read -r good bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log"); then
     passed=$((passed + good)) failed=$((failed + bad))

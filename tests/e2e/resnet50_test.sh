@@ -76,9 +76,15 @@ for variant in ["torchvision", "keras"] if h5py else ["torchvision"]:
     stages = stages_of(model.double(), torch.randn(1, 3, 224, 224).double())
     write_safetensors(f"{work}/{variant}.reference", {name: value.float() for name, value in stages.items()})
 PYTHON
-[[ -e $work/keras.h5 ]] || echo "Keras's file skipped: no h5py in $python"
-for file in "$work"/torchvision.pth "$work"/*.h5; do
-  [[ -e $file ]] || continue
-  "$lookalike" weights import "$file" --model resnet50 --allow-unknown --out "$work/model.safetensors"
-  "$lookalike" weights verify "$work/model.safetensors" --reference "${file%.*}.reference"
-done
+# check FILE: imports it and compares every block with FILE's reference.
+check() {
+  local about
+  if ! about=$("$lookalike" weights import "$1" --model resnet50 --allow-unknown --out "$work/model.safetensors" 2>&1); then
+    echo "$about"
+    [[ $about == *"without the HDF5 library"* ]] && return
+    return 1
+  fi
+  "$lookalike" weights verify "$work/model.safetensors" --reference "${1%.*}.reference"
+}
+check "$work/torchvision.pth"
+if [[ -e $work/keras.h5 ]]; then check "$work/keras.h5"; else echo "Keras's file skipped: no h5py in $python"; fi

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # systems_test.sh LOOKALIKE MAKE_PAIRS: what the published systems are made of, from end to end on made-up pictures: data in the course's form,
-# weights to start from, frozen layers and cached features, hard negatives, heads that judge pairs, classes of images. Tiny networks.
+# weights to start from, frozen layers and cached features, hard negatives, heads that judge pairs, classes of images. Tiny networks, but for the
+# course's form.
 set -euo pipefail
 . "$(dirname "$0")/checks.sh"
 lookalike=$1 make_pairs=$2 recipes=$(cd "$(dirname "$0")/../../models/recipes" && pwd)
@@ -48,6 +49,9 @@ refuse "nowhere.safetensors" x "$lookalike" train "$recipes/siamese-triplet-hard
 # Barlow Twins without labels, then projection layers on top.
 train barlow-pretrain data barlow "${small_bn[@]}" --set model.head.projector=[16,16] --epochs 2
 train barlow-triplet data tuned "${small_bn[@]}" --set model.head.dense=[16] --epochs 2 --start barlow/model.safetensors
+train barlow-pretrain-lite0 data barlow-lite0 --set model.head.projector=[16,16] --set train.batch_pairs=16 --epochs 1
+train barlow-triplet-lite0 data tuned-lite0 --set model.head.dense=[16] --set train.batch_pairs=16 --epochs 1 --start barlow-lite0/model.safetensors
+grep -q 'new: head.dense1' out.txt || fail "start: $(cat out.txt)"
 
 # Heads that judge pairs; the learned distance leaves the network as it was.
 train pair-classifier data judge "${small_cnn[@]}" --epochs 3

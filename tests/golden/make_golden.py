@@ -372,7 +372,7 @@ class SiameseCnn(Network):
 
 
 class ConvnetBn(Network):
-    """models/convnet_bn.cpp with channels [4, 6, 8], pool_after [1, 2], embedding 8, on 16x16x3."""
+    """models/convnet_bn.cpp with channels [4, 6, 8], pool_after [1, 2], embedding 8 and a grid, on 16x16x3."""
 
     channels = (4, 6, 8)
 

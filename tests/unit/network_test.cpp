@@ -9,6 +9,7 @@
 #include "engine/train/checkpoint.h"
 #include "tests/op_case.h"
 #include "tests/training_loss.h"
+#include "tests/unsettle.h"
 
 namespace lookalike {
 namespace {
@@ -93,16 +94,8 @@ TEST_CASE("folded batch norms compute what evaluation computed") {
     CAPTURE(config.dump());
     const Model model = build(config, size);
     Network& network = *model.network;
-    NetworkState state = state_of(network);
-    uint64_t seed = 10;
-    for (Parameter& p : state.parameters)
-      if (p.variable.shape().rank() == 1)
-        for (float& x : p.variable.value().span<float>()) x += 0.1f;
-    for (Buffer& b : state.buffers) {
-      const Tensor noise = random_tensor(b.variable.shape(), DType::f32, seed++);
-      for (int64_t i = 0; i < noise.size(); i++)
-        b.variable.value().data<float>()[i] += 0.3f * std::abs(noise.data<float>()[i]);
-    }
+    testing::unsettle(network);
+    const NetworkState state = state_of(network);
     const Variable images(random_tensor({3, size, size, 3}, DType::f32));
     const NoGrad no_grad;
     const Tensor before = network.forward(images, {}).value().clone();
