@@ -2,7 +2,7 @@
 """The PyTorch twin of ImageNet networks that are not trained: their features on the test pairs of `lookalike evaluate`, by cosine, minus the mean of
 the training pictures, and behind the linear head of the recipe emoji-frozen.
 
-    frozen_torch.py --data datasets/emoji96 [--networks NAME...] [--seeds 0,1,2] [--json FILE]
+    frozen_torch.py --data datasets/emoji96 [--networks NAME...] [--size PIXELS] [--seeds 0,1,2] [--json FILE]
 
 DIR holds left/, right/, train.csv, val.csv and test.csv. Prints top-1, 2 and 4 in percent. Wants Pillow, h5py, the packages that tools/get_weights.sh
 downloads, and a built `lookalike`, which draws the candidates.
@@ -81,6 +81,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--size", type=int, help="of the input (default: what the network was trained with)")
     parser.add_argument("--seeds", default="0,1,2", help="of the heads")
     parser.add_argument("--lookalike", default=ROOT / "build/lookalike", help="the binary that draws candidates")
     parser.add_argument("--json", type=pathlib.Path, help="also write the result here")
@@ -90,7 +91,7 @@ def main():
     results = {}
     for name in args.networks:
         kind, package, size, prepare = NETWORKS[name]
-        pairs = {part: Pairs(args.data, args.data / f"{part}.csv", size, 3) for part in ("train", "val", "test")}
+        pairs = {part: Pairs(args.data, args.data / f"{part}.csv", args.size or size, 3) for part in ("train", "val", "test")}
         network = Prepared(kind(zipfile.ZipFile(next((ROOT / "weights").glob(package)))), prepare).eval()
         features = {part: features_of(network, data) for part, data in pairs.items()}
         mean = torch.cat(features["train"]).mean(0)

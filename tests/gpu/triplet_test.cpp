@@ -104,8 +104,8 @@ TEST_CASE("triplet") {
   constexpr struct {
     int64_t m, d;
     int32_t classes;
-  } kCases[] = {{0, 3, 1},  {1, 3, 1},   {2, 1, 2},    {31, 1, 4},  {33, 64, 1},
-                {67, 3, 9}, {64, 16, 2}, {37, 127, 5}, {130, 5, 3}, {20, 131, 3}};
+  } kCases[] = {{0, 3, 1},  {1, 3, 1},   {2, 1, 2},    {31, 1, 4},   {33, 64, 1},
+                {67, 3, 9}, {64, 16, 2}, {37, 127, 5}, {130, 5, 26}, {20, 131, 3}};
   for (const auto& [m, d, classes] : kCases) {
     std::vector<float> e = random_values<float>(m * d, 1);
     for (float& x : e)

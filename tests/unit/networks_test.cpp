@@ -133,6 +133,21 @@ TEST_CASE("nothing to learn from gives finite losses and defined gradients") {
   }
 }
 
+TEST_CASE("norm_momentum is the share of a batch in the averages of batch norms") {
+  const auto mean_after_one_batch = [](const json& options) {
+    json config{{"name", "efficientnet_lite0"}};
+    config.update(options);
+    const Model model = build_sized(config, 32);
+    NoGrad no_grad;
+    model.network->forward(Variable(random_tensor({2, 32, 32, 3}, DType::f32)), {.training = true});
+    return state_of(*model.network).buffers.front().variable.value();
+  };
+  const Tensor by_default = mean_after_one_batch(json::object()), half = mean_after_one_batch({{"norm_momentum", 0.5}});
+  REQUIRE(sum_of_sizes(half) > 0);
+  for (int64_t i = 0; i < half.size(); i++)
+    CHECK(by_default.data<float>()[i] == doctest::Approx(0.02 * half.data<float>()[i]));
+}
+
 TEST_CASE("training gives the same bits with any number of threads") {
   const int before = omp_get_max_threads();
   for (const char* name : {"siamese_cnn", "convnet_bn"}) {
