@@ -21,10 +21,10 @@ SYSTEMS = ["autoencoder", "siamese-from-encoder", "siamese-from-encoder from aut
            "siamese-triplet-flip", "siamese-triplet-dense", "siamese-triplet-hard", "siamese-nt-xent", "barlow-pretrain", "barlow-triplet",
            "barlow-triplet from barlow-pretrain", "barlow-pretrain-lite0", "barlow-triplet-lite0", "barlow-triplet-lite0 from barlow-pretrain-lite0",
            "barlow-triplet-lite0 from efficientnet_lite0", "pair-classifier", "learned-distance from siamese-triplet-random", "convnet-nt-xent",
-           "emoji-best", "emoji-frozen", "emoji-finetune from emoji-frozen"]
+           "emoji-best", "emoji-frozen", "emoji-finetune from emoji-frozen", "emoji-finetune-all from emoji-finetune from emoji-frozen"]
 # Networks with ImageNet weights: the side of their pictures (the same emoji, drawn at that size), with and without training.
 PRETRAINED_SIZE = 96
-PRETRAINED = {"emoji-frozen": ["--cache-features"], "emoji-finetune": []}
+PRETRAINED = {"emoji-frozen": ["--cache-features"], "emoji-finetune": [], "emoji-finetune-all": []}
 UNTRAINED = ["efficientnet_lite0", "squeezenet"]
 # These split the pairs in their own way, so their baselines are those of other pairs.
 OWN_SPLIT = ("autoencoder", "siamese-from-encoder")

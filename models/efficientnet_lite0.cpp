@@ -1,8 +1,8 @@
 // EfficientNet-Lite0 (Tan, Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; the Lite variants of the
 // TensorFlow team, 2020: ReLU6, no squeeze and excitation): a 3x3 convolution of stride 2, seven stages of inverted bottlenecks, a 1x1
 // convolution to 1280 channels, then pooling to features. Padding is TensorFlow's.
-//   options: norm_epsilon = 1e-3, norm_momentum = 0.01 (short runs from random weights want more), pool = avg or flatten,
-//            classes = 0: features alone; above 0 also as many logits for training
+//   options: norm_epsilon = 1e-3, norm_momentum = 0.01 (short runs from random weights want more; at 0 the averages stay, and training
+//            takes them, too), pool = avg or flatten, classes = 0: features alone; above 0 also as many logits for training
 #include "engine/ops/inverted_bottleneck.h"
 #include "models/model.h"
 

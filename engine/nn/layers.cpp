@@ -146,7 +146,7 @@ BatchNorm::BatchNorm(int64_t channels, const BatchNormOptions& options)
 
 Variable BatchNorm::forward(const Variable& x, const Mode& mode) {
   BatchNormOptions options = options_;
-  options.training = mode.training;
+  options.training = mode.training && options.momentum > 0;
   options.views = mode.views;
   return batch_norm(x, gamma_, beta_, running_mean_.value(), running_var_.value(), options);
 }

@@ -89,7 +89,7 @@ class Linear : public Module {
 };
 
 // [N,C] or [N,H,W,C]; with fused activation and 2x2 max pooling as in BatchNormOptions, whose views and training come
-// from the mode.
+// from the mode. A momentum of 0 keeps the running averages, which then are the statistics in training, too.
 class BatchNorm : public Module {
  public:
   BatchNorm(int64_t channels, const BatchNormOptions& options = {});

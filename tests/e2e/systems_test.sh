@@ -100,6 +100,7 @@ cmp mined/last.safetensors killed/last.safetensors
 lite=(--set model.head.embedding=8 --set train.batch_pairs=16 --set train.start=random --epochs 2)
 train emoji-frozen data frozen "${lite[@]}" --cache-features
 train emoji-finetune data finetuned "${lite[@]}"
+train emoji-finetune-all data all "${lite[@]}" --set input.height=32 --set input.width=32 --set train.start=finetuned/model.safetensors
 train emoji-frozen data squeezed "${lite[@]}" --set model.name=squeezenet --set input.height=48 --set input.width=48
 refuse "tools/get_weights.sh squeezenet" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=nowhere.safetensors
 refuse "expected 32 x 32 or more" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set train.start=random --set input.height=31

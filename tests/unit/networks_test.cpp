@@ -8,6 +8,7 @@
 #include "engine/train/checkpoint.h"
 #include "tests/op_case.h"
 #include "tests/training_loss.h"
+#include "tests/unsettle.h"
 
 namespace lookalike {
 namespace {
@@ -15,7 +16,9 @@ namespace {
 using nlohmann::json;
 using testing::network_cases;
 using testing::random_tensor;
+using testing::relative_error;
 using testing::training_loss;
+using testing::unsettle;
 
 Model build_sized(const json& config, int64_t size) {
   Preprocess preprocess;
@@ -133,19 +136,38 @@ TEST_CASE("nothing to learn from gives finite losses and defined gradients") {
   }
 }
 
-TEST_CASE("norm_momentum is the share of a batch in the averages of batch norms") {
-  const auto mean_after_one_batch = [](const json& options) {
+TEST_CASE("norm_momentum is a batch's share in the averages of batch norms; at 0 these normalise in training, too") {
+  const Tensor images = random_tensor({2, 32, 32, 3}, DType::f32);
+  const auto build = [](const json& options) {
     json config{{"name", "efficientnet_lite0"}};
     config.update(options);
-    const Model model = build_sized(config, 32);
-    NoGrad no_grad;
-    model.network->forward(Variable(random_tensor({2, 32, 32, 3}, DType::f32)), {.training = true});
+    Model model = build_sized(config, 32);
+    unsettle(*model.network);
+    return model;
+  };
+  const auto first_average = [](const Model& model) {
     return state_of(*model.network).buffers.front().variable.value();
   };
-  const Tensor by_default = mean_after_one_batch(json::object()), half = mean_after_one_batch({{"norm_momentum", 0.5}});
-  REQUIRE(sum_of_sizes(half) > 0);
-  for (int64_t i = 0; i < half.size(); i++)
-    CHECK(by_default.data<float>()[i] == doctest::Approx(0.02 * half.data<float>()[i]));
+  const auto moved_by_a_batch = [&](const json& options) {
+    const Model model = build(options);
+    Tensor before = first_average(model).clone();
+    NoGrad no_grad;
+    model.network->forward(Variable(images), {.training = true});
+    return std::pair(before, first_average(model));
+  };
+  const auto [start, by_default] = moved_by_a_batch(json::object());
+  const Tensor half = moved_by_a_batch({{"norm_momentum", 0.5}}).second;
+  REQUIRE(relative_error(half, start) > 0.1);
+  for (int64_t i = 0; i < half.size(); i++) {
+    const double from = start.data<float>()[i];
+    CHECK(by_default.data<float>()[i] - from == doctest::Approx(0.02 * (half.data<float>()[i] - from)).epsilon(1e-3));
+  }
+
+  const Model fixed = build({{"norm_momentum", 0}});
+  const Variable evaluated = fixed.network->forward(Variable(images), {}),
+                 trained = fixed.network->forward(Variable(images), {.training = true});
+  CHECK(relative_error(trained.value(), evaluated.value()) <= 1e-6);
+  CHECK(relative_error(first_average(fixed), start) == 0);
 }
 
 TEST_CASE("training gives the same bits with any number of threads") {
