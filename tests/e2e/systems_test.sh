@@ -21,7 +21,7 @@ small_bn=(--set model.channels=[8,8,8] --set model.pool_after=[1,2,3] --set mode
 tiny_resnet=(--set model.width=4 --set model.blocks=[1,1,1,1] --set train.start=random --set train.batch_pairs=16 --epochs 2)
 
 # A folder in the form of the course data: recipes as they are but for the epochs, the answer has the form of the candidates.
-"$make_pairs" --course course 200
+"$make_pairs" --course course 170
 for recipe in autoencoder siamese-contrastive siamese-triplet-hard pair-classifier; do
   "$lookalike" train "$recipes/$recipe.toml" --data course --out course-run --epochs 1 >out.txt 2>&1 || fail "$recipe: $(cat out.txt)"
   "$lookalike" evaluate course-run/model.safetensors --data course --candidates course/test_candidates.csv --scores answer.csv >/dev/null
