@@ -3,8 +3,8 @@
 
   bench/accuracy.py [--seeds 0,1,2] [SYSTEM ...]     trains what is missing in runs/accuracy/, then writes the table
 
-A system is a recipe, or a network with ImageNet weights as imported; "RECIPE from OTHER" starts with the weights that OTHER has, or ended
-with, of the same seed. The networks with ImageNet weights want those (tools/get_weights.sh), and but for barlow-triplet-lite0 the pairs drawn at
+A system is a recipe, or a network with ImageNet weights as imported; "RECIPE from OTHER" starts with the weights that the system OTHER has, or
+ended with, of the same seed. The networks with ImageNet weights want those (tools/get_weights.sh), and but for barlow-triplet-lite0 the pairs drawn at
 96 pixels in datasets/emoji96, split as datasets/emoji.
 """
 import argparse

@@ -53,8 +53,13 @@ void inspect(const std::string& path) {
   }
 }
 
-void import_file(const std::string& path, const std::string& model, bool allow_unknown, const std::string& out) {
-  const auto [checkpoint, about] = import_weights(path, model, allow_unknown);
+void import_file(const std::string& path, const std::string& model, bool allow_unknown, int64_t size,
+                 const std::string& out) {
+  auto [checkpoint, about] = import_weights(path, model, allow_unknown);
+  if (size > 0) {
+    checkpoint.preprocess.height = checkpoint.preprocess.width = size;
+    build_model(checkpoint.model, checkpoint.preprocess, 0, path);  // refuses a size that the network can't take
+  }
   write_checkpoint(out, checkpoint);
   fmt::print("{}\n", about);
   fmt::print("{}: {} tensors, {}\n", out, checkpoint.tensors.size(), checkpoint.model.dump());
@@ -101,8 +106,11 @@ void add_weights_command(CLI::App& app) {
       ->required();
   auto allow_unknown = std::make_shared<bool>();
   command->add_flag("--allow-unknown", *allow_unknown, "also a file whose hash is not in weights/manifest.json");
+  auto size = std::make_shared<int64_t>(0);
+  command->add_option("--size", *size, "height and width of the images it takes (default: what it was trained with)")
+      ->check(CLI::Range(1, 4096));
   command->add_option("--out", *out, "the .safetensors file to write")->required();
-  command->callback([=] { import_file(*path, *model, *allow_unknown, *out); });
+  command->callback([=] { import_file(*path, *model, *allow_unknown, *size, *out); });
 
   command = weights->add_subcommand("center", "Store a mean in a model, which then subtracts it from every embedding");
   auto images = std::make_shared<std::string>();

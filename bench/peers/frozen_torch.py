@@ -100,8 +100,8 @@ def main():
             for seed in map(int, args.seeds.split(",")):
                 rows[f"linear head, seed {seed}"] = train_head(features["train"], features["val"], pairs["val"], seed, args.lookalike)
         for row, behind in rows.items():
-            results[f"{name}, {row}"] = figures = top(features["test"], behind, pairs["test"], args.lookalike)
-            print(f"{name}, {row}: " + " / ".join(f"{100 * figures[k]:.1f}" for k in ("top1", "top2", "top4")), flush=True)
+            results[f"{name} at {args.size or size}, {row}"] = figures = top(features["test"], behind, pairs["test"], args.lookalike)
+            print(f"{name} at {args.size or size}, {row}: " + " / ".join(f"{100 * figures[k]:.1f}" for k in ("top1", "top2", "top4")), flush=True)
     if args.json:
         args.json.write_text(json.dumps({"torch": torch.__version__, "test": results}, indent=1) + "\n")
 

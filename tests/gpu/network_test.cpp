@@ -109,7 +109,7 @@ std::vector<Tensor> train(const json& config, const std::string& optimizer_name,
 }
 
 TEST_CASE("training on the GPU goes as on the CPU, with the same bits each time") {
-  const struct {
+  constexpr struct {
     const char* optimizer;
     Precision precision;
     double tolerance;

@@ -122,11 +122,14 @@ TEST_CASE("triplet") {
   }
 }
 
-// More rows than one round of all triplets takes, in uneven pieces; then more rows of a class than are taken at a time.
+// More rows than one round of all triplets takes, in uneven pieces; then more rows of a class than are taken at a time; longer lists than
+// all blocks take in one round.
 TEST_CASE("triplet rounds") {
   check_triplet(Mining::all, {0.5, false}, random_values<float>(521 * 2, 1), 521, 2, {521, 60});
   check_triplet(Mining::batch_hard, {0.5, false}, random_values<float>(521 * 2, 1), 521, 2, {521, 60});
   check_triplet(Mining::all, {0.5, false}, random_values<float>(150 * 2, 1), 150, 2, {150, 2});
+  for (const Mining mining : {Mining::listed, Mining::semi_hard})
+    check_triplet(mining, {0.5, false}, random_values<float>(130 * 2, 1), 130, 2, {130, 3});
 }
 
 // Small integers: every sum is exact, and most distances are tied.
