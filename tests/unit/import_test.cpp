@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/core/random.h"
+#include "engine/io/hdf5_file.h"
 #include "models/import_sources.h"
 #include "models/model.h"
 #include "tests/temporary_folder.h"
@@ -274,10 +275,16 @@ TEST_CASE("files and models that can't be imported are refused") {
   CHECK(error_of([&] { import_weights(folder / "f", "resnet50", true); }).find("expected weights as PyTorch") !=
         std::string::npos);
 
-  // What an export without batch norms lacks.
-  const auto onnx_error = [](const std::string& model) {
-    return error_of([&] { import_weights(LOOKALIKE_SOURCE_DIR "/tests/golden/weights/tensors.onnx", model, true); });
+  // An .h5 of another layout; and what an ONNX export without batch norms lacks.
+  const auto error_with = [](const std::string& file, const std::string& model) {
+    return error_of([&] { import_weights(LOOKALIKE_SOURCE_DIR "/tests/golden/weights/" + file, model, true); });
   };
+  if (has_hdf5()) {
+    const std::string error = error_with("keras.h5", "squeezenet");
+    CHECK(error.find("missing conv1.bias; missing conv1.weight") != std::string::npos);
+    CHECK(error.ends_with("left over 'packed/half:0'"));
+  }
+  const auto onnx_error = [&](const std::string& model) { return error_with("tensors.onnx", model); };
   CHECK(onnx_error("resnet50").find("missing bn1.running_mean") != std::string::npos);
   CHECK(onnx_error("resnet50").ends_with("training=TrainingMode.PRESERVE, do_constant_folding=False"));
   CHECK(onnx_error("squeezenet").find("batch norms") == std::string::npos);
