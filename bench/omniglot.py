@@ -2,7 +2,7 @@
 """Leaves each alphabet of an Omniglot set out in turn: trains each recipe on the others and asks 20-way one-shot questions within the one left out.
 
   bench/omniglot.py [--sets small1,small2] [--seeds 0,1,2] [--json FILE] [RECIPE ...]
-      trains what is missing in runs/omniglot/, then prints the error of each alphabet and the rows of the README's table
+      trains what is missing in runs/omniglot/, then prints the rows of the README's table
 """
 import argparse
 import json
@@ -33,8 +33,22 @@ def evaluate(recipe, seed, data, alphabet):
     return json.loads(report.read_text())["one_shot"]
 
 
-def error(one_shot):
-    return 100 * (1 - one_shot["top1"]["value"])
+def errors_of(reports, who):
+    """The error in percent of each alphabet, with its 95 % interval."""
+    result = {}
+    for alphabet, report in reports.items():
+        top1 = (report["model"] if who == "model" else report["baselines"][who])["top1"]
+        result[alphabet] = {key: round(100 * (1 - top1[of]), 2) for key, of in (("error", "value"), ("low", "high"), ("high", "low"))}
+    return result
+
+
+def row(recipe, name, by_seed, alphabets):
+    """One of the README's: mean, mean interval of an alphabet, the seeds, the alphabets."""
+    every = [errors[a] for errors in by_seed for a in alphabets]
+    error, low, high = (mean(e[key] for e in every) for key in ("error", "low", "high"))
+    seeds = " / ".join(f"{mean(e['error'] for e in errors.values()):.1f}" for errors in by_seed) if len(by_seed) > 1 else ""
+    each = " / ".join(f"{mean(errors[a]['error'] for errors in by_seed):.1f}" for a in alphabets)
+    return f"| {recipe} | {name} | {error:.1f} ({low:.1f}-{high:.1f}) | {seeds} | {each} |"
 
 
 def main():
@@ -54,16 +68,12 @@ def main():
         results[name] = {}
         for recipe in arguments.recipes:
             reports = {seed: {alphabet: evaluate(recipe, seed, data, alphabet) for alphabet in alphabets} for seed in seeds}
-            errors = {seed: {alphabet: error(report["model"]) for alphabet, report in reports[seed].items()} for seed in seeds}
-            by_seed = [mean(errors[seed].values()) for seed in seeds]
-            pixels = {alphabet: error(report["baselines"]["raw pixels"]) for alphabet, report in reports[seeds[0]].items()}
-            results[name]["raw pixels"] = {"mean": mean(pixels.values()), "errors": pixels}
-            results[name][recipe] = {"mean": mean(by_seed), "errors": errors}
-            each = ", ".join(f"{a} {mean(errors[seed][a] for seed in seeds):.1f}" for a in alphabets)
-            print(f"{name} {recipe}: {each}; seeds {', '.join(f'{e:.1f}' for e in by_seed)}", flush=True)
-            rows.append(f"| `{recipe}` | {name} | {mean(by_seed):.1f} ({min(by_seed):.1f}-{max(by_seed):.1f}) |")
-        rows.append(f"| raw pixels | {name} | {results[name]['raw pixels']['mean']:.1f} |")
-    print("\n".join([f"| 20-way one-shot, each alphabet left out | set | error %, {len(seeds)} seeds (range) |", "|---|---|---|", *rows]))
+            errors = {seed: errors_of(reports[seed], "model") for seed in seeds}
+            results[name]["raw pixels"] = errors_of(reports[seeds[0]], "raw pixels")
+            results[name][recipe] = errors
+            rows.append(row(f"`{recipe}`", name, list(errors.values()), alphabets))
+        rows.append(row("raw pixels", name, [results[name]["raw pixels"]], alphabets))
+    print("\n".join(["| recipe | set | errors, mean (95 % of one alphabet) | seeds | alphabets |", "|---|---|---|---|---|", *rows]))
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")
 
