@@ -91,7 +91,8 @@ def main():
     results = {}
     for name in args.networks:
         kind, package, size, prepare = NETWORKS[name]
-        pairs = {part: Pairs(args.data, args.data / f"{part}.csv", args.size or size, 3) for part in ("train", "val", "test")}
+        size = args.size or size
+        pairs = {part: Pairs(args.data, args.data / f"{part}.csv", size, 3) for part in ("train", "val", "test")}
         network = Prepared(kind(zipfile.ZipFile(next((ROOT / "weights").glob(package)))), prepare).eval()
         features = {part: features_of(network, data) for part, data in pairs.items()}
         mean = torch.cat(features["train"]).mean(0)
@@ -100,8 +101,8 @@ def main():
             for seed in map(int, args.seeds.split(",")):
                 rows[f"linear head, seed {seed}"] = train_head(features["train"], features["val"], pairs["val"], seed, args.lookalike)
         for row, behind in rows.items():
-            results[f"{name} at {args.size or size}, {row}"] = figures = top(features["test"], behind, pairs["test"], args.lookalike)
-            print(f"{name} at {args.size or size}, {row}: " + " / ".join(f"{100 * figures[k]:.1f}" for k in ("top1", "top2", "top4")), flush=True)
+            results[f"{name} at {size}, {row}"] = figures = top(features["test"], behind, pairs["test"], args.lookalike)
+            print(f"{name} at {size}, {row}: " + " / ".join(f"{100 * figures[k]:.1f}" for k in ("top1", "top2", "top4")), flush=True)
     if args.json:
         args.json.write_text(json.dumps({"torch": torch.__version__, "test": results}, indent=1) + "\n")
 

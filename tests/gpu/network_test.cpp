@@ -109,25 +109,21 @@ std::vector<Tensor> train(const json& config, const std::string& optimizer_name,
 }
 
 TEST_CASE("training on the GPU goes as on the CPU, with the same bits each time") {
-  constexpr struct {
-    const char* optimizer;
-    Precision precision;
-    double tolerance;
-  } kCases[] = {{"sgd", Precision::fp32, 1e-4},
-                {"sgd", Precision::tf32, 0.05},
-                {"sgd", Precision::bf16, 0.2},
-                {"adamw", Precision::fp32, 1e-4}};
   for (const json& config : {kSiameseCnn, kConvnetBn}) {
-    for (const auto& [optimizer, precision, tolerance] : kCases) {
+    for (const std::string optimizer : {"sgd", "adamw"}) {
       CAPTURE(config.dump());
       CAPTURE(optimizer);
-      CAPTURE(static_cast<int>(precision));
       const auto want = train(config, optimizer, {});
-      const auto got = train(config, optimizer, {Device::cuda, precision}),
-                 again = train(config, optimizer, {Device::cuda, precision});
-      for (size_t i = 0; i < want.size(); i++) {
-        CHECK(relative_error(got[i], want[i]) <= tolerance);
-        CHECK(std::equal(got[i].raw(), got[i].raw() + got[i].bytes(), again[i].raw()));
+      for (const auto& [precision, tolerance] :
+           {std::pair(Precision::fp32, 1e-4), {Precision::tf32, 0.05}, {Precision::bf16, 0.2}}) {
+        if (optimizer == "adamw" && precision != Precision::fp32) continue;  // an optimiser computes the same in each
+        CAPTURE(static_cast<int>(precision));
+        const auto got = train(config, optimizer, {Device::cuda, precision}),
+                   again = train(config, optimizer, {Device::cuda, precision});
+        for (size_t i = 0; i < want.size(); i++) {
+          CHECK(relative_error(got[i], want[i]) <= tolerance);
+          CHECK(std::equal(got[i].raw(), got[i].raw() + got[i].bytes(), again[i].raw()));
+        }
       }
     }
   }
