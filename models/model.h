@@ -11,6 +11,7 @@
 #include "engine/data/preprocess.h"
 #include "engine/nn/layers.h"
 #include "engine/nn/network.h"
+#include "engine/train/seen_images.h"
 
 namespace lookalike {
 
@@ -18,6 +19,7 @@ struct Model {
   nlohmann::json config;  // [model] as resolved: name and every option
   Preprocess preprocess;
   std::unique_ptr<Network> network;
+  SeenImages seen;
 };
 
 // Builds the network that config["name"] names, with weights drawn from `seed`, and the head that config["head"] puts on it
@@ -31,7 +33,7 @@ Model load_model(const std::string& path);
 
 // Copies the tensors of a checkpoint that the model has too into it: weights to start from. Error when there are none, when one is of
 // another shape, or when it was made for images prepared otherwise. Returns a line for people on what was taken.
-std::string start_from(const std::string& path, const Model& model);
+std::string start_from(const std::string& path, Model& model);
 
 // What an entry of the registry does: layers on a new network. `input` is [H,W,C].
 using ModelFactory = void (*)(Options& options, const Shape& input, Initializer& init, Network& network);

@@ -45,7 +45,7 @@ Model build(const nlohmann::json& config, const Preprocess& preprocess, Initiali
   network->similarity =
       parse_similarity(options.choice("similarity", name_of(network->similarity), {"cosine", "distance"}));
   options.finish();
-  return {options.resolved(), preprocess, std::move(network)};
+  return {options.resolved(), preprocess, std::move(network), {}};
 }
 
 // Up to the digits that a recipe may leave out.
@@ -67,10 +67,11 @@ Model load_model(const std::string& path) {
   for (const auto& [name, tensor] : checkpoint.tensors) elements += tensor.size();
   Model model = build(checkpoint.model, checkpoint.preprocess, Initializer(0, 10 * elements, path), path);
   restore(checkpoint, state_of(*model.network), path);
+  model.seen = checkpoint.seen;
   return model;
 }
 
-std::string start_from(const std::string& path, const Model& model) {
+std::string start_from(const std::string& path, Model& model) {
   const Checkpoint checkpoint = read_checkpoint(path);
   const Preprocess &its = checkpoint.preprocess, &ours = model.preprocess;
   check(its.channels == ours.channels && its.color_order == ours.color_order && alike(its.mean, ours.mean) &&
@@ -102,6 +103,7 @@ std::string start_from(const std::string& path, const Model& model) {
           "{}: lacks {}, which train.freeze would keep at random", path, parameter.name);
   }
   check(taken > 0, "{}: has none of the network's tensors ({}, ...)", path, fresh[0]);
+  model.seen.add(checkpoint.seen);
   return fmt::format("starts from {}: {} tensors{}{}", path, taken,
                      fresh.empty() ? "" : "; new: ", fmt::join(fresh, " "));
 }

@@ -60,6 +60,7 @@ void run_train(TrainArguments& arguments) {
   recipe.resolved["model"] = model.config;
   if (!recipe.freeze.empty()) model.network->freeze(recipe.freeze);
   if (has_start(recipe) && !arguments.job.resume) fmt::print(stderr, "{}\n", start_from(recipe.start, model));
+  arguments.job.seen = model.seen;
   const TrainResult result = train(recipe, *model.network, arguments.job);
   if (recipe.monitor == "last") {
     fmt::print("{}: {} epochs\n", arguments.job.out, result.epochs);

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <filesystem>
 #include <functional>
+#include <map>
 
 #include "engine/core/error.h"
 #include "engine/core/options.h"
@@ -25,43 +26,12 @@ bool is_image_name(const fs::path& path) {
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
 }
 
-bool has_parts(const fs::path& folder) {
-  return fs::is_directory(folder / "train") && fs::is_directory(folder / "test");
-}
-
 std::string parent_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
-// Image files and their classes before any is read.
-struct Listing {
-  std::vector<std::string> names, classes;
-  std::vector<int32_t> labels;
-};
-
-Listing list_folders(const std::string& folder, const std::string& part) {
-  const bool parts = has_parts(folder);
-  const std::string root = parts ? folder + "/" + part : folder;
-  Listing listing;
-  std::vector<std::string> paths = image_paths(root), class_of;
-  for (const std::string& path : paths) {
-    class_of.push_back(parent_of(path));
-    check(!class_of.back().empty(), "{}/{}: an image outside of any class, expected a folder for each class", root,
-          path);
-  }
-  listing.classes = class_of;
-  std::ranges::sort(listing.classes);
-  listing.classes.erase(std::ranges::unique(listing.classes).begin(), listing.classes.end());
-  for (size_t i = 0; i < paths.size(); i++) {
-    const auto at = std::ranges::lower_bound(listing.classes, class_of[i]);
-    listing.labels.push_back(static_cast<int32_t>(at - listing.classes.begin()));
-    listing.names.push_back(parts ? part + "/" + paths[i] : paths[i]);
-  }
-  return listing;
-}
-
-std::vector<std::string> files_of(const std::string& folder, const Listing& listing) {
+std::vector<std::string> files_of(const std::string& folder, const ClassListing& listing) {
   std::vector<std::string> files;
   for (const std::string& name : listing.names) files.push_back(folder + "/" + name);
   return files;
@@ -82,26 +52,11 @@ void drop_empty_classes(ClassData& data) {
   for (int32_t& label : data.labels) label = number[label];
 }
 
-// These images alone.
-ClassData select(const ClassData& data, std::span<const int64_t> images) {
-  const int64_t size = data.images.preprocess().image_size();
-  ClassData result;
-  result.classes = data.classes;
-  result.skipped = data.skipped;
-  std::vector<uint8_t> pixels(images.size() * size);
-  for (size_t i = 0; i < images.size(); i++) {
-    std::copy_n(data.images.pixels(images[i]), size, pixels.begin() + static_cast<int64_t>(i) * size);
-    result.labels.push_back(data.labels[images[i]]);
-    result.names.push_back(data.names[images[i]]);
-  }
-  result.images = ImageStore(std::move(pixels), data.images.preprocess());
-  drop_empty_classes(result);
-  return result;
-}
-
-ClassData load_folders(const std::string& folder, const std::string& part, const Preprocess& preprocess,
-                       OnCorrupt on_corrupt) {
-  Listing listing = list_folders(folder, part);
+ClassData load_listed(const std::string& folder, ClassListing listing, const Preprocess& preprocess,
+                      OnCorrupt on_corrupt, const std::string& csv = "") {
+  for (const std::string& name : listing.names)
+    check(csv.empty() || on_corrupt == OnCorrupt::skip || fs::exists(fs::path(folder) / name),
+          "{}: no image '{}' in {} (--skip-corrupt leaves such ones out)", csv, name, folder);
   ClassData data;
   data.images = ImageStore(files_of(folder, listing), preprocess, on_corrupt);
   data.labels = std::move(listing.labels);
@@ -124,20 +79,20 @@ bool is_prepared(const RawImages& raw, const Preprocess& p) {
 
 ClassData prepare(RawImages raw, const std::string& part, const Preprocess& preprocess) {
   const int64_t count = std::ssize(raw.labels);
-  if (!is_prepared(raw, preprocess)) {
-    std::vector<uint8_t> pixels(count * preprocess.image_size());
-    cpu::parallel_for(count, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i++) {
-        const auto from = raw.pixels.begin() + i * raw.image_size();
-        const Image image =
-            prepare_image({raw.height, raw.width, raw.channels, {from, from + raw.image_size()}}, preprocess);
-        std::ranges::copy(image.pixels, pixels.begin() + i * preprocess.image_size());
-      }
-    });
-    raw.pixels = std::move(pixels);
-  }
+  const bool prepared = is_prepared(raw, preprocess);
+  std::vector<uint8_t> pixels(prepared ? 0 : count * preprocess.image_size());
+  std::vector<uint64_t> hashes(count);
+  cpu::parallel_for(count, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const auto from = raw.pixels.begin() + i * raw.image_size();
+      const Image image{raw.height, raw.width, raw.channels, {from, from + raw.image_size()}};
+      hashes[i] = content_hash(image);
+      if (!prepared)
+        std::ranges::copy(prepare_image(image, preprocess).pixels, pixels.begin() + i * preprocess.image_size());
+    }
+  });
   ClassData data;
-  data.images = ImageStore(std::move(raw.pixels), preprocess);
+  data.images = ImageStore(std::move(prepared ? raw.pixels : pixels), std::move(hashes), preprocess);
   data.labels = std::move(raw.labels);
   data.classes = std::move(raw.classes);
   for (int64_t i = 0; i < count; i++) data.names.push_back(fmt::format("{}/{}", part, i));
@@ -145,24 +100,14 @@ ClassData prepare(RawImages raw, const std::string& part, const Preprocess& prep
   return data;
 }
 
-constexpr const char* kIdxImages = "images-idx3-ubyte";
-constexpr const char* kIdxLabels = "labels-idx1-ubyte";
-
-const char* idx_prefix(const std::string& part) {
-  return part == "train" ? "train-" : "t10k-";
-}
-
-bool exists_maybe_gz(const fs::path& path) {
-  return fs::exists(path) || fs::exists(path.string() + ".gz");
-}
-
 RawImages read_raw(const std::string& folder, Layout layout, const std::string& part) {
   if (layout == Layout::idx) {
     const auto file = [&](const char* name) {
-      const std::string path = folder + "/" + idx_prefix(part) + name;
-      check(exists_maybe_gz(path), "{}: no such file, nor {}.gz, expected the {} part of the data set", path,
-            idx_prefix(part) + std::string(name), part);
-      return fs::exists(path) ? path : path + ".gz";
+      const auto found = find_idx_file(folder, part, name);
+      const std::string expected = idx_file_name(part, name);
+      check(found.has_value(), "{}/{}: no such file, nor {}.gz, expected the {} part of the data set", folder, expected,
+            expected, part);
+      return *found;
     };
     const std::string images = file(kIdxImages);
     return read_idx(images, file(kIdxLabels));
@@ -204,6 +149,9 @@ ClassData with_copies(const ClassData& data, const std::vector<Copy>& copies) {
   ClassData result = data;
   std::vector<uint8_t> pixels((1 + copies.size()) * count * size);
   for (int64_t i = 0; i < count; i++) std::copy_n(data.images.pixels(i), size, pixels.begin() + i * size);
+  std::vector<uint64_t> hashes;
+  for (size_t copy = 0; copy <= copies.size(); copy++)
+    for (int64_t i = 0; i < count; i++) hashes.push_back(data.images.content_hash(i));
   uint8_t* to = pixels.data() + count * size;
   for (const Copy& copy : copies) {
     const auto first = static_cast<int32_t>(result.classes.size());
@@ -222,11 +170,29 @@ ClassData with_copies(const ClassData& data, const std::vector<Copy>& copies) {
     });
     to += count * size;
   }
-  result.images = ImageStore(std::move(pixels), p);
+  result.images = ImageStore(std::move(pixels), std::move(hashes), p);
   return result;
 }
 
 }  // namespace
+
+ClassData select(const ClassData& data, std::span<const int64_t> images) {
+  const int64_t size = data.images.preprocess().image_size();
+  ClassData result;
+  result.classes = data.classes;
+  result.skipped = data.skipped;
+  std::vector<uint8_t> pixels(images.size() * size);
+  std::vector<uint64_t> hashes;
+  for (size_t i = 0; i < images.size(); i++) {
+    hashes.push_back(data.images.content_hash(images[i]));
+    std::copy_n(data.images.pixels(images[i]), size, pixels.begin() + static_cast<int64_t>(i) * size);
+    result.labels.push_back(data.labels[images[i]]);
+    result.names.push_back(data.names[images[i]]);
+  }
+  result.images = ImageStore(std::move(pixels), std::move(hashes), data.images.preprocess());
+  drop_empty_classes(result);
+  return result;
+}
 
 std::vector<std::string> image_paths(const std::string& folder) {
   std::vector<std::string> found;
@@ -248,74 +214,41 @@ std::vector<std::string> image_paths(const std::string& folder) {
   return found;
 }
 
-Layout layout_of(const std::string& folder) {
-  const fs::path path = folder;
-  check(fs::is_directory(path), "{}: no such folder, expected one with a data set", folder);
-  const auto has = [&](const char* name) { return fs::exists(path / name); };
-  if (has("pairs.csv") || (has("left") && has("right")) || (has("train/left") && has("train/right")))
-    return Layout::pairs;
-  for (const char* part : {"train", "test"})
-    for (const char* name : {kIdxImages, kIdxLabels})
-      if (exists_maybe_gz(path / (idx_prefix(part) + std::string(name)))) return Layout::idx;
-  if (has("data_batch_1.bin") || has("test_batch.bin")) return Layout::cifar10;
-  if (has("train.bin") || has("test.bin")) return Layout::cifar100;
-  check(!image_paths(folder).empty(),
-        "{}: no data set, expected pairs.csv with left/ and right/, folders of JPEG or PNG images, "
-        "train-images-idx3-ubyte(.gz) of MNIST, data_batch_1.bin of CIFAR-10 or train.bin of CIFAR-100",
-        folder);
-  return Layout::folders;
-}
-
 ClassData load_classes(const std::string& folder, const std::string& part, const Preprocess& preprocess,
                        OnCorrupt on_corrupt) {
-  check(part == "train" || part == "test", "part '{}' of a data set, expected train or test", part);
+  check(part == "train" || part == "val" || part == "test", "part '{}' of a data set, expected train, val or test", part);
   const Layout layout = layout_of(folder);
   check(layout != Layout::pairs, "{}: pairs of images, expected classes of them", folder);
-  ClassData data = layout == Layout::folders ? load_folders(folder, part, preprocess, on_corrupt)
-                                             : prepare(read_raw(folder, layout, part), part, preprocess);
+  check(layout == Layout::folders || part != "val", "{}: has no val part, only train and test", folder);
+  ClassData data;
+  if (layout != Layout::folders) {
+    data = prepare(read_raw(folder, layout, part), part, preprocess);
+  } else {
+    const Parts parts = parts_of(folder);
+    const auto csv = parts.files.find(part);
+    data = load_listed(folder, list_classes(folder, part), preprocess, on_corrupt,
+                       csv == parts.files.end() ? "" : csv->second);
+  }
   check(data.classes.size() >= 2, "{}: {} class{} in the {} part, expected at least two", folder, data.classes.size(),
         data.classes.size() == 1 ? "" : "es", part);
   return data;
 }
 
-std::vector<std::string> check_classes(const std::string& folder) {
-  std::vector<std::string> problems;
-  // Of any size, since what is read is not kept.
-  const Preprocess tiny{.height = 1, .width = 1};
-  const auto note = [&](const auto& attempt) {
-    try {
-      attempt();
-    } catch (const Error& error) {
-      problems.push_back(error.what());
-    }
-  };
-  note([&] {
-    const Layout layout = layout_of(folder);
-    const bool parts = layout != Layout::folders || has_parts(folder);
-    for (const std::string part : {"train", "test"}) {
-      if (!parts && part == "test") break;
-      note([&] {
-        if (layout != Layout::folders) {
-          load_classes(folder, part, tiny);
-          return;
-        }
-        const Listing listing = list_folders(folder, part);
-        check(listing.classes.size() >= 2, "{}: images of {} classes in the {} part, expected at least two", folder,
-              listing.classes.size(), part);
-        const ImageStore images(files_of(folder, listing), tiny, OnCorrupt::skip);
-        std::vector<int64_t> counts(listing.classes.size());
-        for (int64_t i = 0; i < images.size(); i++) {
-          counts[listing.labels[i]]++;
-          if (!images.error(i).empty()) problems.push_back(images.error(i));
-        }
-        for (size_t i = 0; i < counts.size(); i++)
-          if (counts[i] == 1)
-            problems.push_back(fmt::format("{}: class '{}' has one image, expected at least two to make a pair", folder,
-                                           listing.classes[i]));
-      });
-    }
-  });
-  return problems;
+ClassData load_named_classes(const std::string& folder, const std::string& csv, const Preprocess& preprocess,
+                             OnCorrupt on_corrupt) {
+  if (layout_of(folder) == Layout::folders)
+    return load_listed(folder, list_named_classes(folder, csv), preprocess, on_corrupt, csv);
+  const std::vector<std::string> names = read_image_names(csv);
+  const ClassData part = load_classes(folder, names[0].starts_with("test/") ? "test" : "train", preprocess);
+  std::map<std::string, int64_t> places;
+  for (int64_t i = 0; i < std::ssize(part.names); i++) places[part.names[i]] = i;
+  std::vector<int64_t> images;
+  for (const std::string& name : names) {
+    const auto found = places.find(name);
+    check(found != places.end(), "{}: no image '{}' in {}", csv, name, folder);
+    images.push_back(found->second);
+  }
+  return select(part, images);
 }
 
 std::string group_of(const std::string& class_name) {

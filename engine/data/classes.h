@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/data/class_layout.h"
 #include "engine/data/loader.h"
 
 namespace lookalike {
@@ -23,19 +24,16 @@ struct ClassData : Dataset {
 // The paths of all images below `folder`, relative to it, sorted.
 std::vector<std::string> image_paths(const std::string& folder);
 
-enum class Layout { pairs, folders, idx, cifar10, cifar100 };
-
-// What lies in a data folder, by the names in it. Error when that is nothing known.
-Layout layout_of(const std::string& folder);
-
-// `part` is "train" or "test". A `classes` folder has parts when it has folders of both names, else all of it is either.
-// The order of images and classes is that of their sorted paths, or that of the files. Error on the pairs layout, and
-// when fewer than two classes are left.
+// `part` is "train", "val" or "test" (class_layout.h); class folders without parts are all of it either. The order of images and classes is that
+// of their sorted paths, or that of the files. Error on the pairs layout, and when fewer than two classes are left.
 ClassData load_classes(const std::string& folder, const std::string& part, const Preprocess& preprocess,
                        OnCorrupt on_corrupt = OnCorrupt::stop);
+// The images that a CSV file names as ClassData::names does.
+ClassData load_named_classes(const std::string& folder, const std::string& csv, const Preprocess& preprocess,
+                             OnCorrupt on_corrupt = OnCorrupt::stop);
 
-// Everything wrong with a folder of a layout other than pairs, a line each.
-std::vector<std::string> check_classes(const std::string& folder);
+// These images alone; classes without one are left out.
+ClassData select(const ClassData& data, std::span<const int64_t> images);
 
 // The path above the last component of a class, "" where it has one alone; and the groups of all classes, sorted.
 std::string group_of(const std::string& class_name);

@@ -6,7 +6,12 @@
 
 namespace lookalike {
 
-std::vector<CsvRow> read_csv(const std::string& path) {
+void report_problem(std::string message, std::vector<std::string>* problems) {
+  if (problems == nullptr) throw Error(message);
+  problems->push_back(std::move(message));
+}
+
+std::vector<CsvRow> read_csv(const std::string& path, std::vector<std::string>* problems) {
   const InputFile file(path);
   std::string text(file.size(), '\0');
   file.read(0, text.data(), file.size());
@@ -16,11 +21,20 @@ std::vector<CsvRow> read_csv(const std::string& path) {
   size_t at = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
   for (int64_t line = 1; at < text.size();) {
     CsvRow row{line, {}};
+    bool good = true;
+    const auto wrong = [&](int64_t where, const char* what) {
+      report_problem(fmt::format("{}:{}: {}", path, where, what), problems);
+      good = false;
+      while (at < text.size() && text[at] != '\n') at++;
+    };
     for (bool more = true; more;) {
       std::string cell;
       if (text[at] == '"') {
         for (at++;; cell += text[at++]) {
-          check(at < text.size(), "{}:{}: a quote is never closed", path, row.line);
+          if (at == text.size()) {
+            wrong(row.line, "a quote is never closed");
+            break;
+          }
           if (text[at] == '"' && text[++at] != '"') break;  // two quotes inside stand for one
           line += text[at] == '\n';
         }
@@ -29,21 +43,21 @@ std::vector<CsvRow> read_csv(const std::string& path) {
         if (at == text.size() || text[at] == '\n') {
           if (cell.ends_with('\r')) cell.pop_back();
         }
-        check(cell.find('"') == cell.npos, "{}:{}: a quote inside a cell that does not begin with one", path, line);
+        if (cell.find('"') != cell.npos) wrong(line, "a quote inside a cell that does not begin with one");
       }
       row.cells.push_back(std::move(cell));
-      if (text[at] == '\r' && text[at + 1] == '\n') at++;
+      if (at < text.size() && text[at] == '\r' && text[at + 1] == '\n') at++;
       more = at < text.size() && text[at] == ',';
-      check(more || at == text.size() || text[at] == '\n', "{}:{}: text after a closing quote", path, line);
+      if (!more && at < text.size() && text[at] != '\n') wrong(line, "text after a closing quote");
       if (at < text.size()) at++;
     }
     line++;
-    if (row.cells.size() > 1 || !row.cells[0].empty()) rows.push_back(std::move(row));
+    if (good && (row.cells.size() > 1 || !row.cells[0].empty())) rows.push_back(std::move(row));
   }
   return rows;
 }
 
-void write_csv(const std::string& path, const std::vector<std::vector<std::string>>& rows) {
+std::string csv_text(const std::vector<std::vector<std::string>>& rows) {
   std::string text;
   for (const auto& row : rows) {
     for (size_t i = 0; i < row.size(); i++) {
@@ -58,7 +72,11 @@ void write_csv(const std::string& path, const std::vector<std::vector<std::strin
     }
     text += '\n';
   }
-  write_file_atomically(path, text);
+  return text;
+}
+
+void write_csv(const std::string& path, const std::vector<std::vector<std::string>>& rows) {
+  write_file_atomically(path, csv_text(rows));
 }
 
 }  // namespace lookalike

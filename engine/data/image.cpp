@@ -6,6 +6,7 @@
 
 #include <zlib.h>
 
+#include "engine/core/content_hash.h"
 #include "engine/core/error.h"
 #include "engine/io/input_file.h"
 
@@ -163,6 +164,15 @@ Image read_image(const std::string& path, int64_t channels) {
   std::string bytes(file.size(), '\0');
   file.read(0, bytes.data(), file.size());
   return decode_image(bytes, channels, path);
+}
+
+uint64_t content_hash(const Image& image) {
+  if (image.channels == 1) return content_hash(with_channels(image, 3));
+  ContentHash hash;
+  const int64_t size[] = {image.height, image.width};
+  hash.add(size, sizeof(size));
+  hash.add(image.pixels.data(), image.pixels.size());
+  return hash.value();
 }
 
 Image with_channels(const Image& image, int64_t channels) {

@@ -25,6 +25,10 @@ constexpr int64_t kMaxPixels = int64_t{1} << 26;
 Image decode_image(std::string_view bytes, int64_t channels, const std::string& name);
 Image read_image(const std::string& path, int64_t channels);
 
+// What tells this picture from others: of its size and its colours, so that a file whose metadata or format alone differs has the same hash, and a
+// grey picture that of its copy in colour.
+uint64_t content_hash(const Image& image);
+
 // Colour becomes grey by its luma, grey becomes colour by repetition.
 Image with_channels(const Image& image, int64_t channels);
 

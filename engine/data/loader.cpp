@@ -10,24 +10,31 @@
 namespace lookalike {
 
 ImageStore::ImageStore(std::span<const std::string> files, const Preprocess& preprocess, OnCorrupt on_corrupt)
-    : preprocess_(preprocess), pixels_(files.size() * preprocess.image_size()), errors_(files.size()) {
+    : preprocess_(preprocess),
+      pixels_(files.size() * preprocess.image_size()),
+      hashes_(files.size()),
+      errors_(files.size()) {
   cpu::parallel_for(std::ssize(files), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       try {
-        const Image image = prepare_image(files[i], preprocess_);
+        const Image decoded = read_image(files[i], 3), image = prepare_image(decoded, preprocess_);
+        hashes_[i] = lookalike::content_hash(decoded);
         std::copy(image.pixels.begin(), image.pixels.end(), pixels_.begin() + i * preprocess_.image_size());
       } catch (const std::exception& error) {
         errors_[i] = error.what();
       }
     }
   });
-  if (on_corrupt == OnCorrupt::stop)
-    for (const std::string& error : errors_) check(error.empty(), "{}", error);
+  if (on_corrupt == OnCorrupt::skip) return;
+  const auto first = std::ranges::find_if(errors_, [](const std::string& error) { return !error.empty(); });
+  const auto bad = std::ranges::count_if(errors_, [](const std::string& error) { return !error.empty(); });
+  check(bad == 0, "{} ({} of {} images can't be read; --skip-corrupt leaves such ones out)", *first, bad,
+        errors_.size());
 }
 
-ImageStore::ImageStore(std::vector<uint8_t> pixels, const Preprocess& preprocess)
-    : preprocess_(preprocess), pixels_(std::move(pixels)), errors_(pixels_.size() / preprocess.image_size()) {
-  check(std::ssize(pixels_) == size() * preprocess.image_size(), "{} bytes for images of {}", pixels_.size(),
+ImageStore::ImageStore(std::vector<uint8_t> pixels, std::vector<uint64_t> hashes, const Preprocess& preprocess)
+    : preprocess_(preprocess), pixels_(std::move(pixels)), hashes_(std::move(hashes)), errors_(hashes_.size()) {
+  check(std::ssize(pixels_) == size() * preprocess.image_size(), "{} bytes for {} images of {}", pixels_.size(), size(),
         preprocess.image_size());
 }
 
@@ -56,14 +63,22 @@ PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, cons
   const ImageFolder left(folder + "/left"), right(folder + "/right");
   PairData data;
   std::vector<std::string> files;
+  std::vector<Pair> found;
   for (const Pair& pair : pairs) {
     const std::string where = fmt::format("{}:{}", csv, pair.line);
-    files.push_back(left.find(pair.left, where));
-    files.push_back(right.find(pair.right, where));
-    data.labels.insert(data.labels.end(), 2, static_cast<int32_t>(data.labels.size() / 2));
+    try {
+      const std::string a = left.find(pair.left, where), b = right.find(pair.right, where);
+      files.insert(files.end(), {a, b});
+    } catch (const Error& error) {
+      if (on_corrupt == OnCorrupt::stop) throw;
+      data.skipped.push_back(error.what());
+      continue;
+    }
+    data.labels.insert(data.labels.end(), 2, static_cast<int32_t>(found.size()));
+    found.push_back(pair);
   }
   data.images = ImageStore(files, preprocess, on_corrupt);
-  for (int64_t i = 0; i < std::ssize(pairs); i++) {
+  for (int64_t i = 0; i < std::ssize(found); i++) {
     bool whole = true;
     for (const int64_t image : {2 * i, 2 * i + 1}) {
       if (data.images.error(image).empty()) continue;
@@ -71,49 +86,11 @@ PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, cons
       whole = false;
     }
     if (!whole) continue;
-    data.pairs.push_back(pairs[i]);
+    data.pairs.push_back(found[i]);
     data.samples.push_back({2 * i, 2 * i + 1});
   }
   check(!data.pairs.empty(), "{}: no pair is left, each has an image that can't be read", csv);
   return data;
-}
-
-std::vector<std::string> check_pairs(const std::string& folder) {
-  std::vector<std::string> problems;
-  const auto note = [&](const auto& attempt) {
-    try {
-      attempt();
-    } catch (const Error& error) {
-      problems.push_back(error.what());
-    }
-  };
-  std::vector<Pair> pairs;
-  // The course's form has no pairs.csv.
-  const std::string images = pairs_folder(folder, "train");
-  const std::string csv = folder + (images == folder ? "/pairs.csv" : "/train.csv");
-  note([&] { pairs = read_pairs(csv); });
-  for (const bool is_left : {true, false}) {
-    note([&] {
-      const std::string side = images + (is_left ? "/left" : "/right");
-      const ImageFolder here(side);
-      for (const Pair& pair : pairs)
-        note([&] { here.find(is_left ? pair.left : pair.right, fmt::format("{}:{}", csv, pair.line)); });
-      const auto files = here.files();
-      std::vector<std::string> errors(files.size());
-      cpu::parallel_for(std::ssize(files), 1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++) {
-          try {
-            read_image(side + "/" + files[i], 3);
-          } catch (const std::exception& error) {
-            errors[i] = error.what();
-          }
-        }
-      });
-      for (std::string& error : errors)
-        if (!error.empty()) problems.push_back(std::move(error));
-    });
-  }
-  return problems;
 }
 
 // Pinning memory is slow, so blocks, all of one size, are used again.

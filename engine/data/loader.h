@@ -31,12 +31,14 @@ class ImageStore {
   // Decodes on all cores. Throws the Error of the first file that can't be read, or, with `skip`, goes on and keeps it.
   ImageStore(std::span<const std::string> files, const Preprocess& preprocess, OnCorrupt on_corrupt = OnCorrupt::stop);
 
-  // Images that are decoded already, of the network's size and in its colour order.
-  ImageStore(std::vector<uint8_t> pixels, const Preprocess& preprocess);
+  // Images that are decoded already, of the network's size and in its colour order, with the content hash of each.
+  ImageStore(std::vector<uint8_t> pixels, std::vector<uint64_t> hashes, const Preprocess& preprocess);
 
   const Preprocess& preprocess() const { return preprocess_; }
   int64_t size() const { return std::ssize(errors_); }
   const uint8_t* pixels(int64_t image) const { return pixels_.data() + image * preprocess_.image_size(); }
+  // content_hash() of the picture as it was decoded (image.h); 0 where it could not be read.
+  uint64_t content_hash(int64_t image) const { return hashes_[image]; }
   // Why this image could not be read; empty where it could.
   const std::string& error(int64_t image) const { return errors_[image]; }
   // The numbers of all images.
@@ -47,6 +49,7 @@ class ImageStore {
  private:
   Preprocess preprocess_;
   std::vector<uint8_t> pixels_;
+  std::vector<uint64_t> hashes_;
   std::vector<std::string> errors_;
 };
 
@@ -63,16 +66,13 @@ struct PairData : Dataset {
   std::vector<std::array<int64_t, 2>> samples;  // left and right image of each of `pairs`
 };
 
-// The pairs of `csv`, whose images lie in `folder`/left and `folder`/right. With `skip`, pairs with a damaged image are
-// left out.
+// The pairs of `csv`, whose images lie in `folder`/left and `folder`/right. With `skip`, pairs with an image that is missing or
+// damaged are left out.
 PairData load_pairs(const std::string& folder, const std::string& csv, const Preprocess& preprocess,
                     OnCorrupt on_corrupt = OnCorrupt::stop);
 // The same of pairs that were read from `csv` before.
 PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, const std::string& csv,
                     const Preprocess& preprocess, OnCorrupt on_corrupt = OnCorrupt::stop);
-
-// Everything wrong with a pairs folder, a line each: the CSV file, names without image, images that can't be read.
-std::vector<std::string> check_pairs(const std::string& folder);
 
 struct Batch {
   int64_t epoch, step;

@@ -14,34 +14,42 @@ namespace {
 
 // The rows below the header, which must be there; `expected` describes it.
 std::vector<CsvRow> read_table(const std::string& csv, bool (*is_header)(const std::vector<std::string>&),
-                               const char* expected) {
-  auto rows = read_csv(csv);
+                               const char* expected, std::vector<std::string>* problems) {
+  auto rows = read_csv(csv, problems);
   check(!rows.empty(), "{}: the file is empty, expected the header {}", csv, expected);
   check(is_header(rows[0].cells), "{}:{}: the header is '{}', expected {}", csv, rows[0].line,
         fmt::join(rows[0].cells, ","), expected);
   check(rows.size() > 1, "{}: nothing below the header", csv);
   const size_t width = rows[0].cells.size();
   rows.erase(rows.begin());
-  for (const CsvRow& row : rows) {
-    check(row.cells.size() == width, "{}:{}: {} cells, expected {}", csv, row.line, row.cells.size(), width);
-    for (const std::string& cell : row.cells) check(!cell.empty(), "{}:{}: an empty name", csv, row.line);
-  }
+  std::erase_if(rows, [&](const CsvRow& row) {
+    const bool whole = row.cells.size() == width, named = std::ranges::none_of(row.cells, &std::string::empty);
+    if (!whole)
+      report_problem(fmt::format("{}:{}: {} cells, expected {}", csv, row.line, row.cells.size(), width), problems);
+    else if (!named)
+      report_problem(fmt::format("{}:{}: an empty name", csv, row.line), problems);
+    return !whole || !named;
+  });
   return rows;
 }
 
-// Remembers names and the lines they came from; a second time is an Error.
+// Remembers names and the lines they came from; a second time is a problem.
 class Unique {
  public:
-  Unique(const std::string& csv, const char* side) : csv_(csv), side_(side) {}
+  Unique(const std::string& csv, const char* side, std::vector<std::string>* problems)
+      : csv_(csv), side_(side), problems_(problems) {}
   void add(const std::string& name, int64_t line) {
     const auto [first, fresh] = lines_.try_emplace(name, line);
-    check(fresh, "{}:{}: {} image '{}' is already in line {}, expected each once", csv_, line, side_, name,
-          first->second);
+    if (!fresh)
+      report_problem(fmt::format("{}:{}: {} image '{}' is already in line {}, expected each once", csv_, line, side_,
+                                 name, first->second),
+                     problems_);
   }
 
  private:
   std::string csv_;
   const char* side_;
+  std::vector<std::string>* problems_;
   std::map<std::string, int64_t> lines_;
 };
 
@@ -68,10 +76,10 @@ struct Hash {
 
 }  // namespace
 
-std::vector<Pair> read_pairs(const std::string& csv) {
+std::vector<Pair> read_pairs(const std::string& csv, std::vector<std::string>* problems) {
   std::vector<Pair> pairs;
-  Unique left(csv, "left"), right(csv, "right");
-  for (CsvRow& row : read_table(csv, is_pairs_header, "left,right")) {
+  Unique left(csv, "left", problems), right(csv, "right", problems);
+  for (CsvRow& row : read_table(csv, is_pairs_header, "left,right", problems)) {
     left.add(row.cells[0], row.line);
     right.add(row.cells[1], row.line);
     pairs.push_back({std::move(row.cells[0]), std::move(row.cells[1]), row.line});
@@ -85,18 +93,23 @@ void write_pairs(const std::string& csv, std::span<const Pair> pairs) {
   write_csv(csv, rows);
 }
 
-Split split_pairs(std::span<const Pair> pairs, const std::array<double, 3>& ratios, uint64_t seed) {
+std::array<int64_t, 3> part_sizes(int64_t count, const std::array<double, 3>& ratios) {
   const double total = ratios[0] + ratios[1] + ratios[2];
   for (const double ratio : ratios)
     check(ratio >= 0 && std::isfinite(total) && total > 0, "ratios {}: expected three numbers, none negative",
           fmt::join(ratios, ","));
+  const auto share = [&](int part) { return std::llround(static_cast<double>(count) * ratios[part] / total); };
+  const int64_t validation = share(1), test = std::min<int64_t>(share(2), count - validation);
+  return {count - validation - test, validation, test};
+}
+
+Split split_pairs(std::span<const Pair> pairs, const std::array<double, 3>& ratios, uint64_t seed) {
   const int64_t n = std::ssize(pairs);
-  const int64_t validation = std::llround(n * ratios[1] / total);
-  const int64_t test = std::min<int64_t>(std::llround(n * ratios[2] / total), n - validation);
-  const std::array<int64_t, 3> sizes{n - validation - test, validation, test};
+  const std::array<int64_t, 3> sizes = part_sizes(n, ratios);
   for (int part = 0; part < 3; part++)
-    check(sizes[part] > 0 || ratios[part] == 0, "{} pairs are too few to split {}: a part would be empty", n,
-          fmt::join(ratios, ","));
+    check(sizes[part] > 0 || ratios[part] == 0,
+          "{} pairs are too few to split {}: a part would be empty; other ratios: split.ratios of the recipe, --ratios",
+          n, fmt::join(ratios, ","));
 
   std::vector<int64_t> order(n);
   std::iota(order.begin(), order.end(), 0);
@@ -133,14 +146,14 @@ Candidates make_candidates(std::span<const Pair> pairs, int64_t count, uint64_t 
   return result;
 }
 
-Candidates read_candidates(const std::string& csv) {
+Candidates read_candidates(const std::string& csv, std::vector<std::string>* problems) {
   Candidates result;
-  Unique left(csv, "left");
-  for (CsvRow& row : read_table(csv, is_candidates_header, "left,c0,c1,... (two candidates or more)")) {
+  Unique left(csv, "left", problems);
+  for (CsvRow& row : read_table(csv, is_candidates_header, "left,c0,c1,... (two candidates or more)", problems)) {
     left.add(row.cells[0], row.line);
     result.left.push_back(std::move(row.cells[0]));
     row.cells.erase(row.cells.begin());
-    Unique right(csv, "right");
+    Unique right(csv, "right", problems);
     for (const std::string& name : row.cells) right.add(name, row.line);
     result.right.push_back(std::move(row.cells));
     result.lines.push_back(row.line);

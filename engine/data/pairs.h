@@ -18,16 +18,20 @@ struct Pair {
   int64_t line = 0;  // in the file it was read from
 };
 
-// Error with file and line: a wrong header, a row without exactly two names, a name twice on one side, no pair at all.
-std::vector<Pair> read_pairs(const std::string& csv);
+// Error with file and line: a wrong header, a row without exactly two names, a name twice on one side, no pair at all. Given a
+// list, what is wrong with a row is added to it.
+std::vector<Pair> read_pairs(const std::string& csv, std::vector<std::string>* problems = nullptr);
 void write_pairs(const std::string& csv, std::span<const Pair> pairs);
+
+// How many of `count` things go to train, validation and test: the latter two get their share of `ratios` (any positive scale) rounded to
+// the nearest, train the rest. Error on ratios that are no such numbers.
+std::array<int64_t, 3> part_sizes(int64_t count, const std::array<double, 3>& ratios);
 
 struct Split {
   std::vector<Pair> train, validation, test;
 };
 
-// Shuffles with the seed, then cuts: validation and test get their share of `ratios` (train, validation, test; any
-// positive scale) rounded to the nearest, train the rest. Each keeps the order of the file. Error when a part with a
+// Shuffles with the seed, then cuts (part_sizes). Each keeps the order of the file. Error when a part with a
 // share would be empty.
 Split split_pairs(std::span<const Pair> pairs, const std::array<double, 3>& ratios, uint64_t seed);
 
@@ -40,7 +44,7 @@ struct Candidates {
 // For each pair its own right image among count - 1 others, drawn without replacement from the other pairs, in random
 // order. Error unless 2 <= count <= number of pairs.
 Candidates make_candidates(std::span<const Pair> pairs, int64_t count, uint64_t seed);
-Candidates read_candidates(const std::string& csv);
+Candidates read_candidates(const std::string& csv, std::vector<std::string>* problems = nullptr);
 void write_candidates(const std::string& csv, const Candidates& candidates);
 
 // The place of each query's true partner among its candidates. Error when `truth` lacks a left name of `candidates`

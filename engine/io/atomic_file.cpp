@@ -2,6 +2,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -67,8 +69,13 @@ void AtomicFile::write(const void* data, size_t bytes) {
   }
 }
 
+void AtomicFile::flush() {
+  if (fsync(descriptor_) != 0) fail_with_errno();
+}
+
 void AtomicFile::commit() {
-  if (fsync(descriptor_) != 0 || rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno();
+  flush();
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno();
   close(descriptor_);
   descriptor_ = -1;
   // The rename itself is durable once the folder is. A file system that can't flush folders loses nothing but time.
@@ -83,6 +90,43 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
   AtomicFile file(path);
   file.write(text);
   file.commit();
+}
+
+void write_files_together(const std::map<std::filesystem::path, std::optional<std::string>>& files) {
+  std::vector<std::unique_ptr<AtomicFile>> written;
+  for (const auto& [path, text] : files) {
+    if (!text) continue;
+    written.push_back(std::make_unique<AtomicFile>(path));
+    written.back()->write(*text);
+    written.back()->flush();
+  }
+  const auto remove_all = [&] {
+    for (const auto& [path, text] : files) {
+      std::error_code error;
+      std::filesystem::remove(path, error);
+      check(!error, "cannot remove '{}': {}", path.string(), error.message());
+    }
+  };
+  remove_all();
+  try {
+    for (const auto& file : written) file->commit();
+  } catch (...) {
+    remove_all();
+    throw;
+  }
+}
+
+void check_can_write(const std::filesystem::path& path) {
+  if (!path.empty()) AtomicFile{path};
+}
+
+void check_can_write_folder(const std::filesystem::path& path) {
+  std::filesystem::path there = std::filesystem::absolute(path).lexically_normal();
+  std::error_code ignored;
+  while (!std::filesystem::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
+  check(std::filesystem::is_directory(there, ignored), "cannot write to '{}': '{}' is not a folder", path.string(),
+        there.string());
+  check(access(there.c_str(), W_OK | X_OK) == 0, "cannot write to '{}': {}", path.string(), std::strerror(errno));
 }
 
 }  // namespace lookalike

@@ -4,6 +4,9 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace lookalike {
@@ -20,6 +23,8 @@ class AtomicFile {
 
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  // What was written is on the disk after it.
+  void flush();
   // Flushes the bytes, renames, and flushes the folder. Nothing may be written after it.
   void commit();
 
@@ -32,5 +37,14 @@ class AtomicFile {
 
 // The whole of a small file at once.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+// Small files that belong together, each with its text or, without one, to be removed: all are written before the first of the old ones goes, and when
+// one cannot be replaced none is left, so that old files never stand beside new ones.
+void write_files_together(const std::map<std::filesystem::path, std::optional<std::string>>& files);
+
+// Error when AtomicFile could not be opened there: to be told before work whose result goes to it. "" is fine.
+void check_can_write(const std::filesystem::path& path);
+// The same of a folder that is there or would be made.
+void check_can_write_folder(const std::filesystem::path& path);
 
 }  // namespace lookalike

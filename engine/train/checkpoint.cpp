@@ -21,6 +21,8 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
       {"format", kFormat}, {"model", checkpoint.model.dump()}, {"preprocess", to_json(checkpoint.preprocess).dump()}};
   if (!checkpoint.recipe.is_null()) file.metadata["recipe"] = checkpoint.recipe.dump();
   if (!checkpoint.progress.is_null()) file.metadata["progress"] = checkpoint.progress.dump();
+  write_seen(checkpoint.seen, file.tensors);
+  file.metadata["seen"] = checkpoint.seen.complete ? "all" : "some";
   write_safetensors(path, file);
 }
 
@@ -36,8 +38,17 @@ Checkpoint read_checkpoint(const std::string& path) {
     check(value.is_object(), "{}: metadata '{}' is not a JSON object", path, key);
     return value;
   };
-  return {parse("model", true), parse("recipe", false), parse("progress", false),
-          preprocess_from_json(parse("preprocess", true), path + ": metadata 'preprocess'"), std::move(file.tensors)};
+  SeenImages seen = take_seen(file.tensors, path);
+  const json recipe = parse("recipe", false);
+  // Files from before models remembered have no such key; those with a recipe were trained on something.
+  const auto memory = file.metadata.find("seen");
+  seen.complete = memory == file.metadata.end() ? recipe.is_null() : memory->second == "all";
+  return {parse("model", true),
+          recipe,
+          parse("progress", false),
+          preprocess_from_json(parse("preprocess", true), path + ": metadata 'preprocess'"),
+          std::move(file.tensors),
+          std::move(seen)};
 }
 
 std::map<std::string, Tensor> tensors_of(const NetworkState& state) {

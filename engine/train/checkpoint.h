@@ -9,6 +9,7 @@
 
 #include "engine/autograd/parameter.h"
 #include "engine/data/preprocess.h"
+#include "engine/train/seen_images.h"
 
 namespace lookalike {
 
@@ -18,6 +19,7 @@ struct Checkpoint {
   nlohmann::json progress;  // position in the data, best result; null in a model that is not for resuming
   Preprocess preprocess;
   std::map<std::string, Tensor> tensors;  // of the network by name; of the optimiser with "optimizer/" before it
+  SeenImages seen;
 };
 
 // Tensors on the GPU are brought over. Atomic: the file is either whole or not there.

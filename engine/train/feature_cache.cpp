@@ -1,52 +1,30 @@
 #include "engine/train/feature_cache.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 
+#include "engine/core/content_hash.h"
 #include "engine/io/safetensors.h"
 #include "engine/train/progress.h"
 
 namespace lookalike {
 namespace {
 
-// FNV-1a over words of eight bytes, the last one filled up with zeros.
-class KeyHash {
- public:
-  void add(const void* data, size_t bytes) {
-    const auto* at = static_cast<const char*>(data);
-    for (size_t i = 0; i < bytes; i += 8) {
-      uint64_t word = 0;
-      std::memcpy(&word, at + i, std::min<size_t>(8, bytes - i));
-      value_ = (value_ ^ word) * 0x100000001B3;
-      value_ ^= value_ >> 29;  // the product alone never brings high bits down
-    }
-  }
-  void add(const std::string& text) {
-    const uint64_t size = text.size();
-    add(&size, sizeof(size));
-    add(text.data(), text.size());
-  }
-  void add(const std::string& name, const Tensor& tensor) {
-    const Tensor here = tensor.to(Device::cpu);
-    add(name + here.shape().to_string());
-    add(here.raw(), here.bytes());
-  }
-  std::string hex() const { return fmt::format("{:016x}", value_); }
-
- private:
-  uint64_t value_ = 0xCBF29CE484222325;
-};
+void add(ContentHash& hash, const std::string& name, const Tensor& tensor) {
+  const Tensor here = tensor.to(Device::cpu);
+  hash.add(name + here.shape().to_string());
+  hash.add(here.raw(), here.bytes());
+}
 
 std::string key_of(const Network& network, const std::string& model, const ImageStore& images, const Compute& compute) {
-  KeyHash hash;
+  ContentHash hash;
   hash.add(fmt::format("{} {} {}", name_of(compute.device), static_cast<int>(compute.precision),
                        static_cast<int>(compute.conv)));
   hash.add(model);
   for (const std::string& name : network.frozen_names()) hash.add(name);
   const NetworkState state = network.frozen_state();
-  for (const Parameter& parameter : state.parameters) hash.add(parameter.name, parameter.variable.value());
-  for (const Buffer& buffer : state.buffers) hash.add(buffer.name, buffer.variable.value());
+  for (const Parameter& parameter : state.parameters) add(hash, parameter.name, parameter.variable.value());
+  for (const Buffer& buffer : state.buffers) add(hash, buffer.name, buffer.variable.value());
   hash.add(to_json(images.preprocess()).dump());
   hash.add(images.pixels(0), images.size() * images.preprocess().image_size());
   return hash.hex();

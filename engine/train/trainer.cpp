@@ -122,6 +122,7 @@ class Run {
   std::unique_ptr<Loader> loader_;
   int64_t steps_per_epoch_ = 0;
   std::unique_ptr<Schedule> schedule_;
+  SeenImages seen_;
   Position at_;
   std::vector<LossResult> unread_;  // of the last steps
   Progress progress_;
@@ -129,7 +130,8 @@ class Run {
   int64_t steps_done_ = 0;  // since began_
 };
 
-Run::Run(const Recipe& recipe, Network& network, const TrainJob& job) : recipe_(recipe), network_(network), job_(job) {
+Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
+    : recipe_(recipe), network_(network), job_(job), seen_(job.seen) {
   check(job.resume || !fs::exists(path("last.safetensors")),
         "{}: holds a run already; continue it with --resume or name another folder", job.out);
   prepare_network(network, job.compute);
@@ -140,6 +142,9 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job) : recipe_(
   for (const Dataset* data : {&data_.train, &data_.validation}) {
     for (const std::string& line : data->skipped) progress_.print("skipped: " + line);
   }
+  // Nothing is chosen where the last epoch is the model.
+  seen_.add({hashes_of(data_.train.images),
+             recipe.monitor == "last" ? std::vector<uint64_t>{} : hashes_of(data_.validation.images)});
   if (job.resume) {
     for (const auto& [name, rows] : data_.splits) {
       const std::string file = path(("splits/" + name).c_str());
@@ -221,6 +226,7 @@ void Run::resume() {
     if (name.starts_with(kOptimizerPrefix)) optimizer_state[name.substr(std::strlen(kOptimizerPrefix))] = tensor;
   }
   optimizer_->load_state(optimizer_state);
+  seen_.add(checkpoint.seen);
   at_ = position_from_json(checkpoint.progress, file);
   const auto pairs = std::ssize(data_.pairs);
   check(!recipe_.hard_negatives || at_.step == 0 ||
@@ -231,7 +237,8 @@ void Run::resume() {
 
 // The losses of all steps must have been read.
 void Run::write(const char* name, bool resumable) const {
-  Checkpoint checkpoint{recipe_.resolved["model"], recipe_.resolved, {}, recipe_.preprocess, tensors_of(state_)};
+  Checkpoint checkpoint{recipe_.resolved["model"], recipe_.resolved, {}, recipe_.preprocess, tensors_of(state_),
+                        seen_};
   if (resumable) {
     checkpoint.progress = to_json(at_);
     for (const auto& [key, tensor] : optimizer_->state()) checkpoint.tensors[kOptimizerPrefix + key] = tensor;

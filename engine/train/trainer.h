@@ -10,6 +10,7 @@
 
 #include "engine/nn/network.h"
 #include "engine/train/recipe.h"
+#include "engine/train/seen_images.h"
 
 namespace lookalike {
 
@@ -20,6 +21,7 @@ struct TrainJob {
   bool skip_corrupt = false;
   // A folder: what the frozen layers make of each image is computed once and kept there; empty: no.
   std::string cache_features;
+  SeenImages seen;  // by the weights that the network starts with
   Compute compute;
 };
 
