@@ -9,9 +9,9 @@
 
 #include "engine/core/options.h"
 #include "engine/data/preprocess.h"
+#include "engine/data/seen_images.h"
 #include "engine/nn/layers.h"
 #include "engine/nn/network.h"
-#include "engine/train/seen_images.h"
 
 namespace lookalike {
 

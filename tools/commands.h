@@ -29,6 +29,11 @@ struct ComputeArguments {
   Compute parse() const { return parse_compute(device, precision, conv); }
 };
 
+// --skip-corrupt of the commands that read images.
+inline void add_skip_option(CLI::App& command, bool& skip_corrupt) {
+  command.add_flag("--skip-corrupt", skip_corrupt, "Leave out images that are missing or can't be read, and say which");
+}
+
 // --center of the commands that use embeddings.
 inline void add_center_option(CLI::App& command, std::string& center) {
   command.add_option(

@@ -1,19 +1,30 @@
 // lookalike data: makes, splits and checks data sets.
+#include <algorithm>
+#include <array>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/core/error.h"
-#include "engine/data/classes.h"
+#include "engine/data/check.h"
+#include "engine/data/class_layout.h"
+#include "engine/data/class_split.h"
+#include "engine/data/csv.h"
 #include "engine/data/emoji.h"
-#include "engine/data/loader.h"
 #include "engine/data/pairs.h"
+#include "engine/io/atomic_file.h"
 #include "tools/commands.h"
 
 namespace lookalike {
 namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<const char*, 3> kPartFiles{"train.csv", "val.csv", "test.csv"};
 
 void add_emoji(CLI::App& data) {
   auto* command = data.add_subcommand("emoji", "Make a pairs data set from the emoji of two installed packages");
@@ -25,35 +36,101 @@ void add_emoji(CLI::App& data) {
   command->callback([options] { fmt::print("{}: {} pairs\n", options->out, make_emoji_pairs(*options)); });
 }
 
+using Rows = std::vector<std::vector<std::string>>;
+
+// The three parts of a split in `folder`, all or none; those without a share are not there afterwards.
+void write_parts(const fs::path& folder, const std::array<Rows, 3>& parts) {
+  std::map<fs::path, std::optional<std::string>> files;
+  for (int part = 0; part < 3; part++) {
+    // A header alone is a part without a share.
+    auto& text = files[folder / kPartFiles[part]];
+    if (parts[part].size() > 1) text = csv_text(parts[part]);
+  }
+  write_files_together(files);
+}
+
+void split_pairs_file(const std::string& csv, const std::string& out, const std::array<double, 3>& ratios,
+                      uint64_t seed) {
+  const fs::path beside = fs::path(csv).parent_path(), folder = out.empty() ? beside : fs::path(out);
+  const std::string name = fs::path(csv).filename();
+  const bool is_part = std::ranges::count(kPartFiles, name) > 0;
+  check(!is_part || !fs::exists(beside / "pairs.csv"), "{}: is a part of {}, expected all pairs to split", csv,
+        (beside / "pairs.csv").string());
+  std::error_code ignored;
+  check(!is_part || !fs::equivalent(folder.empty() ? "." : folder, beside.empty() ? "." : beside, ignored),
+        "{}: a split would replace it by a part of itself, expected another folder in --out, or another name for all "
+        "pairs, pairs.csv",
+        csv);
+  const Split split = split_pairs(read_pairs(csv), ratios, seed);
+  if (!folder.empty()) fs::create_directories(folder);
+  const std::vector<Pair>* parts[] = {&split.train, &split.validation, &split.test};
+  std::array<Rows, 3> rows;
+  for (int part = 0; part < 3; part++) {
+    rows[part].push_back({"left", "right"});
+    for (const Pair& pair : *parts[part]) rows[part].push_back({pair.left, pair.right});
+  }
+  write_parts(folder, rows);
+  for (int part = 0; part < 3; part++)
+    if (!parts[part]->empty())
+      fmt::print("{}: {} pairs, hash {}\n", (folder / kPartFiles[part]).string(), parts[part]->size(),
+                 content_hash(*parts[part]));
+}
+
+void split_class_folder(const std::string& folder, const std::array<double, 3>& ratios, uint64_t seed,
+                        const std::string& by) {
+  check(layout_of(folder) == Layout::folders, "{}: its files are parts already, expected class folders", folder);
+  check(parts_of(folder).folders.empty(), "{}: has its parts in folders already, expected a folder for each class",
+        folder);
+  const ClassListing listing = list_all_classes(folder);
+  const ClassSplit split =
+      split_classes(listing.labels, ratios, seed, by.empty() ? std::nullopt : std::optional(parse_split_by(by)));
+  std::array<Rows, 3> rows;
+  std::array<std::set<int32_t>, 3> classes;
+  for (int part = 0; part < 3; part++) {
+    rows[part].push_back({"image"});
+    for (const int64_t image : split.images[part]) {
+      rows[part].push_back({listing.names[image]});
+      classes[part].insert(listing.labels[image]);
+    }
+  }
+  write_parts(folder, rows);
+  for (int part = 0; part < 3; part++)
+    if (!classes[part].empty())
+      fmt::print("{}: {} images of {} classes\n", (fs::path(folder) / kPartFiles[part]).string(),
+                 split.images[part].size(), classes[part].size());
+}
+
 void add_split(CLI::App& data) {
   struct Arguments {
-    std::string csv, out;
+    std::string input, out, by;
     std::vector<double> ratios{70, 15, 15};
     uint64_t seed = 0;
   };
-  auto* command = data.add_subcommand("split", "Cut a pairs file into train.csv, val.csv and test.csv");
+  auto* command = data.add_subcommand("split", "Cut pairs or class folders into train.csv, val.csv and test.csv");
   auto args = std::make_shared<Arguments>();
-  command->add_option("pairs", args->csv, "Pairs file")->required();
+  command->add_option("input", args->input, "Pairs file, or a folder of pairs or of classes")->required();
   command->add_option("--ratios", args->ratios, "Train, validation, test")
       ->delimiter(',')
       ->expected(3)
       ->capture_default_str();
   command->add_option("--seed", args->seed)->capture_default_str();
-  command->add_option("--out", args->out, "Folder for the three files (beside the pairs file by default)");
-  command->callback([args] {
-    const std::filesystem::path folder =
-        args->out.empty() ? std::filesystem::path(args->csv).parent_path() : std::filesystem::path(args->out);
-    const Split split =
-        split_pairs(read_pairs(args->csv), {args->ratios[0], args->ratios[1], args->ratios[2]}, args->seed);
-    if (!folder.empty()) std::filesystem::create_directories(folder);
-    const std::pair<const char*, const std::vector<Pair>&> parts[] = {
-        {"train.csv", split.train}, {"val.csv", split.validation}, {"test.csv", split.test}};
-    for (const auto& [name, pairs] : parts) {
-      if (pairs.empty()) continue;
-      const std::string file = folder / name;
-      write_pairs(file, pairs);
-      fmt::print("{}: {} pairs, hash {}\n", file, pairs.size(), content_hash(pairs));
+  command->add_option(
+      "--by", args->by,
+      "Of class folders: whole classes or images of each class (default: classes where ten or more have "
+      "two images)");
+  auto* out = command->add_option("--out", args->out, "Folder for the three files (beside the pairs file by default)");
+  command->callback([args, out] {
+    const std::array<double, 3> ratios{args->ratios[0], args->ratios[1], args->ratios[2]};
+    std::string pairs = args->input;
+    if (fs::is_directory(args->input)) {
+      if (layout_of(args->input) != Layout::pairs) {
+        check(out->count() == 0, "--out with class folders, whose parts are files in the folder itself");
+        return split_class_folder(args->input, ratios, args->seed, args->by);
+      }
+      pairs = (fs::path(args->input) / "pairs.csv").string();
     }
+    check(args->by.empty(), "--by is for class folders, and {} holds pairs", args->input);
+    split_pairs_file(pairs, args->out, ratios, args->seed);
   });
 }
 
@@ -70,6 +147,7 @@ void add_candidates(CLI::App& data) {
   command->add_option("--seed", args->seed)->capture_default_str();
   command->add_option("--out", args->out, "Candidates file to write")->required();
   command->callback([args] {
+    check_can_write(args->out);
     const Candidates candidates = make_candidates(read_pairs(args->csv), args->count, args->seed);
     write_candidates(args->out, candidates);
     fmt::print("{}: {} queries of {} candidates, hash {}\n", args->out, candidates.left.size(), args->count,
@@ -85,9 +163,10 @@ void add_check(CLI::App& data) {
                    "Folder with pairs.csv, left/ and right/, with classes, or with IDX or CIFAR files")
       ->required();
   command->callback([folder] {
-    const auto problems = layout_of(*folder) == Layout::pairs ? check_pairs(*folder) : check_classes(*folder);
+    const auto [problems, notes] = check_data(*folder);
     for (const std::string& problem : problems) fmt::print("{}\n", problem);
-    check(problems.empty(), "{}: {} problems", *folder, problems.size());
+    for (const std::string& note : notes) fmt::print("note: {}\n", note);
+    check(problems.empty(), "{}: {} problem{}", *folder, problems.size(), problems.size() == 1 ? "" : "s");
     fmt::print("{}: no problems\n", *folder);
   });
 }

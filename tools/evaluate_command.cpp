@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <memory>
 
+#include "engine/core/error.h"
 #include "engine/data/classes.h"
 #include "engine/eval/class_report.h"
 #include "engine/eval/embed.h"
 #include "engine/eval/one_shot.h"
 #include "engine/eval/protocol.h"
+#include "engine/eval/ranked_images.h"
 #include "engine/eval/scatter.h"
 #include "engine/io/atomic_file.h"
 #include "models/center.h"
@@ -24,11 +26,12 @@ const std::vector<int64_t> kOneShotKs{1, 2};
 
 struct EvaluateArguments {
   std::string model, data, center, pairs, candidates, truth, json, scores;
+  bool skip_corrupt = false, include_seen = false;
   int64_t count = 20, lists = 5;
   std::vector<int64_t> top{1, 2, 4};
   uint64_t seed = 0;
   // Of class data.
-  std::string part = "test", similarity, scatter;
+  std::string part = "test", images, similarity, scatter;
   std::vector<std::string> groups;
   int64_t ways = 20, runs = 20;
   const CLI::Option* ways_option = nullptr;
@@ -36,17 +39,8 @@ struct EvaluateArguments {
   ComputeArguments compute;
 };
 
-// The images of one side of a protocol, in its order.
-ImageStore load_side(const fs::path& folder, const std::vector<std::string>& names, const std::string& where,
-                     const Preprocess& preprocess) {
-  const ImageFolder images(folder);
-  std::vector<std::string> files;
-  for (const std::string& name : names) files.push_back(images.find(name, where));
-  return ImageStore(files, preprocess);
-}
-
-Tensor pixels_of(const ImageStore& store) {
-  const Tensor images = store.batch(store.all());
+Tensor pixels_of(const ImageStore& store, std::span<const int64_t> which) {
+  const Tensor images = store.batch(which);
   return images.reshape({images.shape()[0], images.shape().row_size()});
 }
 
@@ -70,39 +64,106 @@ nlohmann::ordered_json json_of(const std::vector<AnyReport>& reports) {
   return json;
 }
 
+// The mean picture of the training pairs; undefined, and said, where it can't be had: it is a side computation, which stops nothing.
+Tensor training_mean(const fs::path& data, const Preprocess& preprocess) {
+  const fs::path train = data / "train.csv";
+  if (!fs::exists(train)) return {};
+  try {
+    return mean_pixels(load_pairs(pairs_folder(data, "train"), train, preprocess, OnCorrupt::skip).images);
+  } catch (const Error& error) {
+    fmt::print(stderr, "without 'pixels minus training mean': {}\n", error.what());
+    return {};
+  }
+}
+
+// Error where the model has seen what is to measure it, unless that is asked for. `what` it is, "queries" or "images", of `where`; `split` is the option for
+// the run's own test part.
+void check_unseen(const EvaluateArguments& arguments, const std::string& where, int64_t all, int64_t in_training,
+                  int64_t in_validation, const char* what, const char* split) {
+  if (in_training + in_validation == 0) return;
+  const fs::path own = fs::path(arguments.model).parent_path() / "splits" / "test.csv";
+  std::error_code ignored;
+  const bool has_own = fs::exists(own, ignored) && !fs::equivalent(own, where, ignored);
+  const std::string seen = fmt::format("{} of {} {} of {} trained {} and {} chose its epoch", in_training, all, what,
+                                       where, arguments.model, in_validation);
+  check(arguments.include_seen, "{}; {}--include-seen measures them all the same, in rows of their own", seen,
+        has_own ? fmt::format("what it has not seen: {} {}; ", split, own.string()) : "");
+  fmt::print(stderr, "{}: such figures say nothing of new pictures\n", seen);
+}
+
+void report_skipped(const std::vector<std::string>& skipped) {
+  for (const std::string& line : skipped) fmt::print(stderr, "skipped: {}\n", line);
+}
+
 void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
-  const bool labelled = arguments.candidates.empty() || !arguments.truth.empty();
+  const bool from_pairs = arguments.candidates.empty(), labelled = from_pairs || !arguments.truth.empty();
   check(labelled || (!arguments.scores.empty() && arguments.json.empty()),
         "--candidates without --truth has no accuracy, only --scores");
   const fs::path data = arguments.data;
-  Protocol protocol;
+  const std::string folder = pairs_folder(data, from_pairs ? "train" : "test");
+  const OnCorrupt on_corrupt = arguments.skip_corrupt ? OnCorrupt::skip : OnCorrupt::stop;
   std::string where = arguments.candidates;
-  if (arguments.candidates.empty()) {
-    where = data / (fs::exists(data / "test.csv") ? "test.csv" : "pairs.csv");
-    if (!arguments.pairs.empty()) where = arguments.pairs;
-    protocol = make_protocol(read_pairs(where), arguments.count, arguments.lists, arguments.seed);
+  RankedImages ranked;
+  if (from_pairs) {
+    where = arguments.pairs.empty() ? data / (fs::exists(data / "test.csv") ? "test.csv" : "pairs.csv")
+                                    : fs::path(arguments.pairs);
+    ranked = open_pairs_to_rank(folder, where, model.preprocess, arguments.count, arguments.lists, arguments.seed,
+                                on_corrupt);
+    const std::string shorter = shorter_lists(std::ssize(ranked.protocol.left), arguments.count);
+    if (!shorter.empty()) fmt::print(stderr, "{}: {}\n", where, shorter);
   } else {
-    protocol = read_protocol(arguments.candidates, arguments.truth);
+    ranked = open_candidates_to_rank(folder, where, arguments.truth, model.preprocess, on_corrupt);
   }
-  const fs::path images = pairs_folder(data, arguments.candidates.empty() ? "train" : "test");
-  const ImageStore left = load_side(images / "left", protocol.left, where, model.preprocess);
-  const ImageStore right = load_side(images / "right", protocol.right, where, model.preprocess);
-  const Tensor scores = score_lists(*model.network, embed(*model.network, left, left.all(), compute),
-                                    embed(*model.network, right, right.all(), compute), protocol.lists, compute);
-  if (!arguments.scores.empty()) write_scores(arguments.scores, protocol, scores);
+  report_skipped(ranked.skipped);
+  QueryStates states;
+  if (labelled) {
+    states = states_of_queries(ranked, model.seen);
+    check_unseen(arguments, where, std::ranges::count(states.measured, true), states.count(QuerySeen::in_training),
+                 states.count(QuerySeen::in_validation), "queries", "--pairs");
+  }
+  Tensor scores =
+      score_lists(*model.network, embed(*model.network, ranked.images, ranked.left, compute),
+                  embed(*model.network, ranked.images, ranked.right, compute), ranked.protocol.lists, compute);
+  mark_unread(ranked, scores);
   if (!labelled) {
-    fmt::print("{}: scores of {} lists of {} candidates\n", arguments.scores, protocol.lists.lists(),
-               protocol.lists.count);
+    write_scores(arguments.scores, ranked.protocol, scores);
+    fmt::print("{}: scores of {} lists of {} candidates\n", arguments.scores, ranked.protocol.lists.lists(),
+               ranked.protocol.lists.count);
     return;
   }
 
-  Tensor mean;
-  if (fs::exists(data / "train.csv"))
-    mean = mean_pixels(load_pairs(pairs_folder(data, "train"), data / "train.csv", model.preprocess).images);
-  std::vector<Report> reports = baseline_reports(protocol, pixels_of(left), pixels_of(right), mean, arguments.top);
-  reports.push_back(evaluate_scores(arguments.model, protocol, scores, arguments.top));
-  if (!arguments.json.empty()) write_file_atomically(arguments.json, json_of(reports).dump(2) + "\n");
+  // What is measured of these scores, and by what they were named.
+  const auto report = [&](const std::string& name, const Tensor& of, const std::vector<bool>& queries) {
+    const ScoredProtocol part = select_queries(ranked.protocol, of, queries);
+    return evaluate_scores(name, part.protocol, part.scores, arguments.top);
+  };
+  const Tensor left = pixels_of(ranked.images, ranked.left), right = pixels_of(ranked.images, ranked.right);
+  std::vector<Report> reports{
+      chance_report(select_queries(ranked.protocol, scores, states.measured).protocol, arguments.top)};
+  for (const auto& [name, pixel_scores] :
+       baseline_scores(ranked.protocol, left, right, training_mean(data, model.preprocess)))
+    reports.push_back(report(name, pixel_scores, states.measured));
+  reports.push_back(report(arguments.model, scores, states.measured));
+  nlohmann::ordered_json json = json_of(reports);
+  json["seen_in_training"] = states.count(QuerySeen::in_training);
+  json["seen_in_validation"] = states.count(QuerySeen::in_validation);
+  json["remembers_all_it_saw"] = model.seen.complete;
+  if (arguments.include_seen) {
+    // The model's row gives way to one for each kind of query.
+    reports.pop_back();
+    for (const auto& [state, label] : {std::pair(QuerySeen::no, "unseen"),
+                                       {QuerySeen::in_training, "seen in training"},
+                                       {QuerySeen::in_validation, "seen in validation"}}) {
+      std::vector<bool> queries = states.measured;
+      for (size_t i = 0; i < queries.size(); i++) queries[i] = queries[i] && states.seen[i] == state;
+      if (states.count(state) == 0) continue;
+      reports.push_back(report(fmt::format("{}, {} {}", arguments.model, states.count(state), label), scores, queries));
+      json["by_memory"][label] = to_json(reports.back());
+    }
+  }
   fmt::print("{}\n{}", ranking_table(reports), verification_table(std::span(&reports.back(), 1)));
+  if (!arguments.scores.empty()) write_scores(arguments.scores, ranked.protocol, scores);
+  if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
 }
 
 void evaluate_class_data(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
@@ -110,10 +171,28 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
         "--similarity with {}, which judges pairs by its own matcher", arguments.model);
   if (!arguments.similarity.empty()) model.network->similarity = parse_similarity(arguments.similarity);
   const Similarity similarity = model.network->similarity;
-  ClassData data = load_classes(arguments.data, arguments.part, model.preprocess);
+  const OnCorrupt on_corrupt = arguments.skip_corrupt ? OnCorrupt::skip : OnCorrupt::stop;
+  ClassData data = arguments.images.empty()
+                       ? load_classes(arguments.data, arguments.part, model.preprocess, on_corrupt)
+                       : load_named_classes(arguments.data, arguments.images, model.preprocess, on_corrupt);
+  report_skipped(data.skipped);
   if (!arguments.groups.empty()) data = only_groups(data, arguments.groups);
+  int64_t in_training = 0, in_validation = 0;
+  for (const int64_t image : data.images.all()) {
+    const uint64_t hash = data.images.content_hash(image);
+    if (model.seen.trained_on(hash))
+      in_training++;
+    else
+      in_validation += model.seen.validated_on(hash);
+  }
+  check_unseen(arguments, arguments.images.empty() ? arguments.data : arguments.images, data.images.size(), in_training,
+               in_validation, "images", "--images");
+  const std::string name =
+      in_training + in_validation == 0
+          ? arguments.model
+          : fmt::format("{}, {} of {} images seen", arguments.model, in_training + in_validation, data.images.size());
   const Tensor embeddings = embed(*model.network, data.images, data.images.all(), compute);
-  const Tensor pixels = pixels_of(data.images);
+  const Tensor pixels = pixels_of(data.images, data.images.all());
   nlohmann::ordered_json json;
   std::string text;
   if (arguments.ways_option->count() > 0 || groups_of(data) != std::vector<std::string>{""}) {
@@ -126,20 +205,23 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
         chance_report(one_shot.protocol, kOneShotKs),
         report("raw pixels",
                score_candidates(rows_of(pixels, one_shot.left), rows_of(pixels, one_shot.right), lists, similarity)),
-        report(arguments.model, score_lists(*model.network, rows_of(embeddings, one_shot.left),
-                                            rows_of(embeddings, one_shot.right), lists, compute))};
+        report(name, score_lists(*model.network, rows_of(embeddings, one_shot.left),
+                                 rows_of(embeddings, one_shot.right), lists, compute))};
     json["one_shot"] = json_of(reports);
     text += "one-shot classification: " + ranking_table(reports) + '\n';
   }
   const std::vector<ClassReport> reports{
       evaluate_classes("raw pixels", data, pixels, similarity, {1, 5}, arguments.seed),
-      evaluate_classes(arguments.model, data, embeddings, similarity, {1, 5}, arguments.seed)};
+      evaluate_classes(name, data, embeddings, similarity, {1, 5}, arguments.seed)};
   json["classes"] = json_of(reports);
+  json["seen_in_training"] = in_training;
+  json["seen_in_validation"] = in_validation;
+  json["remembers_all_it_saw"] = model.seen.complete;
+  fmt::print("{}{}", text, class_table(reports));
   if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
   if (!arguments.scatter.empty())
     write_file_atomically(arguments.scatter,
                           scatter_svg(arguments.model, embeddings, data.labels, data.classes, arguments.seed));
-  fmt::print("{}{}", text, class_table(reports));
 }
 
 void run_evaluate(const EvaluateArguments& arguments) {
@@ -147,8 +229,15 @@ void run_evaluate(const EvaluateArguments& arguments) {
   for (const auto* option : pairs ? arguments.of_classes : arguments.of_pairs)
     check(option->count() == 0, "{} is for {}, and {} holds {}", option->get_name(), pairs ? "class data" : "pairs",
           arguments.data, pairs ? "pairs" : "classes of images");
+  for (const std::string& file : {arguments.json, arguments.scores, arguments.scatter}) check_can_write(file);
   const Compute compute = arguments.compute.parse();
   Model model = load_model(arguments.model);
+  if (!model.seen.complete)
+    fmt::print(
+        stderr,
+        "{}: does not remember all that it was trained on; whether these figures are of pictures that it has seen "
+        "can't be told\n",
+        arguments.model);
   if (!arguments.center.empty()) use_center(model, arguments.model, arguments.center, compute);
   model.network->fold();
   prepare_network(*model.network, compute);
@@ -167,6 +256,9 @@ void add_evaluate_command(CLI::App& app) {
       ->required();
   auto* seed = command->add_option("--seed", arguments->seed, "Of what is drawn at random")->capture_default_str();
   command->add_option("--json", arguments->json, "Also write the results here");
+  add_skip_option(*command, arguments->skip_corrupt);
+  command->add_flag("--include-seen", arguments->include_seen,
+                    "Also measure on what trained the model or chose its epoch, in rows that say so");
   add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);
 
@@ -190,7 +282,11 @@ void add_evaluate_command(CLI::App& app) {
     arguments->of_classes.push_back(option);
     return option;
   };
-  of_classes("--part", arguments->part, "train or test");
+  auto* part = of_classes("--part", arguments->part, "train, val or test");
+  of_classes("--images", arguments->images,
+             "The images that this CSV file names, header image (RUN/splits/test.csv), instead of a part")
+      ->excludes(part)
+      ->default_str("");
   of_classes("--groups", arguments->groups, "These groups of classes alone (Omniglot: alphabets)")
       ->delimiter(',')
       ->default_str("");

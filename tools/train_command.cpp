@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/io/atomic_file.h"
 #include "engine/train/trainer.h"
 #include "models/import.h"
 #include "models/model.h"
@@ -48,6 +49,7 @@ void check_start(const Recipe& recipe) {
 }
 
 void run_train(TrainArguments& arguments) {
+  check_can_write_folder(arguments.job.out);
   arguments.job.compute = arguments.compute.parse();
   if (arguments.epochs) arguments.overrides.push_back(fmt::format("train.epochs={}", *arguments.epochs));
   if (arguments.seed) arguments.overrides.push_back(fmt::format("train.seed={}", *arguments.seed));
@@ -92,8 +94,7 @@ void add_train_command(CLI::App& app) {
       "Compute what the frozen layers make of each image once, and keep it in features/ of the data folder");
   arguments->compute.add_to(*command);
   command->add_flag("--resume", arguments->job.resume, "Go on where the run in --out stopped");
-  command->add_flag("--skip-corrupt", arguments->job.skip_corrupt,
-                    "Leave out pairs whose images cannot be read, and say which");
+  add_skip_option(*command, arguments->job.skip_corrupt);
   command->callback([arguments] { run_train(*arguments); });
 }
 

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/io/atomic_file.h"
 #include "engine/io/safetensors.h"
 #include "models/center.h"
 #include "models/import.h"
@@ -55,6 +56,7 @@ void inspect(const std::string& path) {
 
 void import_file(const std::string& path, const std::string& model, bool allow_unknown, int64_t size,
                  const std::string& out) {
+  check_can_write(out);
   auto [checkpoint, about] = import_weights(path, model, allow_unknown);
   if (size > 0) {
     checkpoint.preprocess.height = checkpoint.preprocess.width = size;
@@ -66,6 +68,7 @@ void import_file(const std::string& path, const std::string& model, bool allow_u
 }
 
 void store_center(const std::string& path, const std::string& images, const std::string& out) {
+  check_can_write(out);
   Model model = load_model(path);
   set_center(model, center_of(model, images, {}), path);
   Checkpoint checkpoint = read_checkpoint(path);

@@ -86,7 +86,8 @@ class Checker {
     std::ranges::sort(files);
     const bool has_pairs = std::ranges::count(files, "pairs.csv") + std::ranges::count(files, "train.csv") > 0;
     if (!has_pairs) found_.problems.push_back(fmt::format("{}/pairs.csv: no such file, expected left,right", folder_));
-    for (const std::string& file : files) attempt([&] { read_table_of_pairs(file, train_images, test_images, tables); });
+    for (const std::string& file : files)
+      attempt([&] { read_table_of_pairs(file, train_images, test_images, tables); });
     check_overlap(tables);
     check_against_pairs(tables);
     check_truth(tables);
@@ -94,7 +95,8 @@ class Checker {
     // Every image of the folders, named or not.
     std::map<std::string, CheckedImage> of_files;
     for (const std::string& images : std::set{train_images, test_images})
-      for (const char* side : {"/left", "/right"}) attempt([&] {
+      for (const char* side : {"/left", "/right"})
+        attempt([&] {
           for (const std::string& file : ImageFolder(images + side).files()) {
             const std::string path = images + side + "/" + file;
             of_files[path].name = path;
@@ -185,14 +187,14 @@ class Checker {
       for (const Pair& pair : table.pairs) {
         if (table.part < 0) continue;
         if (!all.contains({pair.left, pair.right}))
-          strange.push_back(fmt::format("{}:{}: '{}' and '{}' are no pair of pairs.csv", table.csv, pair.line, pair.left,
-                                        pair.right));
+          strange.push_back(fmt::format("{}:{}: '{}' and '{}' are no pair of pairs.csv", table.csv, pair.line,
+                                        pair.left, pair.right));
         left_over.erase({pair.left, pair.right});
       }
     add(found_.notes, strange, "such pairs");
     if (!left_over.empty())
-      found_.notes.push_back(fmt::format("{}: {} of its pairs are in none of {}", whole->csv, left_over.size(),
-                                         fmt::join(parts_, ", ")));
+      found_.notes.push_back(
+          fmt::format("{}: {} of its pairs are in none of {}", whole->csv, left_over.size(), fmt::join(parts_, ", ")));
   }
 
   // Partners of candidate lists that a truth file names and that are no candidates.
@@ -207,8 +209,8 @@ class Checker {
           const auto found = partner.find(lists.candidates.left[i]);
           const auto where = fmt::format("{}:{}", lists.csv, lists.candidates.lines[i]);
           if (found == partner.end())
-            lines.push_back(fmt::format("{}: {} says nothing of left image '{}'", where, truth.csv,
-                                        lists.candidates.left[i]));
+            lines.push_back(
+                fmt::format("{}: {} says nothing of left image '{}'", where, truth.csv, lists.candidates.left[i]));
           else if (std::ranges::count(lists.candidates.right[i], found->second->right) == 0)
             lines.push_back(fmt::format("{}: the true partner '{}' of '{}' is not among the candidates", where,
                                         found->second->right, lists.candidates.left[i]));
@@ -230,8 +232,8 @@ class Checker {
           ClassData data = load_classes(folder_, part, kThumbnail);
           const ImageStore& store = thumbnails_.emplace_back(std::move(data.images));
           for (int64_t i = 0; i < store.size(); i++)
-            images_.push_back({data.names[i], number, data.classes[data.labels[i]], store.content_hash(i),
-                               store.pixels(i)});
+            images_.push_back(
+                {data.names[i], number, data.classes[data.labels[i]], store.content_hash(i), store.pixels(i)});
           return;
         }
         const ClassListing listing = list_classes(folder_, part);
@@ -245,8 +247,9 @@ class Checker {
         for (const int32_t label : listing.labels) counts[label]++;
         for (size_t i = 0; i < counts.size(); i++)
           if (counts[i] == 1)
-            found_.problems.push_back(fmt::format("{}: class '{}' has one image{}, expected at least two to make a pair",
-                                                  folder_, listing.classes[i], whole ? "" : " in the " + part + " part"));
+            found_.problems.push_back(
+                fmt::format("{}: class '{}' has one image{}, expected at least two to make a pair", folder_,
+                            listing.classes[i], whole ? "" : " in the " + part + " part"));
       });
     }
   }
@@ -322,8 +325,8 @@ class Checker {
     std::vector<std::string> lines;
     for (size_t i = 0; i < images_.size(); i++)
       if (partner[i] >= 0)
-        lines.push_back(fmt::format("{} and {} look nearly the same", described(images_[i]),
-                                    described(images_[partner[i]])));
+        lines.push_back(
+            fmt::format("{} and {} look nearly the same", described(images_[i]), described(images_[partner[i]])));
     std::ranges::sort(lines);
     add(found_.notes, lines, "that look nearly the same in two parts");
   }

@@ -28,8 +28,9 @@ std::optional<std::string> part_of_folder(const std::string& name) {
 
 // Names that people give to parts and this program does not read.
 bool looks_like_part(std::string name) {
-  static const std::set<std::string> names{"train", "training", "trainset", "val",     "valid",      "validation", "dev",
-                                           "test",  "testing",  "testset",  "testval", "evaluation", "eval"};
+  static const std::set<std::string> names{"train",      "training",   "trainset", "val",     "valid",
+                                           "validation", "dev",        "test",     "testing", "testset",
+                                           "testval",    "evaluation", "eval"};
   std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
   return names.contains(name);
 }
@@ -58,6 +59,19 @@ ClassListing listing_of(std::vector<std::string> names, std::vector<std::string>
     listing.labels.push_back(
         static_cast<int32_t>(std::ranges::lower_bound(listing.classes, name) - listing.classes.begin()));
   return listing;
+}
+
+// The class folders below `inner` of `folder`, or below itself.
+ClassListing list_below(const std::string& folder, const std::string& inner) {
+  const std::string root = inner.empty() ? folder : folder + "/" + inner;
+  std::vector<std::string> names, class_of;
+  for (const std::string& path : image_paths(root)) {
+    class_of.push_back(fs::path(path).parent_path());
+    check(!class_of.back().empty(), "{}/{}: an image outside of any class, expected a folder for each class", root,
+          path);
+    names.push_back(inner.empty() ? path : inner + "/" + path);
+  }
+  return listing_of(std::move(names), std::move(class_of));
 }
 
 }  // namespace
@@ -107,7 +121,8 @@ Parts parts_of(const std::string& folder) {
   check(others.empty(),
         "{}: cannot tell parts from classes: {} beside {}; expected a folder for each class, or train/, val/ and test/ "
         "alone",
-        folder, fmt::join(of_parts, ", "), fmt::join(std::span(others).first(std::min<size_t>(others.size(), 3)), ", "));
+        folder, fmt::join(of_parts, ", "),
+        fmt::join(std::span(others).first(std::min<size_t>(others.size(), 3)), ", "));
   for (const std::string& name : of_parts) {
     const auto part = part_of_folder(name);
     check(part.has_value(), "{}/{}: not the name of a part, expected train/, val/ or test/", folder, name);
@@ -120,11 +135,16 @@ Parts parts_of(const std::string& folder) {
 bool has_part(const std::string& folder, const std::string& part) {
   const fs::path path = folder;
   switch (layout_of(folder)) {
-    case Layout::folders: return parts_of(folder).has(part);
-    case Layout::idx: return part != "val" && find_idx_file(folder, part, kIdxImages).has_value();
-    case Layout::cifar10: return fs::exists(path / (part == "train" ? "data_batch_1.bin" : part + "_batch.bin"));
-    case Layout::cifar100: return fs::exists(path / (part + ".bin"));
-    case Layout::pairs: break;
+    case Layout::folders:
+      return parts_of(folder).has(part);
+    case Layout::idx:
+      return part != "val" && find_idx_file(folder, part, kIdxImages).has_value();
+    case Layout::cifar10:
+      return fs::exists(path / (part == "train" ? "data_batch_1.bin" : part + "_batch.bin"));
+    case Layout::cifar100:
+      return fs::exists(path / (part + ".bin"));
+    case Layout::pairs:
+      break;
   }
   return false;
 }
@@ -159,24 +179,17 @@ ClassListing list_named_classes(const std::string& folder, const std::string& cs
   return listing_of(std::move(names), std::move(class_of));
 }
 
+ClassListing list_all_classes(const std::string& folder) {
+  return list_below(folder, "");
+}
+
 ClassListing list_classes(const std::string& folder, const std::string& part) {
   const Parts parts = parts_of(folder);
-  check(!parts.any() || parts.has(part), "{}: has no {} part, only {}", folder, part, [&] {
-    std::vector<std::string> names;
-    for (const auto& [name, of] : parts.folders.empty() ? parts.files : parts.folders) names.push_back(name);
-    return fmt::format("{}", fmt::join(names, ", "));
-  }());
+  std::vector<std::string> known;
+  for (const auto& [name, of] : parts.folders.empty() ? parts.files : parts.folders) known.push_back(name);
+  check(!parts.any() || parts.has(part), "{}: has no {} part, only {}", folder, part, fmt::join(known, ", "));
   if (!parts.files.empty()) return list_named_classes(folder, parts.files.at(part));
-  const std::string inner = parts.folders.empty() ? "" : parts.folders.at(part);
-  const std::string root = inner.empty() ? folder : folder + "/" + inner;
-  std::vector<std::string> names, class_of;
-  for (const std::string& path : image_paths(root)) {
-    class_of.push_back(fs::path(path).parent_path());
-    check(!class_of.back().empty(), "{}/{}: an image outside of any class, expected a folder for each class", root,
-          path);
-    names.push_back(inner.empty() ? path : inner + "/" + path);
-  }
-  return listing_of(std::move(names), std::move(class_of));
+  return list_below(folder, parts.folders.empty() ? "" : parts.folders.at(part));
 }
 
 }  // namespace lookalike

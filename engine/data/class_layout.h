@@ -24,7 +24,8 @@ std::string idx_file_name(const std::string& part, const char* name);
 std::optional<std::string> find_idx_file(const std::string& folder, const std::string& part, const char* name);
 
 struct Parts {
-  std::map<std::string, std::string> folders, files;  // of "train", "val" and "test" those that are there; one of the two is empty
+  std::map<std::string, std::string> folders,
+      files;  // of "train", "val" and "test" those that are there; one of the two is empty
   bool any() const { return !folders.empty() || !files.empty(); }
   bool has(const std::string& part) const { return folders.contains(part) || files.contains(part); }
 };
@@ -41,6 +42,8 @@ struct ClassListing {
 };
 // Error when the folder has parts and not this one, or an image outside of any class.
 ClassListing list_classes(const std::string& folder, const std::string& part);
+// All of a folder without parts, or whose parts are files.
+ClassListing list_all_classes(const std::string& folder);
 // The images that a CSV file names.
 ClassListing list_named_classes(const std::string& folder, const std::string& csv);
 

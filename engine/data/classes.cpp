@@ -216,7 +216,8 @@ std::vector<std::string> image_paths(const std::string& folder) {
 
 ClassData load_classes(const std::string& folder, const std::string& part, const Preprocess& preprocess,
                        OnCorrupt on_corrupt) {
-  check(part == "train" || part == "val" || part == "test", "part '{}' of a data set, expected train, val or test", part);
+  check(part == "train" || part == "val" || part == "test", "part '{}' of a data set, expected train, val or test",
+        part);
   const Layout layout = layout_of(folder);
   check(layout != Layout::pairs, "{}: pairs of images, expected classes of them", folder);
   check(layout == Layout::folders || part != "val", "{}: has no val part, only train and test", folder);

@@ -86,6 +86,7 @@ int64_t make_emoji_pairs(const EmojiOptions& options) {
   fs::path out = fs::path(options.out).lexically_normal();
   if (!out.has_filename()) out = out.parent_path();  // "DIR/" is "DIR"
   check(!fs::exists(out), "{}: already exists, expected a new folder", options.out);
+  check_can_write_folder(out);
   const std::string font_path = options.font.empty() ? kFont : options.font;
   check(fs::exists(font_path), "{}: no such font: apt-get install fonts-noto-color-emoji", font_path);
   const EmojiFont font(font_path);

@@ -68,6 +68,8 @@ std::span<const float> list_scores(const Protocol& protocol, const Tensor& score
 
 Protocol make_protocol(std::span<const Pair> pairs, int64_t count, int64_t lists, uint64_t seed) {
   check(lists >= 1, "{} candidate lists for each query, expected at least 1", lists);
+  check(pairs.size() >= 2, "{} pair to rank, expected two or more: its own right image and another one", pairs.size());
+  count = std::min(count, std::ssize(pairs));
   Candidates all;
   for (int64_t i = 0; i < lists; i++) {
     Candidates drawn = make_candidates(pairs, count, seed * lists + i);
@@ -75,6 +77,12 @@ Protocol make_protocol(std::span<const Pair> pairs, int64_t count, int64_t lists
     std::ranges::move(drawn.right, std::back_inserter(all.right));
   }
   return protocol_of(all, pairs, "candidates", pairs);
+}
+
+std::string shorter_lists(int64_t pairs, int64_t count) {
+  return count <= pairs ? ""
+                        : fmt::format("{} pairs: each is ranked among all {} of them instead of {} candidates", pairs,
+                                      pairs, count);
 }
 
 Protocol read_protocol(const std::string& candidates_csv, const std::string& truth_csv) {
@@ -131,16 +139,15 @@ Report chance_report(const Protocol& protocol, const std::vector<int64_t>& ks) {
   return report;
 }
 
-std::vector<Report> baseline_reports(const Protocol& protocol, const Tensor& left, const Tensor& right,
-                                     const Tensor& mean, const std::vector<int64_t>& ks, uint64_t seed) {
-  const auto report = [&](const char* name, const Tensor& a, const Tensor& b) {
-    const Tensor scores = score_candidates(a, b, protocol.lists, Similarity::cosine);
-    return evaluate_scores(name, protocol, scores, ks, seed);
+std::vector<std::pair<std::string, Tensor>> baseline_scores(const Protocol& protocol, const Tensor& left,
+                                                            const Tensor& right, const Tensor& mean) {
+  const auto scores = [&](const Tensor& a, const Tensor& b) {
+    return score_candidates(a, b, protocol.lists, Similarity::cosine);
   };
-  std::vector<Report> reports{chance_report(protocol, ks), report("raw pixels", left, right)};
+  std::vector<std::pair<std::string, Tensor>> all{{"raw pixels", scores(left, right)}};
   if (mean.defined())
-    reports.push_back(report("pixels minus training mean", minus_row(left, mean), minus_row(right, mean)));
-  return reports;
+    all.emplace_back("pixels minus training mean", scores(minus_row(left, mean), minus_row(right, mean)));
+  return all;
 }
 
 std::string ranking_table(std::span<const Report> reports) {

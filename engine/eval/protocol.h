@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -24,8 +25,11 @@ struct Protocol {
 };
 
 // `lists` random candidate lists for each pair: those that make_candidates(pairs, count, seed * lists + i) gives for
-// i < lists, so that two seeds share none. left[i] and right[i] are those of pairs[i].
+// i < lists, so that two seeds share none. left[i] and right[i] are those of pairs[i]. Fewer pairs than `count` make lists of all of them.
 Protocol make_protocol(std::span<const Pair> pairs, int64_t count = 20, int64_t lists = 5, uint64_t seed = 0);
+
+// A line for people where there are fewer pairs than candidates asked for, else "".
+std::string shorter_lists(int64_t pairs, int64_t count);
 
 // The lists of a candidates file (`left,c0,...`) with the true partners of a pairs file (`left,right`), or, where
 // `truth_csv` is empty, without.
@@ -54,11 +58,10 @@ Report evaluate_scores(const std::string& name, const Protocol& protocol, const 
 // What guessing gives, exactly.
 Report chance_report(const Protocol& protocol, const std::vector<int64_t>& ks = {1, 2, 4});
 
-// What a network must beat: chance, the pictures themselves compared by cosine, and, unless `mean` is undefined, the
-// same minus the mean training picture. Pixels f32 [n, pixels] in the order of protocol.left and protocol.right, `mean`
-// f32 [pixels] (mean_row).
-std::vector<Report> baseline_reports(const Protocol& protocol, const Tensor& left, const Tensor& right,
-                                     const Tensor& mean, const std::vector<int64_t>& ks = {1, 2, 4}, uint64_t seed = 0);
+// What a network must beat, as scores of the lists: the pictures themselves compared by cosine, "raw pixels", and, unless `mean` is undefined, the
+// same minus the mean training picture. Pixels f32 [n, pixels] in the order of protocol.left and protocol.right, `mean` f32 [pixels] (mean_row).
+std::vector<std::pair<std::string, Tensor>> baseline_scores(const Protocol& protocol, const Tensor& left,
+                                                            const Tensor& right, const Tensor& mean);
 
 // Tables for people, a line for each report: shares in percent with 95 % intervals. The reports are of one protocol.
 std::string ranking_table(std::span<const Report> reports);

@@ -43,12 +43,9 @@ Checkpoint read_checkpoint(const std::string& path) {
   // Files from before models remembered have no such key; those with a recipe were trained on something.
   const auto memory = file.metadata.find("seen");
   seen.complete = memory == file.metadata.end() ? recipe.is_null() : memory->second == "all";
-  return {parse("model", true),
-          recipe,
-          parse("progress", false),
-          preprocess_from_json(parse("preprocess", true), path + ": metadata 'preprocess'"),
-          std::move(file.tensors),
-          std::move(seen)};
+  return {parse("model", true),     recipe,
+          parse("progress", false), preprocess_from_json(parse("preprocess", true), path + ": metadata 'preprocess'"),
+          std::move(file.tensors),  std::move(seen)};
 }
 
 std::map<std::string, Tensor> tensors_of(const NetworkState& state) {

@@ -9,7 +9,7 @@
 
 #include "engine/autograd/parameter.h"
 #include "engine/data/preprocess.h"
-#include "engine/train/seen_images.h"
+#include "engine/data/seen_images.h"
 
 namespace lookalike {
 

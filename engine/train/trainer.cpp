@@ -142,6 +142,7 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   for (const Dataset* data : {&data_.train, &data_.validation}) {
     for (const std::string& line : data->skipped) progress_.print("skipped: " + line);
   }
+  for (const std::string& line : data_.notes) progress_.print(line);
   // Nothing is chosen where the last epoch is the model.
   seen_.add({hashes_of(data_.train.images),
              recipe.monitor == "last" ? std::vector<uint64_t>{} : hashes_of(data_.validation.images)});
@@ -237,8 +238,7 @@ void Run::resume() {
 
 // The losses of all steps must have been read.
 void Run::write(const char* name, bool resumable) const {
-  Checkpoint checkpoint{recipe_.resolved["model"], recipe_.resolved, {}, recipe_.preprocess, tensors_of(state_),
-                        seen_};
+  Checkpoint checkpoint{recipe_.resolved["model"], recipe_.resolved, {}, recipe_.preprocess, tensors_of(state_), seen_};
   if (resumable) {
     checkpoint.progress = to_json(at_);
     for (const auto& [key, tensor] : optimizer_->state()) checkpoint.tensors[kOptimizerPrefix + key] = tensor;

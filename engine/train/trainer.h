@@ -8,9 +8,9 @@
 
 #include <string>
 
+#include "engine/data/seen_images.h"
 #include "engine/nn/network.h"
 #include "engine/train/recipe.h"
-#include "engine/train/seen_images.h"
 
 namespace lookalike {
 

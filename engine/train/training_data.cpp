@@ -1,8 +1,9 @@
 #include "engine/train/training_data.h"
 
 #include <filesystem>
-#include <numeric>
+#include <set>
 
+#include "engine/data/class_split.h"
 #include "engine/data/classes.h"
 #include "engine/eval/one_shot.h"
 
@@ -18,21 +19,49 @@ struct PairSplit {
   std::string train_file, validation_file;
 };
 
-// Those of the data folder where it has them and the recipe does not insist on its own, else drawn from all that there is.
+// Those of the data folder, as far as it has them and the recipe does not insist on its own: a part that is there is never drawn from, but by the
+// part that it is.
 PairSplit split_of(const Recipe& recipe, const fs::path& folder) {
-  const fs::path train = folder / "train.csv", validation = folder / "val.csv", test = folder / "test.csv";
-  if (recipe.split_by_ratios || !fs::exists(train) || !fs::exists(validation)) {
-    const fs::path pairs = folder / "pairs.csv", all = fs::exists(pairs) || !fs::exists(train) ? pairs : train;
-    return {split_pairs(read_pairs(all), recipe.split_ratios, recipe.split_seed), all, all};
+  const fs::path train = folder / "train.csv", validation = folder / "val.csv", test = folder / "test.csv",
+                 pairs = folder / "pairs.csv";
+  std::array<double, 3> ratios = recipe.split_ratios;
+  if (recipe.split_by_ratios && fs::exists(pairs))
+    return {split_pairs(read_pairs(pairs), ratios, recipe.split_seed), pairs, pairs};
+  check(fs::exists(train) || !fs::exists(validation) || recipe.split_by_ratios,
+        "{}: stands without train.csv, expected both (lookalike data split makes them)", validation.string());
+  Split split;
+  if (fs::exists(test) && !recipe.split_by_ratios) split.test = read_pairs(test), ratios[2] = 0;
+  if (!fs::exists(train)) {
+    std::vector<Pair> rest = read_pairs(pairs);
+    std::set<std::string> left, right;  // of the test part
+    for (const Pair& pair : split.test) left.insert(pair.left), right.insert(pair.right);
+    std::erase_if(rest, [&](const Pair& pair) { return left.contains(pair.left) || right.contains(pair.right); });
+    Split drawn = split_pairs(rest, ratios, recipe.split_seed);
+    if (split.test.empty()) split.test = std::move(drawn.test);
+    split.train = std::move(drawn.train), split.validation = std::move(drawn.validation);
+    return {std::move(split), pairs, pairs};
   }
-  Split split{read_pairs(train), read_pairs(validation), {}};
-  if (fs::exists(test)) split.test = read_pairs(test);
-  return {std::move(split), train, validation};
+  if (fs::exists(validation) && !recipe.split_by_ratios) {
+    split.train = read_pairs(train), split.validation = read_pairs(validation);
+    return {std::move(split), train, validation};
+  }
+  // Beside pairs.csv train.csv is a part of it; alone, as the course's data has it, it is all that there is to train with and measure on.
+  if (fs::exists(pairs)) ratios[2] = 0;
+  Split drawn = split_pairs(read_pairs(train), ratios, recipe.split_seed);
+  if (split.test.empty()) split.test = std::move(drawn.test);
+  split.train = std::move(drawn.train), split.validation = std::move(drawn.validation);
+  return {std::move(split), train, train};
 }
 
 std::vector<std::vector<std::string>> table_of(std::span<const Pair> pairs) {
   std::vector<std::vector<std::string>> rows{{"left", "right"}};
   for (const Pair& pair : pairs) rows.push_back({pair.left, pair.right});
+  return rows;
+}
+
+std::vector<std::vector<std::string>> names_of(std::span<const std::string> images) {
+  std::vector<std::vector<std::string>> rows{{"image"}};
+  for (const std::string& image : images) rows.push_back({image});
   return rows;
 }
 
@@ -52,7 +81,14 @@ TrainingData open_pairs(const Recipe& recipe, const std::string& folder, OnCorru
       load_pairs(images, split.pairs.validation, split.validation_file, recipe.preprocess, on_corrupt);
 
   TrainingData data;
+  check(validation.pairs.size() >= 2,
+        "{}: {} pair to validate with, expected two or more; other shares: lookalike data split --ratios, or "
+        "split.ratios "
+        "of the recipe",
+        split.validation_file, validation.pairs.size());
   data.protocol = make_protocol(validation.pairs, recipe.candidates, recipe.lists, recipe.evaluate_seed);
+  if (const std::string shorter = shorter_lists(std::ssize(validation.pairs), recipe.candidates); !shorter.empty())
+    data.notes.push_back("validation has " + shorter);
   std::vector<int64_t> train_images;
   for (const auto& [left, right] : train.samples) train_images.insert(train_images.end(), {left, right});
   for (const auto& [left, right] : validation.samples) data.left.push_back(left), data.right.push_back(right);
@@ -74,20 +110,31 @@ TrainingData open_classes(const Recipe& recipe, const std::string& folder, OnCor
         "{}: holds classes, for which there is no sampler 'pairs', expected classes, same_different or views", folder);
   check(!recipe.hard_negatives, "{}: holds classes, sampler.hard_negatives is for pairs", folder);
   ClassData train = load_classes(folder, "train", recipe.preprocess, on_corrupt), validation;
-  if (recipe.held_out.empty()) {
-    check(layout_of(folder) != Layout::folders || fs::is_directory(fs::path(folder) / "test"),
-          "{}: nothing to validate with, expected folders train/ and test/, or the names of groups in split.held_out",
-          folder);
-    validation = load_classes(folder, "test", recipe.preprocess, on_corrupt);
-  } else {
+  std::vector<std::string> test;
+  if (!recipe.held_out.empty()) {
     validation = only_groups(train, recipe.held_out);
     train = without_groups(train, recipe.held_out);
+  } else if (has_part(folder, "val")) {
+    validation = load_classes(folder, "val", recipe.preprocess, on_corrupt);
+  } else if (recipe.monitor == "last" && has_part(folder, "test")) {
+    // It chooses nothing and is measured alone.
+    validation = load_classes(folder, "test", recipe.preprocess, on_corrupt);
+  } else {
+    std::array<double, 3> ratios = recipe.split_ratios;
+    if (has_part(folder, "test")) ratios[2] = 0;
+    const ClassSplit split = split_classes(train.labels, ratios, recipe.split_seed);
+    for (const int64_t image : split.images[2]) test.push_back(train.names[image]);
+    validation = select(train, split.images[1]);
+    train = select(train, split.images[0]);
   }
+  check(train.classes.size() >= 2 && validation.classes.size() >= 2,
+        "{}: {} classes to train with and {} to validate with, expected two or more of each", folder,
+        train.classes.size(), validation.classes.size());
 
+  if (validation.skipped == train.skipped) validation.skipped.clear();  // both come of one part
   TrainingData data;
-  data.splits["classes.csv"] = {{"class", "part"}};
-  for (const auto& [part, of] : {std::pair("train", &train), {"val", &validation}})
-    for (const std::string& name : of->classes) data.splits["classes.csv"].push_back({name, part});
+  data.splits = {{"train.csv", names_of(train.names)}, {"val.csv", names_of(validation.names)}};
+  if (!test.empty()) data.splits["test.csv"] = names_of(test);
   if (recipe.rotated_classes) train = with_rotations(train);
   if (recipe.mirrored_classes) train = with_mirrors(train);
 

@@ -18,6 +18,8 @@ struct TrainingData {
   Protocol protocol;                 // of validation
   std::vector<int64_t> left, right;  // the images of `validation` that the protocol names
 
+  std::vector<std::string> notes;  // lines for people on how the data was taken
+
   // What tells this split from others, as tables: file name -> rows. A run keeps them in its folder.
   std::map<std::string, std::vector<std::vector<std::string>>> splits;
 };

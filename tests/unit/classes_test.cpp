@@ -3,11 +3,14 @@
 #include <filesystem>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include <doctest/doctest.h>
 
 #include "engine/core/error.h"
+#include "engine/data/check.h"
 #include "engine/data/cifar.h"
+#include "engine/data/class_split.h"
 #include "engine/data/idx.h"
 #include "tests/unit/class_files.h"
 
@@ -64,21 +67,98 @@ TEST_CASE("class folders: the last folder is the class, the path above it the gr
         "no class is left without the groups , greek, latin");
 }
 
-TEST_CASE("class folders: train and test are parts when both are there") {
+TEST_CASE("class folders: train, val and test are parts") {
   const DataFolder folder;
   write_alphabets(folder, "train/");
-  CHECK(load_classes(folder.path(), "test", kGrey).classes.front() == "train/greek/a");
+  CHECK(error_of([&] { load_classes(folder.path(), "test", kGrey); }) ==
+        folder.path() + ": has no test part, only train");
+  CHECK(!has_part(folder.path(), "val"));
   folder.write("test/x/1.png", picture(1));
   CHECK(load_classes(folder.path(), "train", kGrey).classes == Names{"greek/a", "latin/a", "latin/b"});
   CHECK(load_classes(folder.path(), "train", kGrey).names.front() == "train/greek/a/01.png");
   CHECK(error_of([&] { load_classes(folder.path(), "test", kGrey); }) ==
         folder.path() + ": 1 class in the test part, expected at least two");
+  folder.write("valid/x/1.png", picture(1));
+  folder.write("valid/y/1.png", picture(2));
+  CHECK(has_part(folder.path(), "val"));
+  CHECK(load_classes(folder.path(), "val", kGrey).names == Names{"valid/x/1.png", "valid/y/1.png"});
+
+  // What is neither parts alone nor classes alone.
+  folder.write("val/x/1.png", picture(1));
+  CHECK(error_of([&] { parts_of(folder.path()); }).ends_with("are both its val part, expected one"));
+  std::filesystem::remove_all(folder.path("val"));
+  folder.write("extra/1.png", picture(1));
+  CHECK(error_of([&] { load_classes(folder.path(), "train", kGrey); }).find("cannot tell parts from classes") !=
+        std::string::npos);
+  std::filesystem::remove_all(folder.path("extra"));
+  std::filesystem::rename(folder.path("test"), folder.path("Testing"));
+  CHECK(error_of([&] { load_classes(folder.path(), "train", kGrey); }) ==
+        folder.path("Testing") + ": not the name of a part, expected train/, val/ or test/");
+
+  // A class of trains is none, nor is a folder without images.
+  const DataFolder vehicles;
+  for (const char* name : {"car/1.png", "plane/1.png", "train/1.png"}) vehicles.write(name, picture(0));
+  vehicles.write("test/notes.txt", "x");
+  CHECK(load_classes(vehicles.path(), "train", kGrey).classes == Names{"car", "plane", "train"});
+}
+
+TEST_CASE("class folders: parts in files, and what they name") {
+  const DataFolder folder;
+  write_alphabets(folder);
+  folder.write("train.csv", "image\nlatin/a/01.png\nlatin/b/02.png\nlatin/b/01.png\n");
+  folder.write("test.csv", "image\nlatin/a/02.png\ngreek/a/01.png\n");
+  const ClassData train = load_classes(folder.path(), "train", kGrey);
+  CHECK(train.names == Names{"latin/a/01.png", "latin/b/02.png", "latin/b/01.png"});
+  CHECK(train.classes == Names{"latin/a", "latin/b"});
+  CHECK(load_classes(folder.path(), "test", kGrey).classes == Names{"greek/a", "latin/a"});
+  CHECK(error_of([&] { load_classes(folder.path(), "val", kGrey); }) ==
+        folder.path() + ": has no val part, only test, train");
+  CHECK(load_named_classes(folder.path(), folder.path("test.csv"), kGrey).images.size() == 2);
+  CHECK(list_all_classes(folder.path()).names.size() == 6);
+
+  folder.write("test.csv", "image\nlatin/a/02.png\nlatin/c/01.png\nlatin/b/01.png\n");
+  CHECK(error_of([&] {
+          load_classes(folder.path(), "test", kGrey);
+        }).starts_with(folder.path("test.csv") + ": no image 'latin/c/01.png'"));
+  const ClassData rest = load_classes(folder.path(), "test", kGrey, OnCorrupt::skip);
+  CHECK(rest.images.size() == 2);
+  CHECK(rest.skipped.size() == 1);
+  folder.write("test.csv", "image\nlatin/a/02.png\nlatin/a/02.png\n");
+  CHECK(error_of([&] {
+          load_classes(folder.path(), "test", kGrey);
+        }).ends_with("is already in line 2, expected each once"));
+}
+
+TEST_CASE("class data is cut by classes where there are many, else by images, every image once") {
+  std::vector<int32_t> many, few;
+  for (int i = 0; i < 120; i++) many.push_back(i % 20), few.push_back(i % 4);
+  few.push_back(4);  // a class of one image stays in training
+  for (const auto& [labels, by] : {std::pair(many, SplitBy::classes), {few, SplitBy::images}}) {
+    const ClassSplit split = split_classes(labels, {70, 15, 15}, 3);
+    CHECK(split.by == by);
+    std::set<int64_t> images;
+    std::array<std::set<int32_t>, 3> classes;
+    for (int part = 0; part < 3; part++)
+      for (const int64_t image : split.images[part]) images.insert(image), classes[part].insert(labels[image]);
+    CHECK(images.size() == labels.size());
+    CHECK(split.images == split_classes(labels, {70, 15, 15}, 3).images);
+    CHECK(split.images != split_classes(labels, {70, 15, 15}, 4).images);
+    if (by == SplitBy::classes)
+      for (const int32_t label : classes[1]) CHECK((!classes[0].contains(label) && !classes[2].contains(label)));
+    else
+      CHECK(classes[0].size() == 5);
+  }
+  CHECK(split_classes(many, {1, 1, 0}, 0).images[2].empty());
+  CHECK(split_classes(many, {70, 15, 15}, 0, SplitBy::images).images[1].size() >= 40);
+  CHECK(error_of([&] {
+          split_classes(std::vector<int32_t>{0, 0, 1, 1}, {70, 15, 15}, 0);
+        }).find("too few to split") != std::string::npos);
 }
 
 TEST_CASE("class folders: what is wrong with them") {
   const DataFolder folder;
   write_alphabets(folder);
-  CHECK(check_classes(folder.path()).empty());
+  CHECK(check_data(folder.path()).problems.empty());
   folder.write("latin/b/03.png", "no image");
   folder.write("greek/b/01.png", "");
   const std::string damaged = folder.path("latin/b/03.png") + ": not an image, expected a JPEG or PNG file";
@@ -89,7 +169,7 @@ TEST_CASE("class folders: what is wrong with them") {
   CHECK(rest.classes == Names{"greek/a", "latin/a", "latin/b"});
   CHECK(rest.images.size() == 6);
   CHECK(pixels_of(rest, 4) == test_image(4, 4, 1, 1).pixels);
-  CHECK(check_classes(folder.path()) ==
+  CHECK(check_data(folder.path()).problems ==
         Names{empty, damaged, folder.path() + ": class 'greek/b' has one image, expected at least two to make a pair"});
 
   folder.write("stray.png", picture(0));
@@ -162,7 +242,7 @@ TEST_CASE("IDX files, plain and compressed") {
   CHECK(error_of([&] { load_classes(folder.path(), "test", same); }) ==
         folder.path("t10k-images-idx3-ubyte") +
             ": no such file, nor t10k-images-idx3-ubyte.gz, expected the test part of the data set");
-  CHECK(check_classes(folder.path()).size() == 1);
+  CHECK(check_data(folder.path()).problems.size() == 1);
 }
 
 TEST_CASE("IDX files that lie or end early are refused in one line") {
@@ -222,7 +302,7 @@ TEST_CASE("CIFAR files: planes become pixels, the fine label counts") {
 
   folder.write("batches.meta.txt", "a\nb\nplane\ncar\ne\nf\ng\nh\ni\nj\n\n");
   CHECK(load_classes(folder.path(), "test", colour).classes == Names{"plane", "car"});
-  CHECK(check_classes(folder.path()).empty());
+  CHECK(check_data(folder.path()).problems.empty());
   folder.write("batches.meta.txt", "a\nb\n");
   CHECK(error_of([&] { load_classes(folder.path(), "test", colour); }) ==
         folder.path("batches.meta.txt") + ": 2 names, expected 10, one a line");
@@ -233,7 +313,7 @@ TEST_CASE("CIFAR files: planes become pixels, the fine label counts") {
   folder.write("test_batch.bin", record("\x02") + "x");
   CHECK(error_of([&] { load_classes(folder.path(), "test", colour); }) ==
         folder.path("test_batch.bin") + ": 3074 bytes, expected records of 3073");
-  CHECK(check_classes(folder.path()).size() == 1);
+  CHECK(check_data(folder.path()).problems.size() == 1);
 
   const DataFolder hundred;
   hundred.write("test.bin", record("\x05\x63") + record("\x05\x01"));

@@ -1,4 +1,4 @@
-#include "engine/train/seen_images.h"
+#include "engine/data/seen_images.h"
 
 #include <algorithm>
 #include <iterator>
@@ -57,8 +57,8 @@ SeenImages take_seen(std::map<std::string, Tensor>& tensors, const std::string& 
           found->first, name_of(tensor.dtype()), tensor.shape());
     const auto values = tensor.span<int64_t>();
     hashes.assign(values.begin(), values.end());
-    check(std::ranges::adjacent_find(hashes, std::ranges::greater_equal()) == hashes.end(), "{}: {} is not sorted", path,
-          found->first);
+    check(std::ranges::adjacent_find(hashes, std::ranges::greater_equal()) == hashes.end(), "{}: {} is not sorted",
+          path, found->first);
     tensors.erase(found);
     return hashes;
   };

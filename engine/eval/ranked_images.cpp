@@ -1,0 +1,118 @@
+#include "engine/eval/ranked_images.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "engine/core/error.h"
+
+namespace lookalike {
+namespace {
+
+// The file of each name in a folder. With `skip`, a name without one is a path that can't be read, which the image store says.
+std::vector<std::string> files_of_names(const std::string& folder, const std::vector<std::string>& names,
+                                        const std::string& where, OnCorrupt on_corrupt) {
+  const ImageFolder images(folder);
+  std::vector<std::string> files;
+  for (const std::string& name : names) {
+    try {
+      files.push_back(images.find(name, where));
+    } catch (const Error&) {
+      if (on_corrupt == OnCorrupt::stop) throw;
+      files.push_back(folder + "/" + name);
+    }
+  }
+  return files;
+}
+
+bool is_read(const RankedImages& ranked, int64_t image) {
+  return ranked.images.error(image).empty();
+}
+
+}  // namespace
+
+RankedImages open_pairs_to_rank(const std::string& folder, const std::string& pairs_csv, const Preprocess& preprocess,
+                                int64_t count, int64_t lists, uint64_t seed, OnCorrupt on_corrupt) {
+  PairData data = load_pairs(folder, pairs_csv, preprocess, on_corrupt);
+  RankedImages ranked{.protocol = make_protocol(data.pairs, count, lists, seed)};
+  for (const auto& [left, right] : data.samples) ranked.left.push_back(left), ranked.right.push_back(right);
+  ranked.images = std::move(data.images);
+  ranked.skipped = std::move(data.skipped);
+  return ranked;
+}
+
+RankedImages open_candidates_to_rank(const std::string& folder, const std::string& candidates_csv,
+                                     const std::string& truth_csv, const Preprocess& preprocess, OnCorrupt on_corrupt) {
+  RankedImages ranked{.protocol = read_protocol(candidates_csv, truth_csv)};
+  const Protocol& protocol = ranked.protocol;
+  std::vector<std::string> files = files_of_names(folder + "/left", protocol.left, candidates_csv, on_corrupt);
+  for (std::string& file : files_of_names(folder + "/right", protocol.right, candidates_csv, on_corrupt))
+    files.push_back(std::move(file));
+  ranked.images = ImageStore(files, preprocess, on_corrupt);
+  const auto lefts = std::ssize(protocol.left);
+  for (int64_t i = 0; i < ranked.images.size(); i++) {
+    (i < lefts ? ranked.left : ranked.right).push_back(i);
+    if (!is_read(ranked, i)) ranked.skipped.push_back(ranked.images.error(i));
+  }
+  return ranked;
+}
+
+void mark_unread(const RankedImages& ranked, Tensor& scores) {
+  const CandidateLists& lists = ranked.protocol.lists;
+  const auto all = scores.span<float>();
+  for (int64_t list = 0; list < lists.lists(); list++)
+    for (int64_t i = 0; i < lists.length(list); i++) {
+      const int64_t cell = list * lists.count + i;
+      if (!is_read(ranked, ranked.left[lists.query[list]]) || !is_read(ranked, ranked.right[lists.candidates[cell]]))
+        all[cell] = -std::numeric_limits<float>::infinity();
+    }
+}
+
+int64_t QueryStates::count(QuerySeen state) const {
+  int64_t count = 0;
+  for (size_t i = 0; i < seen.size(); i++) count += measured[i] && seen[i] == state;
+  return count;
+}
+
+QueryStates states_of_queries(const RankedImages& ranked, const SeenImages& seen) {
+  const CandidateLists& lists = ranked.protocol.lists;
+  const size_t queries = ranked.protocol.left.size();
+  QueryStates states{std::vector(queries, QuerySeen::no), std::vector<bool>(queries)};
+  for (int64_t list = 0; list < lists.lists(); list++) {
+    const int64_t query = lists.query[list], partner = lists.candidates[list * lists.count + lists.truth[list]];
+    const int64_t images[] = {ranked.left[query], ranked.right[partner]};
+    states.measured[query] = is_read(ranked, images[0]) && is_read(ranked, images[1]);
+    if (!states.measured[query]) continue;
+    const uint64_t hashes[] = {ranked.images.content_hash(images[0]), ranked.images.content_hash(images[1])};
+    if (std::ranges::any_of(hashes, [&](uint64_t hash) { return seen.trained_on(hash); }))
+      states.seen[query] = QuerySeen::in_training;
+    else if (std::ranges::any_of(hashes, [&](uint64_t hash) { return seen.validated_on(hash); }))
+      states.seen[query] = QuerySeen::in_validation;
+  }
+  return states;
+}
+
+ScoredProtocol select_queries(const Protocol& protocol, const Tensor& scores, const std::vector<bool>& keep) {
+  ScoredProtocol result{protocol, {}};
+  result.protocol.left.clear();
+  std::vector<int64_t> number(keep.size(), -1), rows;
+  for (size_t query = 0; query < keep.size(); query++) {
+    if (!keep[query]) continue;
+    number[query] = std::ssize(result.protocol.left);
+    result.protocol.left.push_back(protocol.left[query]);
+  }
+  CandidateLists& lists = result.protocol.lists;
+  lists.query.clear(), lists.truth.clear(), lists.candidates.clear();
+  for (int64_t list = 0; list < protocol.lists.lists(); list++) {
+    const int64_t query = number[protocol.lists.query[list]];
+    if (query < 0) continue;
+    rows.push_back(list);
+    lists.query.push_back(query);
+    lists.truth.push_back(protocol.lists.truth[list]);
+    const auto begin = protocol.lists.candidates.begin() + list * lists.count;
+    lists.candidates.insert(lists.candidates.end(), begin, begin + lists.count);
+  }
+  result.scores = rows_of(scores, rows);
+  return result;
+}
+
+}  // namespace lookalike
