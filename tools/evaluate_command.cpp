@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "engine/data/classes.h"
+#include "engine/data/image_files.h"
 #include "engine/eval/class_report.h"
 #include "engine/eval/embed.h"
 #include "engine/eval/one_shot.h"

@@ -1,7 +1,6 @@
 #include "engine/data/classes.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <functional>
 
@@ -9,6 +8,7 @@
 #include "engine/core/options.h"
 #include "engine/data/cifar.h"
 #include "engine/data/idx.h"
+#include "engine/data/image_files.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
@@ -16,17 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A link to a folder above it would otherwise never end.
-constexpr int kMaxDepth = 16;
-
-bool is_image_name(const fs::path& path) {
-  std::string extension = path.extension();
-  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
-}
-
 bool has_parts(const fs::path& folder) {
-  return fs::is_directory(folder / "train") && fs::is_directory(folder / "test");
+  std::error_code none;  // what can't be read is not there
+  return fs::is_directory(folder / "train", none) && fs::is_directory(folder / "test", none);
 }
 
 std::string parent_of(const std::string& path) {
@@ -38,13 +30,17 @@ std::string parent_of(const std::string& path) {
 struct Listing {
   std::vector<std::string> names, classes;
   std::vector<int32_t> labels;
+  std::string passed_over;
 };
 
 Listing list_folders(const std::string& folder, const std::string& part) {
   const bool parts = has_parts(folder);
   const std::string root = parts ? folder + "/" + part : folder;
   Listing listing;
-  std::vector<std::string> paths = image_paths(root), class_of;
+  const ImageListing found = list_images(root);
+  listing.passed_over = describe_passed_over(root, found.passed_over);
+  const std::vector<std::string>& paths = found.images;
+  std::vector<std::string> class_of;
   for (const std::string& path : paths) {
     class_of.push_back(parent_of(path));
     check(!class_of.back().empty(), "{}/{}: an image outside of any class, expected a folder for each class", root,
@@ -88,6 +84,7 @@ ClassData select(const ClassData& data, std::span<const int64_t> images) {
   ClassData result;
   result.classes = data.classes;
   result.skipped = data.skipped;
+  result.passed_over = data.passed_over;
   std::vector<uint8_t> pixels(images.size() * size);
   for (size_t i = 0; i < images.size(); i++) {
     std::copy_n(data.images.pixels(images[i]), size, pixels.begin() + static_cast<int64_t>(i) * size);
@@ -107,6 +104,7 @@ ClassData load_folders(const std::string& folder, const std::string& part, const
   data.labels = std::move(listing.labels);
   data.names = std::move(listing.names);
   data.classes = std::move(listing.classes);
+  if (!listing.passed_over.empty()) data.passed_over.push_back(std::move(listing.passed_over));
   std::vector<int64_t> whole;
   for (int64_t i = 0; i < data.images.size(); i++) {
     if (data.images.error(i).empty())
@@ -153,7 +151,8 @@ const char* idx_prefix(const std::string& part) {
 }
 
 bool exists_maybe_gz(const fs::path& path) {
-  return fs::exists(path) || fs::exists(path.string() + ".gz");
+  std::error_code none;
+  return fs::exists(path, none) || fs::exists(path.string() + ".gz", none);
 }
 
 RawImages read_raw(const std::string& folder, Layout layout, const std::string& part) {
@@ -162,7 +161,8 @@ RawImages read_raw(const std::string& folder, Layout layout, const std::string& 
       const std::string path = folder + "/" + idx_prefix(part) + name;
       check(exists_maybe_gz(path), "{}: no such file, nor {}.gz, expected the {} part of the data set", path,
             idx_prefix(part) + std::string(name), part);
-      return fs::exists(path) ? path : path + ".gz";
+      std::error_code none;
+      return fs::exists(path, none) ? path : path + ".gz";
     };
     const std::string images = file(kIdxImages);
     return read_idx(images, file(kIdxLabels));
@@ -228,30 +228,11 @@ ClassData with_copies(const ClassData& data, const std::vector<Copy>& copies) {
 
 }  // namespace
 
-std::vector<std::string> image_paths(const std::string& folder) {
-  std::vector<std::string> found;
-  const std::function<void(const std::string&, int)> walk = [&](const std::string& below, int depth) {
-    check(depth <= kMaxDepth, "{}: folders in folders, {} deep, expected at most {}",
-          (fs::path(folder) / below).string(), depth, kMaxDepth);
-    for (const auto& entry : fs::directory_iterator(fs::path(folder) / below)) {
-      const std::string name = entry.path().filename();
-      if (name.starts_with('.')) continue;
-      const std::string path = below.empty() ? name : below + "/" + name;
-      if (entry.is_directory())
-        walk(path, depth + 1);
-      else if (entry.is_regular_file() && is_image_name(name))
-        found.push_back(path);
-    }
-  };
-  walk("", 1);
-  std::ranges::sort(found);
-  return found;
-}
-
 Layout layout_of(const std::string& folder) {
   const fs::path path = folder;
-  check(fs::is_directory(path), "{}: no such folder, expected one with a data set", folder);
-  const auto has = [&](const char* name) { return fs::exists(path / name); };
+  check_folder(folder, "one with a data set");
+  std::error_code none;
+  const auto has = [&](const char* name) { return fs::exists(path / name, none); };
   if (has("pairs.csv") || (has("left") && has("right")) || (has("train/left") && has("train/right")))
     return Layout::pairs;
   for (const char* part : {"train", "test"})
@@ -259,8 +240,8 @@ Layout layout_of(const std::string& folder) {
       if (exists_maybe_gz(path / (idx_prefix(part) + std::string(name)))) return Layout::idx;
   if (has("data_batch_1.bin") || has("test_batch.bin")) return Layout::cifar10;
   if (has("train.bin") || has("test.bin")) return Layout::cifar100;
-  check(!image_paths(folder).empty(),
-        "{}: no data set, expected pairs.csv with left/ and right/, folders of JPEG or PNG images, "
+  check(!list_images(folder).images.empty(),
+        "{}: no data set, expected pairs.csv with left/ and right/, folders of images (JPEG, PNG, WebP, GIF, BMP), "
         "train-images-idx3-ubyte(.gz) of MNIST, data_batch_1.bin of CIFAR-10 or train.bin of CIFAR-100",
         folder);
   return Layout::folders;

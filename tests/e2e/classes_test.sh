@@ -68,7 +68,7 @@ refuse "at least 2 ways" "" "${evaluate[@]}" --data data --ways 1
 refuse "train-images-idx3-ubyte: no such file" "" "${evaluate[@]}" --data idx --part train
 refuse "no such folder" "" "${evaluate[@]}" --data nowhere
 refuse "no data set" "" "${evaluate[@]}" --data run/splits
-refuse "no JPEG or PNG file" "" "$lookalike" embed run/model.safetensors idx --out f.npy
+refuse "no image in it" "" "$lookalike" embed run/model.safetensors idx --out f.npy
 printf 'not a picture' >data/a/class103/1.png
 rm data/c/class150/2.png
 refuse "class103/1.png: not an image" "" "${evaluate[@]}" --data data
