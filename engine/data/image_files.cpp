@@ -33,7 +33,8 @@ bool is_ignored(const std::string& name) {
 }
 
 bool has_image_extension(const fs::path& path) {
-  constexpr std::array<std::string_view, 8> kExtensions{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"};
+  constexpr std::array<std::string_view, 8> kExtensions{".jpg", ".jpeg", ".jpe", ".jfif",
+                                                        ".png", ".webp", ".gif", ".bmp"};
   return std::ranges::find(kExtensions, lower(path.extension())) != kExtensions.end();
 }
 
@@ -75,6 +76,12 @@ void sort(ImageListing& listing) {
 
 std::string stem_of(const std::string& name) {
   return fs::path(name).stem();
+}
+
+// Of numbered files the next number is no nearer than any other.
+std::string digits_of(std::string name) {
+  std::erase_if(name, [](unsigned char c) { return !std::isdigit(c); });
+  return name;
 }
 
 // "a.heic (a HEIC picture)"
@@ -158,7 +165,7 @@ std::string ImageFolder::find(const std::string& name, const std::string& where)
     for (const auto& [known, files] : by_name_) names.push_back(known);
     const std::string close = names.empty() ? "" : nearest(key, names);
     const bool is_close = lower(close) == lower(key) || lower(stem_of(close)) == lower(stem_of(key)) ||
-                          edit_distance(close, key) <= key.size() / 4;
+                          (edit_distance(close, key) <= key.size() / 4 && digits_of(close) == digits_of(key));
     fail("{}: no image '{}' in {}{}", where, name, path_, is_close ? fmt::format(", the nearest is '{}'", close) : "");
   }
   // A whole name wins over a stem: "a.png" beside "a.png.jpg".

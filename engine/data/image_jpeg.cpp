@@ -143,11 +143,12 @@ Image decode_jpeg(std::string_view bytes, int64_t channels, const std::string& n
   check(inks || jpeg.jpeg_color_space != JCS_UNKNOWN, "{}: JPEG of {} channels, expected grey, RGB or Adobe CMYK", name,
         jpeg.num_components);
 
+  const int orientation = decoder.orientation();  // libjpeg drops the markers when it is done
   Image image{height, width, channels, std::vector<uint8_t>(height * width * (inks ? 4 : channels))};
   if (!decoder.read_pixels(inks ? JCS_CMYK : channels == 3 ? JCS_RGB : JCS_GRAYSCALE, image.pixels.data()))
     decoder.fail_with(name);
   if (inks) image = from_inks(image.pixels, height, width, channels);
-  return upright(std::move(image), decoder.orientation());
+  return upright(std::move(image), orientation);
 }
 
 }  // namespace lookalike

@@ -75,9 +75,6 @@ inline std::string with_segment(const std::string& jpeg, int marker, const std::
          jpeg.substr(2);
 }
 
-// A chunk put behind a PNG file's header.
-std::string with_png_chunk(const std::string& png, const std::string& type, const std::string& data);
-
 inline std::string riff_chunk(const std::string& type, const std::string& data) {
   return type + number_of(data.size(), 4) + data + std::string(data.size() % 2, '\0');
 }
@@ -98,8 +95,8 @@ inline std::string webp_file(const std::vector<uint8_t>& rgba, int width, int he
 
 // The chunks of a file in the extended form: `flags` say what it has besides the picture.
 inline std::string webp_extended(int flags, int width, int height, const std::string& chunks) {
-  return riff_file(
-      riff_chunk("VP8X", number_of(flags, 4) + number_of(width - 1, 3) + number_of(height - 1, 3)) + chunks);
+  return riff_file(riff_chunk("VP8X", number_of(flags, 4) + number_of(width - 1, 3) + number_of(height - 1, 3)) +
+                   chunks);
 }
 #endif
 
