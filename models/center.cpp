@@ -17,7 +17,9 @@ namespace fs = std::filesystem;
 std::vector<std::string> files_of(const std::string& images) {
   std::vector<std::string> files;
   if (std::error_code none; fs::is_directory(images, none)) {
-    for (const std::string& path : list_images(images).images) files.push_back(fs::path(images) / path);
+    const ImageListing listing = list_images(images);
+    require_images(images, listing);
+    for (const std::string& path : listing.images) files.push_back(fs::path(images) / path);
   } else if (images.ends_with(".csv")) {
     const fs::path folder = fs::path(images).parent_path();
     const ImageFolder left(folder / "left"), right(folder / "right");
@@ -28,7 +30,6 @@ std::vector<std::string> files_of(const std::string& images) {
   } else {
     files.push_back(images);
   }
-  check(!files.empty(), "{}: no image in it, expected JPEG, PNG, WebP, GIF or BMP files", images);
   return files;
 }
 

@@ -35,8 +35,8 @@ void run_embed(const EmbedArguments& arguments) {
       continue;
     }
     const ImageListing listing = list_images(input);
+    require_images(input, listing);
     if (!listing.passed_over.empty()) fmt::print(stderr, "{}\n", describe_passed_over(input, listing.passed_over));
-    check(!listing.images.empty(), "{}: no image in it, expected JPEG, PNG, WebP, GIF or BMP files", input);
     for (const std::string& path : listing.images) files.push_back(fs::path(input) / path);
   }
 

@@ -90,6 +90,15 @@ std::string described(const fs::path& folder, const std::string& path) {
   return kind.empty() ? path : fmt::format("{} ({})", path, kind);
 }
 
+std::string passed_over_words(const std::string& folder, const std::vector<std::string>& passed_over) {
+  constexpr size_t kNamed = 10;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < std::min(passed_over.size(), kNamed); i++) names.push_back(described(folder, passed_over[i]));
+  return fmt::format("passed over {} {}: {}{}", passed_over.size(),
+                     passed_over.size() == 1 ? "file that is no image" : "files that are no images",
+                     fmt::join(names, ", "), passed_over.size() > kNamed ? ", ..." : "");
+}
+
 }  // namespace
 
 void check_folder(const std::string& folder, const std::string& expected) {
@@ -116,14 +125,14 @@ ImageListing list_images(const std::string& folder) {
 }
 
 std::string describe_passed_over(const std::string& folder, const std::vector<std::string>& passed_over) {
-  constexpr size_t kNamed = 10;
   if (passed_over.empty()) return "";
-  std::vector<std::string> names;
-  for (size_t i = 0; i < std::min(passed_over.size(), kNamed); i++) names.push_back(described(folder, passed_over[i]));
-  const bool one = passed_over.size() == 1;
-  return printable(fmt::format("{}: passed over {} {}: {}{}", folder, passed_over.size(),
-                               one ? "file that is no image" : "files that are no images", fmt::join(names, ", "),
-                               passed_over.size() > kNamed ? ", ..." : ""));
+  return printable(fmt::format("{}: {}", folder, passed_over_words(folder, passed_over)));
+}
+
+void require_images(const std::string& folder, const ImageListing& listing) {
+  const bool empty = listing.passed_over.empty();
+  check(!listing.images.empty(), "{}: no image in it, expected JPEG, PNG, WebP, GIF or BMP files{}", folder,
+        empty ? "" : "; " + passed_over_words(folder, listing.passed_over));
 }
 
 std::string composed(std::string_view name) {

@@ -28,6 +28,9 @@ ImageListing list_images(const std::string& folder);
 // when there is none.
 std::string describe_passed_over(const std::string& folder, const std::vector<std::string>& passed_over);
 
+// Error that names what is there unless the listing has an image.
+void require_images(const std::string& folder, const ImageListing& listing);
+
 // The name in Unicode's composed normal form (NFC): systems differ in the form that they store, and both look the same.
 // What is not UTF-8 stays as it is.
 std::string composed(std::string_view name);

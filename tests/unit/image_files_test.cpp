@@ -42,6 +42,8 @@ TEST_CASE("images are told by content or extension, all other files are named") 
   CHECK(describe_passed_over(folder.path(), listing.passed_over) ==
         folder.path() + ": passed over 3 files that are no images: b/notes.txt, b/photo.heic (a HEIC picture), itself");
   CHECK(describe_passed_over("f", {}) == "");
+  CHECK(error_of([&] { require_images("f", {.passed_over = {"a"}}); }) ==
+        "f: no image in it, expected JPEG, PNG, WebP, GIF or BMP files; passed over 1 file that is no image: a");
   CHECK(describe_passed_over("f", {"a\n"}) == "f: passed over 1 file that is no image: a\\n");
   const Names many(11, "x");
   CHECK(describe_passed_over("f", many) ==
