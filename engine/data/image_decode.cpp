@@ -91,6 +91,7 @@ std::string kind_of_file(std::string_view bytes) {
 }
 
 Image flattened(const uint8_t* pixels, int64_t height, int64_t width, int64_t found, int64_t channels) {
+  if (found == channels) return {height, width, channels, {pixels, pixels + height * width * channels}};
   const bool alpha = found == 2 || found == 4, colour = found >= 3;
   Image image{height, width, channels, std::vector<uint8_t>(height * width * channels)};
   for (int64_t i = 0; i < height * width; i++) {

@@ -172,7 +172,7 @@ inline std::string bmp_file(int header, int width, int height, int depth, int co
     info += number_of(width, 2) + number_of(height, 2) + number_of(1, 2) + number_of(depth, 2);
   } else {
     info += number_of(width, 4) + number_of(height, 4) + number_of(1, 2) + number_of(depth, 2) +
-            number_of(compression, 4) + number_of(0, 20);
+            number_of(compression, 4) + std::string(20, '\0');
   }
   info += colours;
   if (header > 40) info.resize(std::max<size_t>(header, info.size()));
