@@ -14,7 +14,7 @@ using std::string_view_literals::operator""sv;
 constexpr int64_t kMaxFileBytes = int64_t{1} << 28;
 constexpr const char* kExpected = "expected a JPEG, PNG, WebP, GIF or BMP file";
 
-struct Format {
+struct ImageFormat {
   bool (*matches)(std::string_view bytes);
   Image (*decode)(std::string_view bytes, int64_t channels, const std::string& name);
 };
@@ -26,7 +26,7 @@ bool is_bmp(std::string_view bytes) {
   return std::ranges::find(kHeaders, little_endian(bytes, 14, 4)) != kHeaders.end();
 }
 
-constexpr std::array<Format, 5> kFormats{{
+constexpr std::array<ImageFormat, 5> kImageFormats{{
     {[](std::string_view bytes) { return bytes.starts_with("\xff\xd8\xff"); }, decode_jpeg},
     {[](std::string_view bytes) { return bytes.starts_with("\x89PNG\r\n\x1a\n"); }, decode_png},
     {[](std::string_view bytes) { return bytes.starts_with("RIFF") && bytes.substr(8).starts_with("WEBP"); },
@@ -35,11 +35,12 @@ constexpr std::array<Format, 5> kFormats{{
     {is_bmp, decode_bmp},
 }};
 
-const Format* format_of(std::string_view bytes) {
+const ImageFormat* format_of(std::string_view bytes) {
   // Each signature reaches to byte 18 at most, and substr() needs the first eight.
   if (bytes.size() < 8) return nullptr;
-  const auto found = std::ranges::find_if(kFormats, [&](const Format& format) { return format.matches(bytes); });
-  return found == kFormats.end() ? nullptr : &*found;
+  const auto found =
+      std::ranges::find_if(kImageFormats, [&](const ImageFormat& format) { return format.matches(bytes); });
+  return found == kImageFormats.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -111,7 +112,7 @@ Image flattened(const uint8_t* pixels, int64_t height, int64_t width, int64_t fo
 Image decode_image(std::string_view bytes, int64_t channels, const std::string& name) {
   check(channels == 1 || channels == 3, "decode_image: {} channels, expected 1 or 3", channels);
   check(!bytes.empty(), "{}: the file is empty, {}", name, kExpected);
-  const Format* format = format_of(bytes);
+  const ImageFormat* format = format_of(bytes);
   if (!format) {
     const std::string kind = kind_of_file(bytes);
     if (!kind.empty()) fail("{}: {}, which is not read; {}", name, kind, kExpected);

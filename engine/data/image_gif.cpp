@@ -9,11 +9,11 @@
 namespace lookalike {
 namespace {
 
-constexpr size_t kMaxCodes = 4096;
+constexpr size_t kGifCodes = 4096;
 
-class Reader {
+class GifReader {
  public:
-  Reader(std::string_view bytes, const std::string& name) : bytes_(bytes), name_(name) {}
+  GifReader(std::string_view bytes, const std::string& name) : bytes_(bytes), name_(name) {}
   std::string_view take(size_t count) {
     check(bytes_.size() - at_ >= count, "{}: truncated GIF, it ends inside its first picture", name_);
     at_ += count;
@@ -36,10 +36,10 @@ class Reader {
 // `count` palette indices in the order they are stored in.
 std::vector<uint8_t> unpack(std::string_view data, int root_bits, size_t count, const std::string& name) {
   check(root_bits >= 1 && root_bits <= 8, "{}: damaged GIF, {} bits a code, expected from 1 to 8", name, root_bits);
-  const size_t clear = size_t{1} << root_bits, end = clear + 1, none = kMaxCodes;
+  const size_t clear = size_t{1} << root_bits, end = clear + 1, none = kGifCodes;
   // A code stands for the string of its prefix and one index more.
-  std::array<uint16_t, kMaxCodes> prefix, length;
-  std::array<uint8_t, kMaxCodes> last, first;
+  std::array<uint16_t, kGifCodes> prefix, length;
+  std::array<uint8_t, kGifCodes> last, first;
   for (size_t code = 0; code < clear; code++) {
     length[code] = 1;
     last[code] = first[code] = static_cast<uint8_t>(code);
@@ -61,9 +61,9 @@ std::vector<uint8_t> unpack(std::string_view data, int root_bits, size_t count, 
     check(code != end, "{}: truncated GIF, its first picture lacks {} of {} pixels", name, count - indices.size(),
           count);
     // A code may name the string that it completes itself.
-    check(code < known || (code == known && previous != none && known < kMaxCodes),
+    check(code < known || (code == known && previous != none && known < kGifCodes),
           "{}: damaged GIF, a code that stands for nothing", name);
-    if (previous != none && known < kMaxCodes) {
+    if (previous != none && known < kGifCodes) {
       prefix[known] = static_cast<uint16_t>(previous);
       length[known] = length[previous] + 1;
       first[known] = first[previous];
@@ -96,7 +96,7 @@ std::vector<int64_t> stored_order(int64_t height, bool interlaced) {
 }  // namespace
 
 Image decode_gif(std::string_view bytes, int64_t channels, const std::string& name) {
-  Reader reader(bytes, name);
+  GifReader reader(bytes, name);
   reader.take(6);
   const int64_t width = reader.number(2), height = reader.number(2);
   check_size(width, height, name);

@@ -24,7 +24,7 @@
 namespace lookalike {
 namespace {
 
-constexpr size_t kSignatureSize = 8, kColours = 256;
+constexpr size_t kSignatureSize = 8, kBmpColours = 256;
 
 struct PngChunks {
   size_t palette = 0;  // where it is, if there is one
@@ -77,8 +77,8 @@ Image decode_png(std::string_view bytes, int64_t channels, const std::string& na
   std::string whole_palette;
   if (chunks.palette > 0) {
     const size_t length = big_endian(bytes, chunks.palette, 4), begin = chunks.palette + 8;
-    if (length < 3 * kColours && length % 3 == 0) {
-      const std::string black(3 * kColours - length, '\0');
+    if (length < 3 * kBmpColours && length % 3 == 0) {
+      const std::string black(3 * kBmpColours - length, '\0');
       whole_palette.append(bytes.substr(0, chunks.palette)).append(std::string_view("\0\0\3\0PLTE", 8));
       whole_palette.append(bytes.substr(begin, length)).append(black).append(bytes.substr(begin + length));
       bytes = whole_palette;
@@ -120,9 +120,9 @@ Image decode_bmp(std::string_view bytes, int64_t channels, const std::string& na
   }
   if (depth < 16) {
     const size_t entry = old ? 3 : 4, begin = usual.size();
-    usual.append(bytes.substr(palette, std::min(offset - palette, kColours * entry)));
+    usual.append(bytes.substr(palette, std::min(offset - palette, kBmpColours * entry)));
     // It overlooks four colours of the old form.
-    usual.resize(begin + (kColours + (old ? 4 : 0)) * entry);
+    usual.resize(begin + (kBmpColours + (old ? 4 : 0)) * entry);
   }
   usual.replace(10, 4, little_endian_of(static_cast<uint32_t>(usual.size())));
   usual.append(bytes.substr(offset, size));
