@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "engine/data/classes.h"
+#include "engine/data/image_files.h"
 #include "engine/data/pairs.h"
 #include "engine/eval/embed.h"
 #include "engine/eval/retrieval.h"
@@ -16,8 +16,10 @@ namespace fs = std::filesystem;
 
 std::vector<std::string> files_of(const std::string& images) {
   std::vector<std::string> files;
-  if (fs::is_directory(images)) {
-    for (const std::string& path : image_paths(images)) files.push_back(fs::path(images) / path);
+  if (std::error_code none; fs::is_directory(images, none)) {
+    const ImageListing listing = list_images(images);
+    require_images(images, listing);
+    for (const std::string& path : listing.images) files.push_back(fs::path(images) / path);
   } else if (images.ends_with(".csv")) {
     const fs::path folder = fs::path(images).parent_path();
     const ImageFolder left(folder / "left"), right(folder / "right");
@@ -28,7 +30,6 @@ std::vector<std::string> files_of(const std::string& images) {
   } else {
     files.push_back(images);
   }
-  check(!files.empty(), "{}: no JPEG or PNG file in it", images);
   return files;
 }
 

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "engine/data/classes.h"
+#include "engine/data/image_files.h"
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/npy.h"
@@ -30,13 +30,14 @@ void run_embed(const EmbedArguments& arguments) {
   prepare_network(*model.network, compute);
   std::vector<std::string> files;
   for (const std::string& input : arguments.inputs) {
-    if (!fs::is_directory(input)) {
+    if (std::error_code none; !fs::is_directory(input, none)) {
       files.push_back(input);
       continue;
     }
-    const auto paths = image_paths(input);
-    check(!paths.empty(), "{}: no JPEG or PNG file in it", input);
-    for (const std::string& path : paths) files.push_back(fs::path(input) / path);
+    const ImageListing listing = list_images(input);
+    require_images(input, listing);
+    if (!listing.passed_over.empty()) fmt::print(stderr, "{}\n", describe_passed_over(input, listing.passed_over));
+    for (const std::string& path : listing.images) files.push_back(fs::path(input) / path);
   }
 
   EmbedTimes times;

@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/data/classes.h"
+#include "engine/data/image_files.h"
 #include "engine/eval/class_report.h"
 #include "engine/eval/embed.h"
 #include "engine/eval/one_shot.h"
@@ -91,7 +92,8 @@ void check_unseen(const EvaluateArguments& arguments, const std::string& where, 
   fmt::print(stderr, "{}: such figures say nothing of new pictures\n", seen);
 }
 
-void report_skipped(const std::vector<std::string>& skipped) {
+void report_skipped(const std::vector<std::string>& skipped, const std::vector<std::string>& passed_over) {
+  for (const std::string& line : passed_over) fmt::print(stderr, "{}\n", line);
   for (const std::string& line : skipped) fmt::print(stderr, "skipped: {}\n", line);
 }
 
@@ -114,7 +116,7 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   } else {
     ranked = open_candidates_to_rank(folder, where, arguments.truth, model.preprocess, on_corrupt);
   }
-  report_skipped(ranked.skipped);
+  report_skipped(ranked.skipped, ranked.passed_over);
   QueryStates states;
   if (labelled) {
     states = states_of_queries(ranked, model.seen);
@@ -175,7 +177,7 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
   ClassData data = arguments.images.empty()
                        ? load_classes(arguments.data, arguments.part, model.preprocess, on_corrupt)
                        : load_named_classes(arguments.data, arguments.images, model.preprocess, on_corrupt);
-  report_skipped(data.skipped);
+  report_skipped(data.skipped, data.passed_over);
   if (!arguments.groups.empty()) data = only_groups(data, arguments.groups);
   int64_t in_training = 0, in_validation = 0;
   for (const int64_t image : data.images.all()) {

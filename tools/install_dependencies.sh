@@ -3,6 +3,7 @@
 set -euo pipefail
 packages=(
   g++ cmake ninja-build libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libstb-dev libfreetype-dev zlib1g-dev libhdf5-dev
+  libjpeg-dev libwebp-dev libutf8proc-dev
   doctest-dev libbenchmark-dev fonts-noto-color-emoji ruby-gemojione librsvg2-bin
 )
 missing=()

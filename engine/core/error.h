@@ -3,15 +3,19 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
 namespace lookalike {
 
+// Control characters as escapes ("\\n", "\\x1b"): what a file or its name holds must not break a line nor command a terminal.
+std::string printable(std::string_view text);
+
 class Error : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit Error(const std::string& message) : std::runtime_error(printable(message)) {}
 };
 
 template <class... Args>

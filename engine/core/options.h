@@ -53,6 +53,9 @@ class Options {
   std::vector<std::string> known_;
 };
 
+// How many characters to insert, remove or replace.
+size_t edit_distance(const std::string& a, const std::string& b);
+
 // The word of `words` with the smallest edit distance to `word`.
 std::string nearest(const std::string& word, const std::vector<std::string>& words);
 

@@ -13,6 +13,7 @@
 #include "engine/core/error.h"
 #include "engine/data/classes.h"
 #include "engine/data/csv.h"
+#include "engine/data/image_files.h"
 #include "engine/data/pairs.h"
 #include "kernels/parallel.h"
 
@@ -97,7 +98,9 @@ class Checker {
     for (const std::string& images : std::set{train_images, test_images})
       for (const char* side : {"/left", "/right"})
         attempt([&] {
-          for (const std::string& file : ImageFolder(images + side).files()) {
+          const ImageFolder in(images + side);
+          if (!in.passed_over().empty()) found_.notes.push_back(describe_passed_over(images + side, in.passed_over()));
+          for (const std::string& file : in.files()) {
             const std::string path = images + side + "/" + file;
             of_files[path].name = path;
           }
@@ -237,6 +240,7 @@ class Checker {
           return;
         }
         const ClassListing listing = list_classes(folder_, part);
+        if (!listing.passed_over.empty()) found_.notes.push_back(listing.passed_over);
         check(listing.classes.size() >= 2, "{}: images of {} classes in the {} part, expected at least two", folder_,
               listing.classes.size(), part);
         std::vector<CheckedImage> images;

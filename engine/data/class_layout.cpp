@@ -8,8 +8,8 @@
 #include <fmt/ranges.h>
 
 #include "engine/core/error.h"
-#include "engine/data/classes.h"
 #include "engine/data/csv.h"
+#include "engine/data/image_files.h"
 
 namespace lookalike {
 namespace {
@@ -39,7 +39,7 @@ std::vector<std::string> folders_with_images(const std::string& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename();
-    if (!name.starts_with('.') && entry.is_directory() && !image_paths(entry.path()).empty()) names.push_back(name);
+    if (!name.starts_with('.') && entry.is_directory() && !list_images(entry.path()).images.empty()) names.push_back(name);
   }
   std::ranges::sort(names);
   return names;
@@ -52,7 +52,7 @@ bool is_image_list(const fs::path& file) {
 }
 
 ClassListing listing_of(std::vector<std::string> names, std::vector<std::string> class_of) {
-  ClassListing listing{std::move(names), class_of, {}};
+  ClassListing listing{std::move(names), class_of, {}, {}};
   std::ranges::sort(listing.classes);
   listing.classes.erase(std::ranges::unique(listing.classes).begin(), listing.classes.end());
   for (const std::string& name : class_of)
@@ -65,21 +65,25 @@ ClassListing listing_of(std::vector<std::string> names, std::vector<std::string>
 ClassListing list_below(const std::string& folder, const std::string& inner) {
   const std::string root = inner.empty() ? folder : folder + "/" + inner;
   std::vector<std::string> names, class_of;
-  for (const std::string& path : image_paths(root)) {
+  const ImageListing found = list_images(root);
+  for (const std::string& path : found.images) {
     class_of.push_back(fs::path(path).parent_path());
     check(!class_of.back().empty(), "{}/{}: an image outside of any class, expected a folder for each class", root,
           path);
     names.push_back(inner.empty() ? path : inner + "/" + path);
   }
-  return listing_of(std::move(names), std::move(class_of));
+  ClassListing listing = listing_of(std::move(names), std::move(class_of));
+  listing.passed_over = describe_passed_over(root, found.passed_over);
+  return listing;
 }
 
 }  // namespace
 
 Layout layout_of(const std::string& folder) {
   const fs::path path = folder;
-  check(fs::is_directory(path), "{}: no such folder, expected one with a data set", folder);
-  const auto has = [&](const char* name) { return fs::exists(path / name); };
+  check_folder(folder, "one with a data set");
+  std::error_code none;  // what can't be read is not there
+  const auto has = [&](const char* name) { return fs::exists(path / name, none); };
   if (has("pairs.csv") || (has("left") && has("right")) || (has("train/left") && has("train/right")))
     return Layout::pairs;
   for (const char* part : {"train", "test"})
@@ -87,8 +91,8 @@ Layout layout_of(const std::string& folder) {
       if (find_idx_file(folder, part, name)) return Layout::idx;
   if (has("data_batch_1.bin") || has("test_batch.bin")) return Layout::cifar10;
   if (has("train.bin") || has("test.bin")) return Layout::cifar100;
-  check(!image_paths(folder).empty(),
-        "{}: no data set, expected pairs.csv with left/ and right/, folders of JPEG or PNG images, "
+  check(!list_images(folder).images.empty(),
+        "{}: no data set, expected pairs.csv with left/ and right/, folders of images (JPEG, PNG, WebP, GIF, BMP), "
         "train-images-idx3-ubyte(.gz) of MNIST, data_batch_1.bin of CIFAR-10 or train.bin of CIFAR-100",
         folder);
   return Layout::folders;
@@ -100,8 +104,9 @@ std::string idx_file_name(const std::string& part, const char* name) {
 
 std::optional<std::string> find_idx_file(const std::string& folder, const std::string& part, const char* name) {
   const std::string file = folder + "/" + idx_file_name(part, name);
-  if (fs::exists(file)) return file;
-  return fs::exists(file + ".gz") ? std::optional(file + ".gz") : std::nullopt;
+  std::error_code none;
+  if (fs::exists(file, none)) return file;
+  return fs::exists(file + ".gz", none) ? std::optional(file + ".gz") : std::nullopt;
 }
 
 Parts parts_of(const std::string& folder) {

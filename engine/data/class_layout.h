@@ -39,6 +39,7 @@ bool has_part(const std::string& folder, const std::string& part);
 struct ClassListing {
   std::vector<std::string> names, classes;
   std::vector<int32_t> labels;
+  std::string passed_over;  // a line on what is no image, "" where nothing is
 };
 // Error when the folder has parts and not this one, or an image outside of any class.
 ClassListing list_classes(const std::string& folder, const std::string& part);

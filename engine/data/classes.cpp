@@ -1,7 +1,6 @@
 #include "engine/data/classes.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -10,21 +9,13 @@
 #include "engine/core/options.h"
 #include "engine/data/cifar.h"
 #include "engine/data/idx.h"
+#include "engine/data/image_files.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A link to a folder above it would otherwise never end.
-constexpr int kMaxDepth = 16;
-
-bool is_image_name(const fs::path& path) {
-  std::string extension = path.extension();
-  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
-}
 
 std::string parent_of(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -62,6 +53,7 @@ ClassData load_listed(const std::string& folder, ClassListing listing, const Pre
   data.labels = std::move(listing.labels);
   data.names = std::move(listing.names);
   data.classes = std::move(listing.classes);
+  if (!listing.passed_over.empty()) data.passed_over.push_back(std::move(listing.passed_over));
   std::vector<int64_t> whole;
   for (int64_t i = 0; i < data.images.size(); i++) {
     if (data.images.error(i).empty())
@@ -181,6 +173,7 @@ ClassData select(const ClassData& data, std::span<const int64_t> images) {
   ClassData result;
   result.classes = data.classes;
   result.skipped = data.skipped;
+  result.passed_over = data.passed_over;
   std::vector<uint8_t> pixels(images.size() * size);
   std::vector<uint64_t> hashes;
   for (size_t i = 0; i < images.size(); i++) {
@@ -192,26 +185,6 @@ ClassData select(const ClassData& data, std::span<const int64_t> images) {
   result.images = ImageStore(std::move(pixels), std::move(hashes), data.images.preprocess());
   drop_empty_classes(result);
   return result;
-}
-
-std::vector<std::string> image_paths(const std::string& folder) {
-  std::vector<std::string> found;
-  const std::function<void(const std::string&, int)> walk = [&](const std::string& below, int depth) {
-    check(depth <= kMaxDepth, "{}: folders in folders, {} deep, expected at most {}",
-          (fs::path(folder) / below).string(), depth, kMaxDepth);
-    for (const auto& entry : fs::directory_iterator(fs::path(folder) / below)) {
-      const std::string name = entry.path().filename();
-      if (name.starts_with('.')) continue;
-      const std::string path = below.empty() ? name : below + "/" + name;
-      if (entry.is_directory())
-        walk(path, depth + 1);
-      else if (entry.is_regular_file() && is_image_name(name))
-        found.push_back(path);
-    }
-  };
-  walk("", 1);
-  std::ranges::sort(found);
-  return found;
 }
 
 ClassData load_classes(const std::string& folder, const std::string& part, const Preprocess& preprocess,

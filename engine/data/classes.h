@@ -1,8 +1,8 @@
 // Images with labels: the layouts `classes`, IDX and CIFAR.
 //
 // `classes` is folders, nested as deep as they are: an image's class is the path of the folder that it lies in, and its
-// group the path above the last component (Omniglot: alphabet and alphabet/character). JPEG and PNG files, by their
-// extension, are images; other files are passed over, as is everything whose name begins with a dot.
+// group the path above the last component (Omniglot: alphabet and alphabet/character). Which files are images is told in
+// image_files.h.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,6 @@ struct ClassData : Dataset {
   std::vector<std::string> names;    // of each image: its path in the data folder, or "train/123"
   std::vector<std::string> classes;  // each has an image
 };
-
-// The paths of all images below `folder`, relative to it, sorted.
-std::vector<std::string> image_paths(const std::string& folder);
 
 // `part` is "train", "val" or "test" (class_layout.h); class folders without parts are all of it either. The order of images and classes is that
 // of their sorted paths, or that of the files. Error on the pairs layout, and when fewer than two classes are left.

@@ -15,6 +15,7 @@
 #include "engine/core/error.h"
 #include "engine/data/emoji_font.h"
 #include "engine/data/image.h"
+#include "engine/data/image_files.h"
 #include "engine/data/pairs.h"
 #include "engine/io/atomic_file.h"
 
@@ -81,7 +82,7 @@ bool is_flag_or_skin_tone(uint32_t code_point) {
 
 }  // namespace
 
-int64_t make_emoji_pairs(const EmojiOptions& options) {
+int64_t make_emoji_pairs(const EmojiOptions& options) try {
   check(options.size >= 1 && options.size <= 1024, "size {}, expected from 1 to 1024 pixels", options.size);
   fs::path out = fs::path(options.out).lexically_normal();
   if (!out.has_filename()) out = out.parent_path();  // "DIR/" is "DIR"
@@ -126,6 +127,8 @@ int64_t make_emoji_pairs(const EmojiOptions& options) {
   write_file_atomically(temporary / "ATTRIBUTION.txt", kAttribution);
   fs::rename(temporary, out);
   return std::ssize(pairs);
+} catch (const fs::filesystem_error& error) {
+  fail("{}: {}", error.path1().string(), error.code().message());
 }
 
 }  // namespace lookalike

@@ -5,6 +5,7 @@
 
 #include "engine/core/dispatch.h"
 #include "engine/core/error.h"
+#include "engine/data/image_files.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
@@ -62,6 +63,9 @@ PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, cons
                     const Preprocess& preprocess, OnCorrupt on_corrupt) {
   const ImageFolder left(folder + "/left"), right(folder + "/right");
   PairData data;
+  for (const auto& [side, images] : {std::pair("/left", &left), std::pair("/right", &right)})
+    if (!images->passed_over().empty())
+      data.passed_over.push_back(describe_passed_over(folder + side, images->passed_over()));
   std::vector<std::string> files;
   std::vector<Pair> found;
   for (const Pair& pair : pairs) {

@@ -57,7 +57,8 @@ class ImageStore {
 struct Dataset {
   ImageStore images;
   std::vector<int32_t> labels;
-  std::vector<std::string> skipped;  // a line for each image that could not be read
+  std::vector<std::string> skipped;      // a line for each image that could not be read
+  std::vector<std::string> passed_over;  // a line for each folder with files that are no images
 };
 
 // Pairs of images, each pair a class of its own.

@@ -8,6 +8,7 @@
 #include "engine/core/error.h"
 #include "engine/core/random.h"
 #include "engine/data/csv.h"
+#include "engine/data/image_files.h"
 
 namespace lookalike {
 namespace {
@@ -39,7 +40,7 @@ class Unique {
   Unique(const std::string& csv, const char* side, std::vector<std::string>* problems)
       : csv_(csv), side_(side), problems_(problems) {}
   void add(const std::string& name, int64_t line) {
-    const auto [first, fresh] = lines_.try_emplace(name, line);
+    const auto [first, fresh] = lines_.try_emplace(composed(name), line);
     if (!fresh)
       report_problem(fmt::format("{}:{}: {} image '{}' is already in line {}, expected each once", csv_, line, side_,
                                  name, first->second),
@@ -174,16 +175,16 @@ void write_candidates(const std::string& csv, const Candidates& candidates) {
 std::vector<int64_t> places_of_truth(const Candidates& candidates, std::span<const Pair> truth,
                                      const std::string& csv) {
   std::map<std::string, std::string> partner;
-  for (const Pair& pair : truth) partner[pair.left] = pair.right;
+  for (const Pair& pair : truth) partner[composed(pair.left)] = pair.right;
   std::vector<int64_t> places;
   for (size_t i = 0; i < candidates.left.size(); i++) {
     const auto where = [&] {
       return i < candidates.lines.size() ? fmt::format("{}:{}", csv, candidates.lines[i]) : csv;
     };
-    const auto found = partner.find(candidates.left[i]);
+    const auto found = partner.find(composed(candidates.left[i]));
     check(found != partner.end(), "{}: the truth says nothing of left image '{}'", where(), candidates.left[i]);
     const auto& names = candidates.right[i];
-    const auto place = std::find(names.begin(), names.end(), found->second);
+    const auto place = std::ranges::find(names, composed(found->second), composed);
     check(place != names.end(), "{}: the true partner '{}' of '{}' is not among the candidates", where(), found->second,
           candidates.left[i]);
     places.push_back(place - names.begin());
@@ -208,35 +209,9 @@ std::string content_hash(const Candidates& candidates) {
 
 std::string pairs_folder(const std::string& folder, const std::string& part) {
   const std::string inner = folder + "/" + part;
-  return !std::filesystem::exists(folder + "/left") && std::filesystem::exists(inner + "/left") ? inner : folder;
-}
-
-ImageFolder::ImageFolder(const std::string& path) : path_(path) {
-  check(std::filesystem::is_directory(path), "{}: no such folder, expected one with images", path);
-  for (const auto& entry : std::filesystem::directory_iterator(path)) {
-    if (!entry.is_regular_file()) continue;
-    const std::string file = entry.path().filename(), stem = entry.path().stem();
-    by_name_[file].push_back(file);
-    if (stem != file) by_name_[stem].push_back(file);
-  }
-}
-
-std::string ImageFolder::find(const std::string& name, const std::string& where) const {
-  const auto found = by_name_.find(name);
-  check(found != by_name_.end(), "{}: no image '{}' in {}", where, name, path_);
-  // A whole name wins over a stem: "a.png" beside "a.png.jpg".
-  const auto& files = found->second;
-  if (std::find(files.begin(), files.end(), name) != files.end()) return path_ + "/" + name;
-  check(files.size() == 1, "{}: '{}' in {} is '{}' or '{}', expected a name with its extension", where, name, path_,
-        files[0], files.back());
-  return path_ + "/" + files[0];
-}
-
-std::vector<std::string> ImageFolder::files() const {
-  std::vector<std::string> result;
-  for (const auto& [name, files] : by_name_)
-    if (std::find(files.begin(), files.end(), name) != files.end()) result.push_back(name);
-  return result;
+  std::error_code none;  // what can't be read is not there
+  const auto has_left = [&](const std::string& path) { return std::filesystem::exists(path + "/left", none); };
+  return !has_left(folder) && has_left(inner) ? inner : folder;
 }
 
 }  // namespace lookalike

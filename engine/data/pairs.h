@@ -58,20 +58,4 @@ std::string content_hash(const Candidates& candidates);
 // Where left/ and right/ are: in `folder` itself, or, as the course data has them, in its folder `part` ("train" or "test").
 std::string pairs_folder(const std::string& folder, const std::string& part);
 
-// The images of one folder by name, with or without extension.
-class ImageFolder {
- public:
-  // Error when `path` is not a folder.
-  explicit ImageFolder(const std::string& path);
-  // The file of that name; `where` (file and line) begins the Error when there is none, or when a name without
-  // extension fits two.
-  std::string find(const std::string& name, const std::string& where) const;
-  // The file names, sorted.
-  std::vector<std::string> files() const;
-
- private:
-  std::string path_;
-  std::map<std::string, std::vector<std::string>> by_name_;  // whole name or stem -> file names
-};
-
 }  // namespace lookalike

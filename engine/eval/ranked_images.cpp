@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/core/error.h"
+#include "engine/data/image_files.h"
 
 namespace lookalike {
 namespace {
@@ -37,6 +38,7 @@ RankedImages open_pairs_to_rank(const std::string& folder, const std::string& pa
   for (const auto& [left, right] : data.samples) ranked.left.push_back(left), ranked.right.push_back(right);
   ranked.images = std::move(data.images);
   ranked.skipped = std::move(data.skipped);
+  ranked.passed_over = std::move(data.passed_over);
   return ranked;
 }
 

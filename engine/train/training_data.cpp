@@ -99,6 +99,7 @@ TrainingData open_pairs(const Recipe& recipe, const std::string& folder, OnCorru
   data.splits = {{"train.csv", table_of(split.pairs.train)},
                  {"val.csv", table_of(split.pairs.validation)},
                  {"test.csv", table_of(split.pairs.test)}};
+  data.notes.insert(data.notes.end(), train.passed_over.begin(), train.passed_over.end());
   data.train = std::move(train);
   data.validation = std::move(validation);
   return data;
@@ -148,6 +149,7 @@ TrainingData open_classes(const Recipe& recipe, const std::string& folder, OnCor
   OneShot one_shot = make_one_shot(validation, recipe.candidates, recipe.lists, recipe.evaluate_seed);
   data.protocol = std::move(one_shot.protocol);
   data.left = std::move(one_shot.left), data.right = std::move(one_shot.right);
+  data.notes.insert(data.notes.end(), train.passed_over.begin(), train.passed_over.end());
   data.train = std::move(train);
   data.validation = std::move(validation);
   return data;

@@ -68,7 +68,13 @@ refuse "at least 2 ways" "" "${evaluate[@]}" --data data --ways 1
 refuse "train-images-idx3-ubyte: no such file" "" "${evaluate[@]}" --data idx --part train
 refuse "no such folder" "" "${evaluate[@]}" --data nowhere
 refuse "no data set" "" "${evaluate[@]}" --data run/splits
-refuse "no JPEG or PNG file" "" "$lookalike" embed run/model.safetensors idx --out f.npy
+refuse "no image in it" "" "$lookalike" embed run/model.safetensors idx --out f.npy
+mkdir mixed
+cp data/c/class150/1.png mixed/picture
+touch mixed/Thumbs.db mixed/notes.txt
+"$lookalike" embed run/model.safetensors mixed --out f.npy >out.txt 2>err.txt || fail "embed: $(cat err.txt)"
+grep -q "^f.npy: 1 embeddings" out.txt || fail "not one embedding: $(cat out.txt)"
+grep -qx "mixed: passed over 1 file that is no image: notes.txt" err.txt || fail "not told what was passed over: $(cat err.txt)"
 printf 'not a picture' >data/a/class103/1.png
 rm data/c/class150/2.png
 refuse "class103/1.png: not an image" "" "${evaluate[@]}" --data data

@@ -7,7 +7,7 @@
 #include "engine/core/random.h"
 #include "engine/data/csv.h"
 #include "engine/data/image.h"
-#include "tests/unit/data_files.h"
+#include "tests/unit/picture_files.h"
 
 namespace lookalike {
 namespace {
@@ -43,6 +43,35 @@ TEST_CASE("damaged JPEG files are read or refused") {
   for (int i = 0; i < 6000; i++) read += decodes(damaged(whole[i % 3], random));
   CHECK(read > 100);
   CHECK(read < 5900);
+}
+
+TEST_CASE("damaged files of every format are read or refused") {
+  Random random(3, RandomUse::test);
+  const Image image = test_image(12, 9, 3);
+  const std::string exif = exif_block(6, true);
+  std::vector<std::string> whole{
+      libjpeg_file(image, {.progressive = true}),
+      with_segment(libjpeg_file(image, {.subsampled = true, .restart = 1}), 0xE1, std::string("Exif\0\0", 6) + exif),
+      gif_file(test_image(12, 9, 1).pixels, 9, 12, {.transparent = 3}),
+      gif_file(std::vector<uint8_t>(100, 9), 10, 10, {.interlaced = true}),
+      bmp_file(40, 9, 12, 24, 0, "", std::string(28 * 12, 'x')),
+      bmp_file(40, 9, 12, 8, 0, std::string(80, 'p'), std::string(12 * 12, '\1')),
+      bmp_file(56, 9, 12, 32, 3, number_of(0xFF00, 8) + number_of(0xF00000F0, 8), std::string(36 * 12, 'x')),
+      bmp_file(12, 9, 12, 4, 0, std::string(48, 'p'), std::string(8 * 12, '\1'))};
+#ifdef LOOKALIKE_HAS_WEBP
+  const std::string lossless = webp_file(with_alpha(image, 100), 9, 12);
+  whole.push_back(lossless);
+  whole.push_back(webp_file(with_alpha(image, 100), 9, 12, 80));
+  whole.push_back(webp_extended(0x08, 9, 12, lossless.substr(12) + riff_chunk("EXIF", exif)));
+#endif
+  std::vector<int> read(whole.size());
+  constexpr int kTries = 800;
+  for (int i = 0; i < kTries; i++)
+    for (size_t file = 0; file < whole.size(); file++) read[file] += decodes(damaged(whole[file], random));
+  for (const int count : read) {
+    CHECK(count > 0);
+    CHECK(count < kTries);
+  }
 }
 
 TEST_CASE("PNG files with right checksums and wrong content are read or refused") {

@@ -161,8 +161,8 @@ TEST_CASE("class folders: what is wrong with them") {
   CHECK(check_data(folder.path()).problems.empty());
   folder.write("latin/b/03.png", "no image");
   folder.write("greek/b/01.png", "");
-  const std::string damaged = folder.path("latin/b/03.png") + ": not an image, expected a JPEG or PNG file";
-  const std::string empty = folder.path("greek/b/01.png") + ": the file is empty, expected a JPEG or PNG image";
+  const std::string damaged = folder.path("latin/b/03.png") + ": not an image, expected a JPEG, PNG, WebP, GIF or BMP file";
+  const std::string empty = folder.path("greek/b/01.png") + ": the file is empty, expected a JPEG, PNG, WebP, GIF or BMP file";
   CHECK(error_of([&] { load_classes(folder.path(), "train", kGrey); }) == empty);
   const ClassData rest = load_classes(folder.path(), "train", kGrey, OnCorrupt::skip);
   CHECK(rest.skipped == Names{empty, damaged});

@@ -37,6 +37,9 @@ Image test_image(int64_t height, int64_t width, int64_t channels, int seed = 0);
 std::string png_file(int width, int height, int bit_depth, int color_type, std::string_view rows,
                      std::string_view palette = {}, std::string_view transparency = {});
 
+// A chunk put behind a PNG file's header.
+std::string with_png_chunk(const std::string& png, const std::string& type, const std::string& data);
+
 // An 8 x 8 baseline JPEG of one flat colour, a level from 1 to 64 or 192 to 255 for each of its 1, 3 or 4
 // channels; an Adobe marker with its transform when `adobe` is not negative.
 std::string jpeg_file(const std::vector<int>& levels, int adobe = -1);

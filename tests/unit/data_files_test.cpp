@@ -88,6 +88,11 @@ std::string jpeg_file(const std::vector<int>& levels, int adobe) {
   return file + "\xFF\xD9";
 }
 
+std::string with_png_chunk(const std::string& png, const std::string& type, const std::string& data) {
+  constexpr size_t kBehindHeader = 8 + 25;
+  return png.substr(0, kBehindHeader) + chunk(type, data) + png.substr(kBehindHeader);
+}
+
 void write_pairs_folder(const DataFolder& folder, int count, int64_t size) {
   std::string csv = "left,right\n";
   for (int i = 0; i < count; i++) {

@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/data/csv.h"
+#include "engine/data/image_files.h"
 #include "tests/unit/data_files.h"
 
 namespace lookalike {
