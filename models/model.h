@@ -40,9 +40,14 @@ void make_conv_encoder(Options& options, const Shape& input, Initializer& init, 
 void make_convnet_bn(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_digits(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_efficientnet_lite1(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_efficientnet_lite2(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_resnet50(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_siamese_cnn(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_squeezenet(Options& options, const Shape& input, Initializer& init, Network& network);
+
+// How many blocks each stage of EfficientNet-Lite0, 1 or 2 has.
+std::vector<int64_t> efficientnet_lite_blocks(int variant);
 
 // The end of a network for ImageNet: `pool` = avg or flatten makes rows of features, and with `classes` above 0 a layer "fc" makes logits
 // of averaged ones, for the loss alone.

@@ -18,6 +18,8 @@ const std::map<std::string, ModelFactory>& registry() {
       {"convnet_bn", make_convnet_bn},
       {"digits", make_digits},
       {"efficientnet_lite0", make_efficientnet_lite0},
+      {"efficientnet_lite1", make_efficientnet_lite1},
+      {"efficientnet_lite2", make_efficientnet_lite2},
       {"resnet50", make_resnet50},
       {"siamese_cnn", make_siamese_cnn},
       {"squeezenet", make_squeezenet},
