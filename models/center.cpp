@@ -8,6 +8,7 @@
 #include "engine/eval/embed.h"
 #include "engine/eval/retrieval.h"
 #include "engine/train/checkpoint.h"
+#include "models/published_weights.h"
 
 namespace lookalike {
 namespace {
@@ -49,7 +50,7 @@ void set_center(Model& model, const Tensor& center, const std::string& path) {
 
 void use_center(Model& model, const std::string& path, const std::string& source, const Compute& compute) {
   if (!source.ends_with(".safetensors")) return set_center(model, center_of(model, source, compute), path);
-  const Checkpoint stored = read_checkpoint(source), own = read_checkpoint(path);
+  const Checkpoint stored = read_checkpoint(source), own = read_checkpoint(weights_file(path));
   const auto found = stored.tensors.find(kMean);
   check(found != stored.tensors.end(), "{}: a model without a stored mean, expected one of `lookalike weights center`",
         source);

@@ -26,12 +26,12 @@ struct Model {
 // sizes are Errors that begin with `where`.
 Model build_model(const nlohmann::json& config, const Preprocess& preprocess, uint64_t seed, const std::string& where);
 
-// A checkpoint written by training.
-Model load_model(const std::string& path);
+// A checkpoint written by training, or published weights by name (published_weights.h).
+Model load_model(const std::string& name);
 
-// Copies the tensors of a checkpoint that the model has too into it: weights to start from. Error when there are none, when one is of
+// Copies the tensors of a checkpoint, a file or published weights by name, that the model has too into it: weights to start from. Error when there are none, when one is of
 // another shape, or when it was made for images prepared otherwise. Returns a line for people on what was taken.
-std::string start_from(const std::string& path, const Model& model);
+std::string start_from(const std::string& name, const Model& model);
 
 // What an entry of the registry does: layers on a new network. `input` is [H,W,C].
 using ModelFactory = void (*)(Options& options, const Shape& input, Initializer& init, Network& network);

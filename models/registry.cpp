@@ -7,6 +7,7 @@
 
 #include "engine/train/checkpoint.h"
 #include "models/model.h"
+#include "models/published_weights.h"
 
 namespace lookalike {
 namespace {
@@ -61,7 +62,8 @@ Model build_model(const nlohmann::json& config, const Preprocess& preprocess, ui
   return build(config, preprocess, Initializer(seed), where);
 }
 
-Model load_model(const std::string& path) {
+Model load_model(const std::string& name) {
+  const std::string path = weights_file(name);
   const Checkpoint checkpoint = read_checkpoint(path);
   // A small file must not make a huge network before its tensors are compared. The factor leaves room for a file that
   // lacks some, which restore() lists.
@@ -72,7 +74,8 @@ Model load_model(const std::string& path) {
   return model;
 }
 
-std::string start_from(const std::string& path, const Model& model) {
+std::string start_from(const std::string& name, const Model& model) {
+  const std::string path = weights_file(name);
   const Checkpoint checkpoint = read_checkpoint(path);
   const Preprocess &its = checkpoint.preprocess, &ours = model.preprocess;
   check(its.channels == ours.channels && its.color_order == ours.color_order && alike(its.mean, ours.mean) &&

