@@ -15,31 +15,35 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> files_of(const std::string& images) {
-  std::vector<std::string> files;
-  if (fs::is_directory(images)) {
-    for (const std::string& path : image_paths(images)) files.push_back(fs::path(images) / path);
-  } else if (images.ends_with(".csv")) {
-    const fs::path folder = fs::path(images).parent_path();
-    const ImageFolder left(folder / "left"), right(folder / "right");
-    for (const Pair& pair : read_pairs(images)) {
-      files.push_back(left.find(pair.left, images));
-      files.push_back(right.find(pair.right, images));
-    }
-  } else {
-    files.push_back(images);
-  }
-  check(!files.empty(), "{}: no JPEG or PNG file in it", images);
-  return files;
-}
-
 constexpr const char* kMean = "center.mean";
 
 }  // namespace
 
+ImageFiles image_files_of(const std::string& images) {
+  ImageFiles result;
+  const auto add = [&](const std::string& file, PairSide side) {
+    result.files.push_back(file);
+    result.sides.push_back(side);
+  };
+  if (fs::is_directory(images)) {
+    for (const std::string& path : image_paths(images)) add(fs::path(images) / path, PairSide::any);
+  } else if (images.ends_with(".csv")) {
+    const fs::path folder = fs::path(images).parent_path();
+    const ImageFolder left(folder / "left"), right(folder / "right");
+    for (const Pair& pair : read_pairs(images)) {
+      add(left.find(pair.left, images), PairSide::left);
+      add(right.find(pair.right, images), PairSide::right);
+    }
+  } else {
+    add(images, PairSide::any);
+  }
+  check(!result.files.empty(), "{}: no JPEG or PNG file in it", images);
+  return result;
+}
+
 Tensor center_of(const Model& model, const std::string& images, const Compute& compute) {
   prepare_network(*model.network, compute);
-  return mean_row(embed_files(*model.network, files_of(images), model.preprocess, compute));
+  return mean_row(embed_files(*model.network, image_files_of(images).files, model.preprocess, compute));
 }
 
 void set_center(Model& model, const Tensor& center, const std::string& path) {

@@ -21,7 +21,7 @@ struct Model {
 };
 
 // Builds the network that config["name"] names, with weights drawn from `seed`, and the head that config["head"] puts on it
-// (head.cpp). config["center"]: they are taken minus a stored mean (center.h); config["similarity"], cosine or distance, is how they are
+// (head.cpp). config["center"]: they are taken minus a stored mean (center.h); config["whiten"]: they are whitened (whiten.h); config["similarity"], cosine or distance, is how they are
 // compared. Unknown names, options and impossible
 // sizes are Errors that begin with `where`.
 Model build_model(const nlohmann::json& config, const Preprocess& preprocess, uint64_t seed, const std::string& where);

@@ -45,6 +45,15 @@ Model build(const nlohmann::json& config, const Preprocess& preprocess, Initiali
     const int64_t width = embedding_width(*network, input, where);
     network->layers.add<Center>("center", Tensor::zeros({width}));
   }
+  if (options.has("whiten")) {
+    const int64_t width = embedding_width(*network, input, where);
+    Options whiten = options.section("whiten");
+    const int64_t directions = whiten.integer("directions", width, 1, width);
+    const Tensor mean = Tensor::zeros({width});
+    network->layers.add<Whiten>("whiten", mean, mean.clone(), mean.clone(),
+                                init.uniform({directions, width}, 1).value());
+    options.add_section("whiten", whiten);
+  }
   network->similarity =
       parse_similarity(options.choice("similarity", name_of(network->similarity), {"cosine", "distance"}));
   options.finish();

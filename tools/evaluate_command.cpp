@@ -87,8 +87,9 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   const fs::path images = pairs_folder(data, arguments.candidates.empty() ? "train" : "test");
   const ImageStore left = load_side(images / "left", protocol.left, where, model.preprocess);
   const ImageStore right = load_side(images / "right", protocol.right, where, model.preprocess);
-  const Tensor scores = score_lists(*model.network, embed(*model.network, left, left.all(), compute),
-                                    embed(*model.network, right, right.all(), compute), protocol.lists, compute);
+  const Tensor scores =
+      score_lists(*model.network, embed(*model.network, left, left.all(), compute, PairSide::left),
+                  embed(*model.network, right, right.all(), compute, PairSide::right), protocol.lists, compute);
   if (!arguments.scores.empty()) write_scores(arguments.scores, protocol, scores);
   if (!labelled) {
     fmt::print("{}: scores of {} lists of {} candidates\n", arguments.scores, protocol.lists.lists(),

@@ -2,6 +2,7 @@
 // lookalike weights import FILE: published weights as a checkpoint of ours.
 // lookalike weights fetch NAME...: the same by name, downloaded.
 // lookalike weights center MODEL IMAGES: a model that subtracts a mean from its embeddings.
+// lookalike weights whiten MODEL IMAGES: a model that whitens its embeddings.
 // lookalike weights verify MODEL --reference FILE: what its layers compute against what another program's did.
 #include <algorithm>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "models/model.h"
 #include "models/published_weights.h"
 #include "models/verify.h"
+#include "models/whiten.h"
 #include "tools/commands.h"
 
 namespace lookalike {
@@ -76,6 +78,17 @@ void store_center(const std::string& path, const std::string& images, const std:
   fmt::print("{}: {} minus the mean of {}\n", out, path, images);
 }
 
+void whiten(const std::string& path, const std::string& images, int64_t directions, double shrinkage,
+            const std::string& out) {
+  Model model = load_model(path);
+  set_whitening(model, whitening_of(model, images, directions, shrinkage, {}), path);
+  Checkpoint checkpoint = read_checkpoint(weights_file(path));
+  checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
+  write_checkpoint(out, checkpoint);
+  fmt::print("{}: {} whitened by {}, {} directions\n", out, path, images,
+             model.config["whiten"]["directions"].get<int64_t>());
+}
+
 void verify(const std::string& path, const std::string& reference, double tolerance) {
   const Model model = load_model(path);
   std::string wrong;
@@ -129,6 +142,26 @@ void add_weights_command(CLI::App& app) {
       ->required();
   command->add_option("--out", *out, "the .safetensors file to write")->required();
   command->callback([path, images, out] { store_center(*path, *images, *out); });
+
+  command = weights->add_subcommand("whiten", "Store a whitening in a model: a mean, and how embeddings vary about it");
+  auto directions = std::make_shared<int64_t>(256);
+  auto shrinkage = std::make_shared<double>(0.1);
+  command->add_option("MODEL", *path, "a model's .safetensors file, or the name of published weights")->required();
+  command
+      ->add_option(
+          "IMAGES", *images,
+          "a folder of images, or a CSV file of pairs beside its left/ and right/, which then have a mean each")
+      ->required();
+  command->add_option("--directions", *directions, "at most as many numbers an embedding")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command
+      ->add_option("--shrinkage", *shrinkage,
+                   "share of the largest singular value that each is increased by before it divides")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--out", *out, "the .safetensors file to write")->required();
+  command->callback([=] { whiten(*path, *images, *directions, *shrinkage, *out); });
 
   command = weights->add_subcommand("verify", "Compare a model's layers with recorded activations of another program");
   auto reference = std::make_shared<std::string>();
