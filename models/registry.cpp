@@ -3,8 +3,7 @@
 #include <cmath>
 #include <map>
 
-#include <fmt/ranges.h>
-
+#include "engine/core/names.h"
 #include "engine/train/checkpoint.h"
 #include "models/model.h"
 #include "models/published_weights.h"
@@ -108,6 +107,7 @@ std::string start_from(const std::string& name, const Model& model) {
     check(found->second.shape() == tensor.shape() && found->second.dtype() == tensor.dtype(),
           "{}: {} is {} {}, the network's is {} {}", path, name, name_of(found->second.dtype()), found->second.shape(),
           name_of(tensor.dtype()), tensor.shape());
+    check_finite(name, found->second, path);
     Tensor(tensor).copy_from(found->second);
     taken++;
   }
@@ -117,7 +117,7 @@ std::string start_from(const std::string& name, const Model& model) {
   }
   check(taken > 0, "{}: has none of the network's tensors ({}, ...)", path, fresh[0]);
   return fmt::format("starts from {}: {} tensors{}{}", path, taken,
-                     fresh.empty() ? "" : "; new: ", fmt::join(fresh, " "));
+                     fresh.empty() ? "" : "; new: ", some_of(fresh, " "));
 }
 
 }  // namespace lookalike

