@@ -9,11 +9,10 @@
 
 namespace lookalike {
 
-// At most ten, and how many more there are.
-inline std::string some_of(std::span<const std::string> names, const char* separator = ", ") {
-  constexpr size_t kShown = 10;
-  const std::string shown = fmt::format("{}", fmt::join(names.first(std::min(names.size(), kShown)), separator));
-  return names.size() <= kShown ? shown : fmt::format("{}{}and {} more", shown, separator, names.size() - kShown);
+// At most `most` of them, and how many more there are.
+inline std::string some_of(std::span<const std::string> names, const char* separator = ", ", size_t most = 10) {
+  const std::string shown = fmt::format("{}", fmt::join(names.first(std::min(names.size(), most)), separator));
+  return names.size() <= most ? shown : fmt::format("{}{}and {} more", shown, separator, names.size() - most);
 }
 
 }  // namespace lookalike

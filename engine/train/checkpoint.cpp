@@ -64,7 +64,7 @@ void check_finite(const std::string& name, const Tensor& tensor, const std::stri
 
 void restore(const Checkpoint& checkpoint, const NetworkState& state, const std::string& path) {
   auto wanted = tensors_of(state);
-  std::vector<std::string> problems;
+  std::vector<std::string> problems, left_over;
   for (auto& [name, tensor] : wanted) {
     const auto it = checkpoint.tensors.find(name);
     if (it == checkpoint.tensors.end()) {
@@ -75,9 +75,12 @@ void restore(const Checkpoint& checkpoint, const NetworkState& state, const std:
     }
   }
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    if (!wanted.count(name) && !name.starts_with("optimizer/")) problems.push_back("left over " + name);
+    if (!wanted.count(name) && !name.starts_with("optimizer/")) left_over.push_back("left over " + name);
   }
-  check(problems.empty(), "{}: the tensors do not fit the network: {}", path, some_of(problems, "; "));
+  const bool many = problems.size() + left_over.size() > 10;  // then some of both
+  const std::string separator = problems.empty() || left_over.empty() ? "" : "; ";
+  check(problems.empty() && left_over.empty(), "{}: the tensors do not fit the network: {}{}{}", path,
+        some_of(problems, "; ", many ? 5 : 10), separator, some_of(left_over, "; ", many ? 5 : 10));
   for (auto& [name, tensor] : wanted) check_finite(name, checkpoint.tensors.at(name), path);
   for (auto& [name, tensor] : wanted) tensor.copy_from(checkpoint.tensors.at(name));
 }
