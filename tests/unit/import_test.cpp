@@ -198,7 +198,7 @@ TEST_CASE("a file is recognised by its hash, not by its name or size") {
 
 TEST_CASE("the manifest names files of models that can be imported") {
   const json manifest = weights_manifest();
-  CHECK(manifest.size() == 6);
+  CHECK(manifest.size() == 8);
   for (const json& entry : manifest) {
     CAPTURE(entry.dump());
     CHECK(import_sources().count(entry.at("model")) == 1);
@@ -231,13 +231,13 @@ TEST_CASE("the names of EfficientNet-Lite0 and SqueezeNet files") {
       {"_blocks.3._conv_head.weight", ""},
       {"conv1.weight", ""}};
   for (const auto& [theirs, ours] : lite_names) CHECK(lite.name_of(theirs) == ours);
-  // The deeper ones have 23 blocks.
+  // The deeper ones have 21 blocks.
   const auto deep = import_sources().at("efficientnet_lite2")(none);
   const std::pair<const char*, const char*> deep_names[] = {
       {"_blocks.3._expand_conv.weight", "stage2.2.expand.conv.weight"},
       {"_blocks.4._bn0.weight", "stage3.0.expand.norm.weight"},
-      {"_blocks.22._bn2.bias", "stage7.0.project.norm.bias"},
-      {"_blocks.23._bn2.bias", ""}};
+      {"_blocks.20._bn2.bias", "stage7.0.project.norm.bias"},
+      {"_blocks.21._bn2.bias", ""}};
   for (const auto& [theirs, ours] : deep_names) CHECK(deep.name_of(theirs) == ours);
   const std::pair<const char*, const char*> squeeze_names[] = {
       {"conv1/conv1_W:0", "conv1.weight"},
@@ -280,7 +280,8 @@ TEST_CASE("files and models that can't be imported are refused") {
   TemporaryFolder folder;
   write_bytes(folder / "f", "weights");
   CHECK(error_of([&] { import_weights(folder / "f", "vgg16", true); }) ==
-        "--model is 'vgg16', expected one of: efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, resnet50, squeezenet");
+        "--model is 'vgg16', expected one of: efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, resnet50, "
+        "squeezenet");
   CHECK(error_of([&] { import_weights(folder / "f", "resnet50", true); }).find("expected weights as PyTorch") !=
         std::string::npos);
 
@@ -301,8 +302,8 @@ TEST_CASE("files and models that can't be imported are refused") {
 
 TEST_CASE("names are taken without what wrappers put before them, and that is said") {
   TensorFile file;
-  for (const char* name : {"module.model.conv1.weight", "module.model.bn1.bias", "module.model.fc.bias", "module.epoch",
-                           "queue"})
+  for (const char* name :
+       {"module.model.conv1.weight", "module.model.bn1.bias", "module.model.fc.bias", "module.epoch", "queue"})
     file.tensors[name] = Tensor::zeros({1});
   CHECK(strip_prefixes(file) == "names without 'module.model.', left out 'queue', 'epoch'");
   CHECK(file.tensors.size() == 3);
@@ -325,8 +326,9 @@ TEST_CASE("weights that hold a NaN are refused by name, and a list of mismatches
   auto tensors = small_resnet("torchvision", 0);
   for (auto& [name, tensor] : tensors) tensor = to_torchvision(tensor);
   tensors["layer2.1.conv2.weight"].data<float>()[7] = std::numeric_limits<float>::quiet_NaN();
-  CHECK(error_of([&] { convert_weights({tensors, {}}, "resnet50", kSmall, "f"); }) ==
-        "f: tensor layer2.1.conv2.weight holds NaN or infinity, expected finite weights");
+  CHECK(error_of([&] {
+          convert_weights({tensors, {}}, "resnet50", kSmall, "f");
+        }) == "f: tensor layer2.1.conv2.weight holds NaN or infinity, expected finite weights");
   std::map<std::string, Tensor> other;
   for (int i = 0; i < 500; i++) other[fmt::format("part{}.weight", i)] = Tensor::zeros({1});
   const std::string error = error_of([&] { convert_weights({other, {}}, "resnet50", kSmall, "f"); });
@@ -350,8 +352,8 @@ TEST_CASE("files of other formats are named for what they are") {
       return std::string(reinterpret_cast<const char*>(&value), bytes);
     };
     const auto size = static_cast<uint32_t>(name.size());
-    const std::string common = number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) + number(0, 4) + number(0, 4) +
-                               number(0, 4) + number(size, 2) + number(0, 2);
+    const std::string common = number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) + number(0, 4) +
+                               number(0, 4) + number(0, 4) + number(size, 2) + number(0, 2);
     const std::string local = "PK\3\4" + common + name;
     const std::string entry = "PK\1\2" + number(20, 2) + common + number(0, 2) + number(0, 2) + number(0, 2) +
                               number(0, 4) + number(0, 4) + name;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <doctest/doctest.h>
+
 #include "engine/core/random.h"
 #include "engine/eval/eigen.h"
 #include "engine/eval/embed.h"
@@ -9,8 +11,6 @@
 #include "models/center.h"
 #include "tests/op_case.h"
 #include "tests/unit/data_files.h"
-
-#include <doctest/doctest.h>
 
 namespace lookalike {
 namespace {
