@@ -135,6 +135,11 @@ std::string strip_prefixes(TensorFile& file) {
   return fmt::format("names without '{}'{}{}", stripped, left_out.empty() ? "" : ", left out ", some_of(left_out));
 }
 
+void set_image_size(Checkpoint& checkpoint, int64_t size, const std::string& path) {
+  checkpoint.preprocess.height = checkpoint.preprocess.width = size;
+  build_model(checkpoint.model, checkpoint.preprocess, 0, path);
+}
+
 std::map<std::string, Weights> read_package(const std::string& path) {
   const ZipFile package(path);
   std::map<std::string, Weights> result;

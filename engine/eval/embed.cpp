@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <exception>
 #include <future>
 #include <numeric>
@@ -107,8 +108,17 @@ Tensor embed_features(Network& network, const Tensor& features, const Compute& c
 }
 
 Tensor comparable_rows(const Network& network, const Tensor& embeddings) {
-  const bool by_cosine = network.similarity == Similarity::cosine && !network.matcher;
-  return by_cosine ? normalize_rows(embeddings) : embeddings;
+  if (network.similarity != Similarity::cosine || network.matcher) return embeddings;
+  const int64_t d = embeddings.shape()[1];
+  // Rows that the network made so stay as they are, to the bit.
+  const auto is_unit = [&](int64_t row) {
+    const float* x = embeddings.data<float>() + row * d;
+    const double squared = std::inner_product(x, x + d, x, 0.0);
+    return std::abs(squared - 1) < 1e-5;
+  };
+  bool all_unit = true;
+  for (int64_t row = 0; row < embeddings.shape()[0] && all_unit; row++) all_unit = is_unit(row);
+  return all_unit ? embeddings : normalize_rows(embeddings);
 }
 
 Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, const CandidateLists& lists,

@@ -337,6 +337,14 @@ TEST_CASE("weights that hold a NaN are refused by name, and a list of mismatches
   CHECK(error.ends_with("and 495 more"));
 }
 
+TEST_CASE("an imported network takes another size of image, where it can") {
+  const Model model = build_model({{"name", "efficientnet_lite0"}}, Preprocess{.height = 224, .width = 224}, 1, "test");
+  Checkpoint checkpoint{model.config, {}, {}, model.preprocess, {}};
+  set_image_size(checkpoint, 64, "f");
+  CHECK((checkpoint.preprocess.height == 64 && checkpoint.preprocess.width == 64));
+  CHECK(error_of([&] { set_image_size(checkpoint, 31, "f"); }).find("expected 32 x 32 or more") != std::string::npos);
+}
+
 TEST_CASE("files of other formats are named for what they are") {
   TemporaryFolder folder;
   const auto error_for = [&](const std::string& name, std::string_view bytes) {
