@@ -120,10 +120,10 @@ for name in taken stored; do cmp found.npy $name.npy; done
 rm data/train.csv
 # A whitening: a mean of its own for each side, and rows of length 1.
 cp frozen/splits/train.csv data/train.csv
-"$lookalike" weights whiten frozen/model.safetensors data/train.csv --directions 4 --out white.safetensors >/dev/null
+"$lookalike" weights whiten cnn/model.safetensors data/train.csv --directions 4 --out white.safetensors >/dev/null
 rm data/train.csv
 "$lookalike" weights inspect white.safetensors >tensors.txt
-grep -q '^whiten.directions  *\[[1-4], 8\] ' tensors.txt || fail "the directions are not in the model"
+grep -q '^whiten.directions  *\[4, 16\] ' tensors.txt || fail "the directions are not in the model"
 for side in left right; do "$lookalike" embed white.safetensors data/left --side $side --out white-$side.npy >/dev/null; done
 "$lookalike" embed white.safetensors data/left --out white.npy >/dev/null
 cmp -s white-left.npy white-right.npy && fail "--side changed nothing"
