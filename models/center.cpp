@@ -8,38 +8,44 @@
 #include "engine/eval/embed.h"
 #include "engine/eval/retrieval.h"
 #include "engine/train/checkpoint.h"
+#include "models/published_weights.h"
 
 namespace lookalike {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> files_of(const std::string& images) {
-  std::vector<std::string> files;
-  if (std::error_code none; fs::is_directory(images, none)) {
-    const ImageListing listing = list_images(images);
-    require_images(images, listing);
-    for (const std::string& path : listing.images) files.push_back(fs::path(images) / path);
-  } else if (images.ends_with(".csv")) {
-    const fs::path folder = fs::path(images).parent_path();
-    const ImageFolder left(folder / "left"), right(folder / "right");
-    for (const Pair& pair : read_pairs(images)) {
-      files.push_back(left.find(pair.left, images));
-      files.push_back(right.find(pair.right, images));
-    }
-  } else {
-    files.push_back(images);
-  }
-  return files;
-}
-
 constexpr const char* kMean = "center.mean";
 
 }  // namespace
 
+ImageFiles image_files_of(const std::string& images) {
+  ImageFiles result;
+  const auto add = [&](const std::string& file, PairSide side) {
+    result.files.push_back(file);
+    result.sides.push_back(side);
+  };
+  if (std::error_code none; fs::is_directory(images, none)) {
+    const ImageListing listing = list_images(images);
+    require_images(images, listing);
+    result.passed_over = describe_passed_over(images, listing.passed_over);
+    for (const std::string& path : listing.images) add(fs::path(images) / path, PairSide::any);
+  } else if (images.ends_with(".csv")) {
+    const fs::path folder = fs::path(images).parent_path();
+    const ImageFolder left(folder / "left"), right(folder / "right");
+    for (const Pair& pair : read_pairs(images)) {
+      add(left.find(pair.left, images), PairSide::left);
+      add(right.find(pair.right, images), PairSide::right);
+    }
+  } else {
+    add(images, PairSide::any);
+  }
+  return result;
+}
+
 Tensor center_of(const Model& model, const std::string& images, const Compute& compute) {
   prepare_network(*model.network, compute);
-  return mean_row(embed_files(*model.network, files_of(images), model.preprocess, compute));
+  return mean_row(embed_files(*model.network, image_files_of(images).files, model.preprocess, compute));
 }
 
 void set_center(Model& model, const Tensor& center, const std::string& path) {
@@ -50,7 +56,7 @@ void set_center(Model& model, const Tensor& center, const std::string& path) {
 
 void use_center(Model& model, const std::string& path, const std::string& source, const Compute& compute) {
   if (!source.ends_with(".safetensors")) return set_center(model, center_of(model, source, compute), path);
-  const Checkpoint stored = read_checkpoint(source), own = read_checkpoint(path);
+  const Checkpoint stored = read_checkpoint(source), own = read_checkpoint(weights_file(path));
   const auto found = stored.tensors.find(kMean);
   check(found != stored.tensors.end(), "{}: a model without a stored mean, expected one of `lookalike weights center`",
         source);

@@ -3,10 +3,19 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "models/model.h"
 
 namespace lookalike {
+
+// The images that a folder, a file of pairs or the path of one image stands for, and the side of each.
+struct ImageFiles {
+  std::vector<std::string> files;
+  std::vector<PairSide> sides;  // left and right of pairs
+  std::string passed_over;      // a line on what in the folder is no image, "" where nothing is
+};
+ImageFiles image_files_of(const std::string& images);
 
 // The mean embedding [D] of these images: all in a folder, those that a file of pairs names beside it in left/ and right/, or one image.
 Tensor center_of(const Model& model, const std::string& images, const Compute& compute);

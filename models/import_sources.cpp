@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "models/model.h"
+
 namespace lookalike {
 namespace {
 
@@ -47,14 +49,15 @@ std::string resnet50_from_keras(const std::string& path) {
                           {"moving_variance:0", "running_var"}});
 }
 
-// Our name of a tensor such as _blocks.3._depthwise_conv.weight.
-std::string efficientnet_lite0_from_torch(const std::string& name) {
+// Our name of a tensor of EfficientNet-Lite0, 1 or 2 such as _blocks.3._depthwise_conv.weight.
+template <int variant>
+std::string efficientnet_lite_from_torch(const std::string& name) {
   static const std::regex pattern(R"((?:_blocks\.([0-9]{1,2})\.)?_([a-z_]+[0-2]?)\.([a-z_]+))");
   static const std::map<std::string, std::string> outside{
       {"conv_stem", "stem.conv"}, {"bn0", "stem.norm"}, {"conv_head", "top.conv"}, {"bn1", "top.norm"}, {"fc", "fc"}},
       inside{{"expand_conv", "expand.conv"}, {"bn0", "expand.norm"},           {"depthwise_conv", "depthwise.conv"},
              {"bn1", "depthwise.norm"},      {"project_conv", "project.conv"}, {"bn2", "project.norm"}};
-  static const std::vector<int> blocks_of_stages{1, 2, 2, 3, 3, 4, 1};
+  static const std::vector<int64_t> blocks_of_stages = efficientnet_lite_blocks(variant);
   std::smatch match;
   if (name.size() > 60 || !std::regex_match(name, match, pattern)) return "";
   const auto& layers = match[1].matched ? inside : outside;
@@ -62,7 +65,8 @@ std::string efficientnet_lite0_from_torch(const std::string& name) {
   if (layer == layers.end()) return "";
   const std::string rest = layer->second + "." + match[3].str();
   if (!match[1].matched) return rest;
-  int block = std::stoi(match[1]), stage = 0;
+  int64_t block = std::stoi(match[1]);
+  int stage = 0;
   while (stage < 7 && block >= blocks_of_stages[stage]) block -= blocks_of_stages[stage++];
   return stage < 7 ? fmt::format("stage{}.{}.{}", stage + 1, block, rest) : "";
 }
@@ -148,12 +152,14 @@ ImportSource resnet50_source(const TensorFile& file) {
           {{"name", "resnet50"}, {"variant", "torchvision"}}, images,     "fc"};
 }
 
-ImportSource efficientnet_lite0_source(const TensorFile&) {
-  return {efficientnet_lite0_from_torch,
+template <int variant>
+ImportSource efficientnet_lite_source(const TensorFile&) {
+  constexpr int64_t kSizes[] = {224, 240, 260};
+  return {efficientnet_lite_from_torch<variant>,
           from_torch,
           is_counter,
-          {{"name", "efficientnet_lite0"}},
-          images_of(224, {127, 127, 127}, {128, 128, 128}),
+          {{"name", fmt::format("efficientnet_lite{}", variant)}},
+          images_of(kSizes[variant], {127, 127, 127}, {128, 128, 128}),
           "fc"};
 }
 
@@ -172,7 +178,9 @@ ImportSource squeezenet_source(const TensorFile&) {
 
 const std::map<std::string, ImportSource (*)(const TensorFile&)>& import_sources() {
   static const std::map<std::string, ImportSource (*)(const TensorFile&)> entries{
-      {"efficientnet_lite0", efficientnet_lite0_source},
+      {"efficientnet_lite0", efficientnet_lite_source<0>},
+      {"efficientnet_lite1", efficientnet_lite_source<1>},
+      {"efficientnet_lite2", efficientnet_lite_source<2>},
       {"resnet50", resnet50_source},
       {"squeezenet", squeezenet_source},
   };

@@ -23,17 +23,17 @@ struct Model {
 };
 
 // Builds the network that config["name"] names, with weights drawn from `seed`, and the head that config["head"] puts on it
-// (head.cpp). config["center"]: they are taken minus a stored mean (center.h); config["similarity"], cosine or distance, is how they are
+// (head.cpp). config["center"]: they are taken minus a stored mean (center.h); config["whiten"]: they are whitened (whiten.h); config["similarity"], cosine or distance, is how they are
 // compared. Unknown names, options and impossible
 // sizes are Errors that begin with `where`.
 Model build_model(const nlohmann::json& config, const Preprocess& preprocess, uint64_t seed, const std::string& where);
 
-// A checkpoint written by training.
-Model load_model(const std::string& path);
+// A checkpoint written by training, or published weights by name (published_weights.h).
+Model load_model(const std::string& name);
 
-// Copies the tensors of a checkpoint that the model has too into it: weights to start from. Error when there are none, when one is of
+// Copies the tensors of a checkpoint, a file or published weights by name, that the model has too into it: weights to start from. Error when there are none, when one is of
 // another shape, or when it was made for images prepared otherwise. Returns a line for people on what was taken.
-std::string start_from(const std::string& path, Model& model);
+std::string start_from(const std::string& name, Model& model);
 
 // What an entry of the registry does: layers on a new network. `input` is [H,W,C].
 using ModelFactory = void (*)(Options& options, const Shape& input, Initializer& init, Network& network);
@@ -42,9 +42,14 @@ void make_conv_encoder(Options& options, const Shape& input, Initializer& init, 
 void make_convnet_bn(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_digits(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_efficientnet_lite1(Options& options, const Shape& input, Initializer& init, Network& network);
+void make_efficientnet_lite2(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_resnet50(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_siamese_cnn(Options& options, const Shape& input, Initializer& init, Network& network);
 void make_squeezenet(Options& options, const Shape& input, Initializer& init, Network& network);
+
+// How many blocks each stage of EfficientNet-Lite0, 1 or 2 has.
+std::vector<int64_t> efficientnet_lite_blocks(int variant);
 
 // The end of a network for ImageNet: `pool` = avg or flatten makes rows of features, and with `classes` above 0 a layer "fc" makes logits
 // of averaged ones, for the loss alone.

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <map>
 
-#include <fmt/ranges.h>
-
+#include "engine/core/names.h"
 #include "engine/train/checkpoint.h"
 #include "models/model.h"
+#include "models/published_weights.h"
 
 namespace lookalike {
 namespace {
@@ -18,6 +18,8 @@ const std::map<std::string, ModelFactory>& registry() {
       {"convnet_bn", make_convnet_bn},
       {"digits", make_digits},
       {"efficientnet_lite0", make_efficientnet_lite0},
+      {"efficientnet_lite1", make_efficientnet_lite1},
+      {"efficientnet_lite2", make_efficientnet_lite2},
       {"resnet50", make_resnet50},
       {"siamese_cnn", make_siamese_cnn},
       {"squeezenet", make_squeezenet},
@@ -42,6 +44,15 @@ Model build(const nlohmann::json& config, const Preprocess& preprocess, Initiali
     const int64_t width = embedding_width(*network, input, where);
     network->layers.add<Center>("center", Tensor::zeros({width}));
   }
+  if (options.has("whiten")) {
+    const int64_t width = embedding_width(*network, input, where);
+    Options whiten = options.section("whiten");
+    const int64_t directions = whiten.integer("directions", width, 1, width);
+    const Tensor mean = Tensor::zeros({width});
+    network->layers.add<Whiten>("whiten", mean, mean.clone(), mean.clone(),
+                                init.uniform({directions, width}, 1).value());
+    options.add_section("whiten", whiten);
+  }
   network->similarity =
       parse_similarity(options.choice("similarity", name_of(network->similarity), {"cosine", "distance"}));
   options.finish();
@@ -59,7 +70,8 @@ Model build_model(const nlohmann::json& config, const Preprocess& preprocess, ui
   return build(config, preprocess, Initializer(seed), where);
 }
 
-Model load_model(const std::string& path) {
+Model load_model(const std::string& name) {
+  const std::string path = weights_file(name);
   const Checkpoint checkpoint = read_checkpoint(path);
   // A small file must not make a huge network before its tensors are compared. The factor leaves room for a file that
   // lacks some, which restore() lists.
@@ -71,7 +83,8 @@ Model load_model(const std::string& path) {
   return model;
 }
 
-std::string start_from(const std::string& path, Model& model) {
+std::string start_from(const std::string& name, Model& model) {
+  const std::string path = weights_file(name);
   const Checkpoint checkpoint = read_checkpoint(path);
   const Preprocess &its = checkpoint.preprocess, &ours = model.preprocess;
   check(its.channels == ours.channels && its.color_order == ours.color_order && alike(its.mean, ours.mean) &&
@@ -95,6 +108,7 @@ std::string start_from(const std::string& path, Model& model) {
     check(found->second.shape() == tensor.shape() && found->second.dtype() == tensor.dtype(),
           "{}: {} is {} {}, the network's is {} {}", path, name, name_of(found->second.dtype()), found->second.shape(),
           name_of(tensor.dtype()), tensor.shape());
+    check_finite(name, found->second, path);
     Tensor(tensor).copy_from(found->second);
     taken++;
   }
@@ -105,7 +119,7 @@ std::string start_from(const std::string& path, Model& model) {
   check(taken > 0, "{}: has none of the network's tensors ({}, ...)", path, fresh[0]);
   model.seen.add(checkpoint.seen);
   return fmt::format("starts from {}: {} tensors{}{}", path, taken,
-                     fresh.empty() ? "" : "; new: ", fmt::join(fresh, " "));
+                     fresh.empty() ? "" : "; new: ", some_of(fresh, " "));
 }
 
 }  // namespace lookalike

@@ -4,8 +4,7 @@
 #include <cmath>
 #include <iterator>
 
-#include <fmt/ranges.h>
-
+#include "engine/core/names.h"
 namespace lookalike {
 namespace {
 
@@ -25,7 +24,7 @@ std::vector<StageError> stage_errors(Network& network, const TensorFile& referen
     if (!name.starts_with(kStage)) continue;
     stages++;
     check(std::ranges::count(names, name.substr(std::string(kStage).size())) > 0,
-          "{}: the network has no layer for {}, only {}", path, name, fmt::join(names, " "));
+          "{}: the network has no layer for {}, only {}", path, name, some_of(names, " "));
     check(tensor.dtype() == DType::f32, "{}: {} is {}, expected f32", path, name, name_of(tensor.dtype()));
   }
   check(stages > 0, "{}: has no tensor 'stage.NAME' for any layer NAME", path);

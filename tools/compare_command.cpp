@@ -23,10 +23,12 @@ void run_compare(const CompareArguments& arguments) {
   if (!arguments.center.empty()) use_center(model, arguments.model, arguments.center, compute);
   network.fold();
   prepare_network(network, compute);
-  const std::string files[] = {arguments.a, arguments.b};
-  const Tensor embeddings = embed_files(network, files, model.preprocess, compute);
+  const auto embedding_of = [&](const std::string& file, PairSide side) {
+    return embed_files(network, std::span(&file, 1), model.preprocess, compute, nullptr, side);
+  };
   const CandidateLists one{.count = 1, .query = {0}, .truth = {0}, .candidates = {0}};
-  const Tensor score = score_lists(network, embeddings.rows(0, 1), embeddings.rows(1, 2), one, compute);
+  const Tensor score = score_lists(network, embedding_of(arguments.a, PairSide::left),
+                                   embedding_of(arguments.b, PairSide::right), one, compute);
   const double value = score.data<float>()[0];
   if (network.matcher)
     fmt::print("logit {:.4f}, probability of a match {:.2f} %\n", value, 100 / (1 + std::exp(-value)));
@@ -42,8 +44,8 @@ void add_compare_command(CLI::App& app) {
   auto arguments = std::make_shared<CompareArguments>();
   CLI::App* command = app.add_subcommand("compare", "Print how alike two images are");
   command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
-  command->add_option("a", arguments->a, "An image")->required();
-  command->add_option("b", arguments->b, "Another one")->required();
+  command->add_option("a", arguments->a, "An image, the left one of a pair")->required();
+  command->add_option("b", arguments->b, "Another one, the right one")->required();
   add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);
   command->callback([arguments] { run_compare(*arguments); });

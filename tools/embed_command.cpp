@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct EmbedArguments {
-  std::string model, out, center;
+  std::string model, out, center, side;
   std::vector<std::string> inputs;
   ComputeArguments compute;
 };
@@ -41,7 +41,11 @@ void run_embed(const EmbedArguments& arguments) {
   }
 
   EmbedTimes times;
-  const Tensor result = embed_files(*model.network, files, model.preprocess, compute, &times);
+  const PairSide side = arguments.side.empty()     ? PairSide::any
+                        : arguments.side == "left" ? PairSide::left
+                                                   : PairSide::right;
+  const Tensor result =
+      comparable_rows(*model.network, embed_files(*model.network, files, model.preprocess, compute, &times, side));
   std::string names;
   for (const std::string& file : files) names += file + '\n';
   write_npy(arguments.out, result);
@@ -62,6 +66,10 @@ void add_embed_command(CLI::App& app) {
   command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
   command->add_option("input", arguments->inputs, "Images, and folders with images at any depth")->required();
   command->add_option("--out", arguments->out, "FILE.npy to write; FILE.npy.txt gets the names")->required();
+  command
+      ->add_option("--side", arguments->side,
+                   "left or right: which images of pairs these are, for a model whitened by pairs (default: both)")
+      ->check(CLI::IsMember({"left", "right"}));
   add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);
   command->callback([arguments] { run_embed(*arguments); });

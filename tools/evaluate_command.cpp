@@ -124,8 +124,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
                  states.count(QuerySeen::in_validation), "queries", "--pairs");
   }
   Tensor scores =
-      score_lists(*model.network, embed(*model.network, ranked.images, ranked.left, compute),
-                  embed(*model.network, ranked.images, ranked.right, compute), ranked.protocol.lists, compute);
+      score_lists(*model.network, embed(*model.network, ranked.images, ranked.left, compute, PairSide::left),
+                  embed(*model.network, ranked.images, ranked.right, compute, PairSide::right), ranked.protocol.lists, compute);
   mark_unread(ranked, scores);
   if (!labelled) {
     write_scores(arguments.scores, ranked.protocol, scores);

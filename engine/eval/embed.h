@@ -11,11 +11,12 @@ namespace lookalike {
 
 // What the network makes of a batch in evaluation. On the CPU, where there are enough images, each thread takes some of its own through
 // the whole network: what an image leaves between layers then stays in that core's cache.
-Variable forward_in_parallel(Module& network, const Variable& images);
+Variable forward_in_parallel(Module& network, const Variable& images, const Mode& mode = {});
 
 // Embeddings [images.size(), D] of these images of the store, on the CPU; BatchNorm uses its running averages. The network
-// must be on the device of `compute`.
-Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute = {});
+// must be on the device of `compute`. `side`: which of a pair they are.
+Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute = {},
+             PairSide side = PairSide::any);
 
 // How long embed_files() took, in seconds: decoding and resizing, the network, and both together, less where they overlapped.
 struct EmbedTimes {
@@ -25,10 +26,13 @@ struct EmbedTimes {
 // The same of image files, a row for each. They are decoded in pieces, each while the network is busy with the one before; so memory does
 // not grow with their number beyond the embeddings themselves.
 Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
-                   const Compute& compute = {}, EmbedTimes* times = nullptr);
+                   const Compute& compute = {}, EmbedTimes* times = nullptr, PairSide side = PairSide::any);
 
 // The same from what the frozen layers make of the images, one row for each.
 Tensor embed_features(Network& network, const Tensor& features, const Compute& compute = {});
+
+// Embeddings as they are handed out: of unit length where the network compares them by cosine, so that a dot product is that; else as they are.
+Tensor comparable_rows(const Network& network, const Tensor& embeddings);
 
 // Scores as score_candidates() gives them, by the network's matcher where it has one, else by its similarity.
 Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, const CandidateLists& lists,

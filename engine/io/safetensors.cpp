@@ -217,6 +217,13 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
   return result;
 }
 
+bool is_safetensors(const std::filesystem::path& path) {
+  const InputFile file(path);
+  char head[9] = {};
+  if (file.size() >= static_cast<int64_t>(sizeof head)) file.read(0, head, sizeof head);
+  return head[8] == '{';
+}
+
 SafetensorsHeader read_safetensors_header(const std::filesystem::path& path) {
   return read_header(InputFile(path));
 }

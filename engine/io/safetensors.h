@@ -36,6 +36,9 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
 // is checked against its size; whatever is wrong is an Error with file and tensor.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
+// Whether the file begins as one of this format does.
+bool is_safetensors(const std::filesystem::path& path);
+
 // The checked header alone; also of files with element types that read_safetensors refuses.
 SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
 

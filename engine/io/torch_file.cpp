@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "engine/core/names.h"
 #include "engine/io/pickle.h"
 #include "engine/io/weight_file.h"
 #include "engine/io/zip.h"
@@ -17,6 +18,7 @@ using Kind = PickleValue::Kind;
 // 0x1950a86a20f9469cfc6c, the number in the first pickle of the older form.
 constexpr std::string_view kLegacyMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
 constexpr int64_t kLegacyProtocol = 1001;
+constexpr size_t kMaxUnder = 40;  // characters of wrappers' names: a pickle may hold itself
 
 // Classes of storages, with the element type of those that become tensors.
 const std::map<std::string, std::optional<FileType>>& storage_classes() {
@@ -64,6 +66,7 @@ struct TensorInfo {
 struct StateDict {
   std::map<std::string, StorageInfo> storages;
   std::map<std::string, std::vector<TensorInfo>> tensors;
+  std::string under, left_out;  // in a checkpoint: keys
 };
 
 class StateDictReader {
@@ -72,12 +75,7 @@ class StateDictReader {
 
   StateDict read(const PickleValue* root) {
     check(root->kind == Kind::dict, "'{}': holds a {}, expected a state dict", path_, name_of(root->kind));
-    for (const char* key : {"state_dict", "model"}) {
-      const PickleValue* inner = root->find(key);
-      if (!inner || inner->kind != Kind::dict) continue;
-      root = inner;
-      break;
-    }
+    while (const PickleValue* inner = find_inner(root)) root = inner;
     std::set<std::string> names;
     for (size_t i = 0; i < root->items.size(); i += 2) {
       const PickleValue& key = *root->items[i];
@@ -91,6 +89,21 @@ class StateDictReader {
   }
 
  private:
+  // What a checkpoint wraps up; notes where, and what stands beside it.
+  const PickleValue* find_inner(const PickleValue* root) {
+    for (const char* wrapper : {"state_dict", "model_state_dict", "model"}) {
+      const PickleValue* inner = root->find(wrapper);
+      if (!inner || inner->kind != Kind::dict || inner == root || result_.under.size() > kMaxUnder) continue;
+      result_.under += (result_.under.empty() ? "" : ".") + std::string(wrapper);
+      std::vector<std::string> others;
+      for (size_t i = 0; i < root->items.size(); i += 2)
+        if (root->items[i]->kind == Kind::string && root->items[i]->text != wrapper)
+          others.push_back(show_name(root->items[i]->text));
+      if (!others.empty()) result_.left_out += (result_.left_out.empty() ? "" : ", ") + some_of(others);
+      return inner;
+    }
+    return nullptr;
+  }
   // The arguments of a call of one of `functions`; Error where `value` is anything else.
   const std::vector<const PickleValue*>& arguments(const PickleValue* value, const std::set<std::string>& functions,
                                                    size_t at_least) {
@@ -188,6 +201,11 @@ Tensor gather(const std::string& storage, const TensorInfo& tensor, const FileTy
   return tensor_from_file(elements.data(), tensor.shape, type);
 }
 
+void add_notes(TensorFile& result, const StateDict& state) {
+  if (!state.under.empty()) result.metadata["under"] = state.under;
+  if (!state.left_out.empty()) result.metadata["left_out"] = state.left_out;
+}
+
 void add_tensors(TensorFile& result, const StateDict& state, const std::string& key, const std::string& storage) {
   const auto found = state.tensors.find(key);
   if (found == state.tensors.end()) return;
@@ -203,6 +221,15 @@ TensorFile read_zip_form(const std::filesystem::path& path) {
     if (entry.ends_with("/data.pkl") && std::ranges::count(entry, '/') == 1)
       folder = entry.substr(0, entry.find('/') + 1);
   }
+  const auto has = [&](const std::string& entry) { return zip.entries().count(entry) > 0; };
+  check(!has("model.weights.h5"),
+        "'{}': a Keras archive (.keras), expected HDF5: in Keras, load it and model.save('FILE.h5')", name);
+  check(!std::ranges::any_of(zip.entries(), [](const auto& entry) { return entry.first.ends_with(".npy"); }),
+        "'{}': NumPy arrays (.npz), expected .pth, .safetensors, .h5 or .onnx: safetensors.numpy.save_file writes them",
+        name);
+  check(folder.empty() || !has(folder + "constants.pkl"),
+        "'{}': a TorchScript archive, expected a state dict: torch.save(torch.jit.load(FILE).state_dict(), 'FILE.pth')",
+        name);
   check(!folder.empty(), "'{}': a zip archive without data.pkl, expected one that torch.save wrote", name);
   if (zip.entries().count(folder + "byteorder")) {
     const std::string order = zip.read(folder + "byteorder", 16);
@@ -213,6 +240,7 @@ TensorFile read_zip_form(const std::filesystem::path& path) {
   const StateDict state = StateDictReader(name, zip.file().size()).read(pickle.root);
 
   TensorFile result;
+  add_notes(result, state);
   for (const auto& [key, storage] : state.storages) {
     const std::string entry = folder + "data/" + key;
     const auto found = zip.entries().find(entry);
@@ -247,6 +275,7 @@ TensorFile read_legacy_form(const InputFile& file) {
         "'{}': the list of storages does not fit its tensors", name);
 
   TensorFile result;
+  add_notes(result, state);
   std::set<std::string> seen;
   int64_t at = keys.end;
   for (const PickleValue* key : keys.root->items) {

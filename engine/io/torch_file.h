@@ -9,8 +9,9 @@
 
 namespace lookalike {
 
-// The tensors of a state dict, or of the one that a checkpoint holds under "state_dict" or "model". Half precision becomes f32, bool becomes
-// u8; tensors that share, stride or repeat a storage come out whole. No metadata. Whatever is wrong is an Error with file and tensor.
+// The tensors of a state dict, or of the one that a checkpoint holds under "state_dict", "model_state_dict" or "model", also within each other;
+// the metadata "under" then says where, "left_out" what else there was. Half precision becomes f32, bool becomes
+// u8; tensors that share, stride or repeat a storage come out whole. Whatever is wrong is an Error with file and tensor.
 TensorFile read_torch(const std::filesystem::path& path);
 
 // Whether the first bytes of a file are those of the older form.

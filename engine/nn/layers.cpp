@@ -205,6 +205,22 @@ void Center::collect(const std::string& prefix, NetworkState& state) const {
   state.buffers.push_back({prefix + "mean", mean_});
 }
 
+Whiten::Whiten(const Tensor& mean, const Tensor& left_mean, const Tensor& right_mean, const Tensor& directions)
+    : any_(mean), left_(left_mean), right_(right_mean), directions_(directions) {}
+
+Variable Whiten::forward(const Variable& x, const Mode& mode) {
+  Center& center = mode.side == PairSide::left ? left_ : mode.side == PairSide::right ? right_ : any_;
+  const Variable centred = center.forward(x, mode);
+  return l2_normalize(linear(centred, Variable(directions_.value().to(centred.dtype())), Variable()));
+}
+
+void Whiten::collect(const std::string& prefix, NetworkState& state) const {
+  any_.collect(prefix, state);
+  left_.collect(prefix + "left_", state);
+  right_.collect(prefix + "right_", state);
+  state.buffers.push_back({prefix + "directions", directions_});
+}
+
 Variable Dropout::forward(const Variable& x, const Mode& mode) {
   return mode.training ? dropout(x, rate_, mode.seed) : x;
 }

@@ -164,6 +164,18 @@ class Center : public Module {
   Variable mean_, one_, zero_;
 };
 
+// [N,D] minus the mean [D] of the images' side, projected to directions [K,D], then scaled to length 1; all of it stays as it is.
+class Whiten : public Module {
+ public:
+  Whiten(const Tensor& mean, const Tensor& left_mean, const Tensor& right_mean, const Tensor& directions);
+  Variable forward(const Variable& x, const Mode& mode) override;
+  void collect(const std::string& prefix, NetworkState& state) const override;
+
+ private:
+  Center any_, left_, right_;
+  Variable directions_;
+};
+
 // In training elements are dropped with probability `rate`, as mode.seed has it.
 class Dropout : public Module {
  public:

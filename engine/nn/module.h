@@ -11,12 +11,16 @@
 
 namespace lookalike {
 
+// Which of the two images of a pair those of a batch are, for what treats them differently (Whiten); any: not known, or both.
+enum class PairSide : uint8_t { any, left, right };
+
 // How a forward pass is run. `views`: the batch is that many stacked batches of the same size, whose statistics stay
 // apart.
 struct Mode {
   bool training = false;
   int64_t views = 1;
   uint64_t seed = 0;  // of what layers draw in training, another one each step
+  PairSide side = PairSide::any;
 };
 
 class BatchNorm;

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include <fmt/ranges.h>
-
+#include "engine/core/names.h"
 #include "engine/ops/views.h"
 
 namespace lookalike {
@@ -23,7 +22,7 @@ void Network::freeze(const std::string& through) {
   const std::vector<std::string> names = layers.names();
   for (size_t i = 0; i < names.size(); i++)
     if (names[i] == through || names[i].starts_with(through + ".")) frozen_ = i + 1;
-  check(frozen_ > 0, "freeze: no layer '{}', expected one of: {}", through, fmt::join(names, ", "));
+  check(frozen_ > 0, "freeze: no layer '{}', expected one of: {}", through, some_of(names));
   for (Parameter& parameter : frozen_state().parameters) parameter.variable.set_requires_grad(false);
 }
 

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include <fmt/ranges.h>
-
+#include "engine/core/names.h"
 #include "engine/io/safetensors.h"
 
 namespace lookalike {
@@ -55,9 +54,25 @@ std::map<std::string, Tensor> tensors_of(const NetworkState& state) {
   return tensors;
 }
 
+void check_finite(const std::string& name, const Tensor& tensor, const std::string& path) {
+  // Zero times a number is zero, times anything else a NaN, which stays in the sum.
+  const auto sum_of_zeros = [](const auto& values) {
+    double sum = 0;
+    const auto* at = values.data();
+    const auto count = static_cast<int64_t>(values.size());
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < count; i++) sum += at[i] * 0;
+    return sum;
+  };
+  const double sum = tensor.dtype() == DType::f32   ? sum_of_zeros(tensor.span<float>())
+                     : tensor.dtype() == DType::f64 ? sum_of_zeros(tensor.span<double>())
+                                                    : 0;
+  check(sum == 0, "{}: tensor {} holds NaN or infinity, expected finite weights", path, name);
+}
+
 void restore(const Checkpoint& checkpoint, const NetworkState& state, const std::string& path) {
   auto wanted = tensors_of(state);
-  std::vector<std::string> problems;
+  std::vector<std::string> problems, left_over;
   for (auto& [name, tensor] : wanted) {
     const auto it = checkpoint.tensors.find(name);
     if (it == checkpoint.tensors.end()) {
@@ -68,9 +83,13 @@ void restore(const Checkpoint& checkpoint, const NetworkState& state, const std:
     }
   }
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    if (!wanted.count(name) && !name.starts_with("optimizer/")) problems.push_back("left over " + name);
+    if (!wanted.count(name) && !name.starts_with("optimizer/")) left_over.push_back("left over " + name);
   }
-  check(problems.empty(), "{}: the tensors do not fit the network: {}", path, fmt::join(problems, "; "));
+  const bool many = problems.size() + left_over.size() > 10;  // then some of both
+  const std::string separator = problems.empty() || left_over.empty() ? "" : "; ";
+  check(problems.empty() && left_over.empty(), "{}: the tensors do not fit the network: {}{}{}", path,
+        some_of(problems, "; ", many ? 5 : 10), separator, some_of(left_over, "; ", many ? 5 : 10));
+  for (auto& [name, tensor] : wanted) check_finite(name, checkpoint.tensors.at(name), path);
   for (auto& [name, tensor] : wanted) tensor.copy_from(checkpoint.tensors.at(name));
 }
 

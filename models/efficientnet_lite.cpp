@@ -1,8 +1,13 @@
-// EfficientNet-Lite0 (Tan, Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; the Lite variants of the
-// TensorFlow team, 2020: ReLU6, no squeeze and excitation): a 3x3 convolution of stride 2, seven stages of inverted bottlenecks, a 1x1
-// convolution to 1280 channels, then pooling to features. Padding is TensorFlow's.
+// EfficientNet-Lite0, 1 and 2 (Tan, Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; the Lite variants
+// of the TensorFlow team, 2020: ReLU6, no squeeze and excitation): a 3x3 convolution of stride 2, seven stages of inverted bottlenecks, a 1x1
+// convolution to 1280 channels, then pooling to features. Padding is TensorFlow's. Scaling leaves the stem, the top and the number of blocks of the first
+// and the last stage as they are.
 //   options: norm_epsilon = 1e-3, norm_momentum = 0.01 (short runs from random weights want more; at 0 the averages stay, and training
 //            takes them, too), pool = avg or flatten, classes = 0: features alone; above 0 also as many logits for training
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
 #include "engine/ops/inverted_bottleneck.h"
 #include "models/model.h"
 
@@ -17,6 +22,29 @@ constexpr Stage kStages[] = {
     {5, 1, 6, 112, 3}, {5, 2, 6, 192, 4}, {3, 1, 6, 320, 1},
 };
 constexpr int64_t kStem = 32, kTop = 1280, kStride = 32;  // of the whole network
+
+struct Scaling {
+  double width, depth;
+};
+constexpr Scaling kScalings[] = {{1, 1}, {1, 1.1}, {1.1, 1.2}};  // Lite0, Lite1, Lite2
+
+// Scaled channels are the nearest multiple of 8 that is not under nine tenths of them.
+int64_t scaled_channels(int64_t channels, double width) {
+  const double exact = static_cast<double>(channels) * width;
+  const int64_t rounded = std::max<int64_t>(8, static_cast<int64_t>(exact + 4) / 8 * 8);
+  return static_cast<double>(rounded) < 0.9 * exact ? rounded + 8 : rounded;
+}
+
+std::vector<Stage> stages_of(int variant) {
+  const auto [width, depth] = kScalings[variant];
+  std::vector<Stage> stages(std::begin(kStages), std::end(kStages));
+  for (size_t i = 0; i < stages.size(); i++) {
+    stages[i].channels = scaled_channels(stages[i].channels, width);
+    if (i > 0 && i + 1 < stages.size())
+      stages[i].blocks = static_cast<int64_t>(std::ceil(static_cast<double>(stages[i].blocks) * depth));
+  }
+  return stages;
+}
 
 class Builder {
  public:
@@ -80,9 +108,7 @@ class InvertedBottleneck : public Module {
   Sequential path_;
 };
 
-}  // namespace
-
-void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& init, Network& network) {
+void make_efficientnet_lite(int variant, Options& options, const Shape& input, Initializer& init, Network& network) {
   check(input[0] >= kStride && input[1] >= kStride, "{}: a {} x {} image is too small, expected {} x {} or more",
         options.where(), input[0], input[1], +kStride, +kStride);
   const BatchNormOptions norm{.momentum = options.number("norm_momentum", 0.01, 0, 1),
@@ -91,7 +117,7 @@ void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& 
   Sequential& layers = network.layers;
   build.conv(layers, "stem", input[2], kStem, 3, 2, true);
   int64_t channels = kStem, number = 1;
-  for (const Stage& stage : kStages) {
+  for (const Stage& stage : stages_of(variant)) {
     for (int64_t i = 0; i < stage.blocks; i++) {
       layers.add<InvertedBottleneck>(fmt::format("stage{}.{}", number, i), build, stage, channels,
                                      i == 0 ? stage.stride : 1);
@@ -101,6 +127,26 @@ void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& 
   }
   build.conv(layers, "top", channels, kTop, 1, 1, true);
   add_pooling_and_classes(options, init, kTop, network);
+}
+
+}  // namespace
+
+std::vector<int64_t> efficientnet_lite_blocks(int variant) {
+  std::vector<int64_t> blocks;
+  for (const Stage& stage : stages_of(variant)) blocks.push_back(stage.blocks);
+  return blocks;
+}
+
+void make_efficientnet_lite0(Options& options, const Shape& input, Initializer& init, Network& network) {
+  make_efficientnet_lite(0, options, input, init, network);
+}
+
+void make_efficientnet_lite1(Options& options, const Shape& input, Initializer& init, Network& network) {
+  make_efficientnet_lite(1, options, input, init, network);
+}
+
+void make_efficientnet_lite2(Options& options, const Shape& input, Initializer& init, Network& network) {
+  make_efficientnet_lite(2, options, input, init, network);
 }
 
 }  // namespace lookalike
