@@ -25,9 +25,12 @@ void run_compare(const CompareArguments& arguments) {
   prepare_network(network, compute);
   const std::string files[] = {arguments.a, arguments.b};
   const Tensor embeddings = embed_files(network, files, model.preprocess, compute);
+  check_finite(embeddings, files);
   const CandidateLists one{.count = 1, .query = {0}, .truth = {0}, .candidates = {0}};
   const Tensor score = score_lists(network, embeddings.rows(0, 1), embeddings.rows(1, 2), one, compute);
   const double value = score.data<float>()[0];
+  check(std::isfinite(value), "{} and {}: the score of {} is not a finite number", arguments.a, arguments.b,
+        arguments.model);
   if (network.matcher)
     fmt::print("logit {:.4f}, probability of a match {:.2f} %\n", value, 100 / (1 + std::exp(-value)));
   else if (network.similarity == Similarity::cosine)

@@ -41,6 +41,7 @@ void run_embed(const EmbedArguments& arguments) {
 
   EmbedTimes times;
   const Tensor result = embed_files(*model.network, files, model.preprocess, compute, &times);
+  check_finite(result, files);
   std::string names;
   for (const std::string& file : files) names += file + '\n';
   write_npy(arguments.out, result);

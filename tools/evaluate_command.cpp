@@ -10,6 +10,7 @@
 #include "engine/eval/one_shot.h"
 #include "engine/eval/protocol.h"
 #include "engine/eval/scatter.h"
+#include "engine/eval/verdict.h"
 #include "engine/io/atomic_file.h"
 #include "models/center.h"
 #include "models/model.h"
@@ -62,7 +63,13 @@ Tensor mean_pixels(const ImageStore& store) {
   return mean.mean();
 }
 
+constexpr const char* kRawPixels = "raw pixels";
+
 // The last report is the model's.
+Verdict versus_pixels(const std::vector<Report>& reports) {
+  return compare_ranks(reports.back().ranks, std::ranges::find(reports, kRawPixels, &Report::name)->ranks);
+}
+
 template <class AnyReport>
 nlohmann::ordered_json json_of(const std::vector<AnyReport>& reports) {
   nlohmann::ordered_json json{{"model", to_json(reports.back())}};
@@ -87,8 +94,11 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   const fs::path images = pairs_folder(data, arguments.candidates.empty() ? "train" : "test");
   const ImageStore left = load_side(images / "left", protocol.left, where, model.preprocess);
   const ImageStore right = load_side(images / "right", protocol.right, where, model.preprocess);
-  const Tensor scores = score_lists(*model.network, embed(*model.network, left, left.all(), compute),
-                                    embed(*model.network, right, right.all(), compute), protocol.lists, compute);
+  const Tensor left_embeddings = embed(*model.network, left, left.all(), compute),
+               right_embeddings = embed(*model.network, right, right.all(), compute);
+  check_finite(left_embeddings, protocol.left);
+  check_finite(right_embeddings, protocol.right);
+  const Tensor scores = score_lists(*model.network, left_embeddings, right_embeddings, protocol.lists, compute);
   if (!arguments.scores.empty()) write_scores(arguments.scores, protocol, scores);
   if (!labelled) {
     fmt::print("{}: scores of {} lists of {} candidates\n", arguments.scores, protocol.lists.lists(),
@@ -101,8 +111,12 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     mean = mean_pixels(load_pairs(pairs_folder(data, "train"), data / "train.csv", model.preprocess).images);
   std::vector<Report> reports = baseline_reports(protocol, pixels_of(left), pixels_of(right), mean, arguments.top);
   reports.push_back(evaluate_scores(arguments.model, protocol, scores, arguments.top));
-  if (!arguments.json.empty()) write_file_atomically(arguments.json, json_of(reports).dump(2) + "\n");
-  fmt::print("{}\n{}", ranking_table(reports), verification_table(std::span(&reports.back(), 1)));
+  const Verdict verdict = versus_pixels(reports);
+  nlohmann::ordered_json json = json_of(reports);
+  json["versus_raw_pixels"] = to_json(verdict);
+  if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
+  fmt::print("{}\n{}\n{}\n", ranking_table(reports), verification_table(std::span(&reports.back(), 1)),
+             sentence(arguments.model, kRawPixels, "top-1", verdict));
 }
 
 void evaluate_class_data(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
@@ -113,9 +127,10 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
   ClassData data = load_classes(arguments.data, arguments.part, model.preprocess);
   if (!arguments.groups.empty()) data = only_groups(data, arguments.groups);
   const Tensor embeddings = embed(*model.network, data.images, data.images.all(), compute);
+  check_finite(embeddings, data.names);
   const Tensor pixels = pixels_of(data.images);
   nlohmann::ordered_json json;
-  std::string text;
+  std::string text, sentences;
   if (arguments.ways_option->count() > 0 || groups_of(data) != std::vector<std::string>{""}) {
     const OneShot one_shot = make_one_shot(data, arguments.ways, arguments.runs, arguments.seed);
     const auto report = [&](const std::string& name, const Tensor& scores) {
@@ -128,18 +143,25 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
                score_candidates(rows_of(pixels, one_shot.left), rows_of(pixels, one_shot.right), lists, similarity)),
         report(arguments.model, score_lists(*model.network, rows_of(embeddings, one_shot.left),
                                             rows_of(embeddings, one_shot.right), lists, compute))};
+    const Verdict verdict = versus_pixels(reports);
     json["one_shot"] = json_of(reports);
+    json["one_shot"]["versus_raw_pixels"] = to_json(verdict);
     text += "one-shot classification: " + ranking_table(reports) + '\n';
+    sentences = sentence(arguments.model, kRawPixels, "one-shot top-1", verdict) + '\n';
   }
   const std::vector<ClassReport> reports{
       evaluate_classes("raw pixels", data, pixels, similarity, {1, 5}, arguments.seed),
       evaluate_classes(arguments.model, data, embeddings, similarity, {1, 5}, arguments.seed)};
+  const Verdict verdict =
+      compare_queries(reports.back().retrieval.first_is_right, reports.front().retrieval.first_is_right);
   json["classes"] = json_of(reports);
+  json["classes"]["versus_raw_pixels"] = to_json(verdict);
+  sentences += sentence(arguments.model, kRawPixels, "precision@1", verdict) + '\n';
   if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
   if (!arguments.scatter.empty())
     write_file_atomically(arguments.scatter,
                           scatter_svg(arguments.model, embeddings, data.labels, data.classes, arguments.seed));
-  fmt::print("{}{}", text, class_table(reports));
+  fmt::print("{}{}\n{}", text, class_table(reports), sentences);
 }
 
 void run_evaluate(const EvaluateArguments& arguments) {

@@ -9,6 +9,7 @@
 
 #include <omp.h>
 
+#include "engine/core/finite.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
@@ -103,6 +104,11 @@ Tensor embed_features(Network& network, const Tensor& features, const Compute& c
   return in_batches(
       features.shape()[0], compute, [&](int64_t begin, int64_t end) { return features.rows(begin, end); },
       [&](const Variable& x) { return network.forward_trained(x, {}); });
+}
+
+void check_finite(const Tensor& embeddings, std::span<const std::string> names) {
+  const int64_t row = first_row_not_finite(embeddings);
+  check(row < 0, "{}: its embedding holds NaN or infinity, expected a model whose weights are finite", names[row]);
 }
 
 Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, const CandidateLists& lists,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "engine/data/loader.h"
 #include "engine/eval/retrieval.h"
@@ -29,6 +30,9 @@ Tensor embed_files(Module& network, std::span<const std::string> files, const Pr
 
 // The same from what the frozen layers make of the images, one row for each.
 Tensor embed_features(Network& network, const Tensor& features, const Compute& compute = {});
+
+// Error that names the image, `names`[row], unless every number of the embeddings is finite.
+void check_finite(const Tensor& embeddings, std::span<const std::string> names);
 
 // Scores as score_candidates() gives them, by the network's matcher where it has one, else by its similarity.
 Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, const CandidateLists& lists,
