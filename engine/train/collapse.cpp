@@ -33,7 +33,7 @@ MeanSimilarity mean_similarity(const Tensor& left, const Tensor& right, const Ca
   const bool cosine = similarity == Similarity::cosine;
   const Tensor a = cosine ? normalize_rows(left) : left, b = cosine ? normalize_rows(right) : right;
   const int64_t d = a.shape()[1];
-  MeanSimilarity mean;
+  MeanSimilarity mean{.measure = similarity};
   double squares = 0, lengths = 0;
   int64_t others = 0;
   for (int64_t list = 0; list < lists.lists(); list++) {
@@ -74,10 +74,9 @@ std::string collapse_warning(const EpochSigns& signs, const Recipe& recipe) {
       (similarity.spread < kNarrowSpread &&
        std::abs(signs.loss - signs.loss_if_equal) < kAtItsEnd * std::abs(signs.loss_if_equal))) {
     sign = fmt::format(
-        "all images get nearly the same embedding (squared distance of images that do not match: {:.1e} of what "
-        "unrelated "
-        "ones have; validation loss {:.4f})",
-        similarity.spread, signs.loss);
+        "all images get nearly the same embedding: those that do not match have a mean {} of {:.4g}, "
+        "matching ones of {:.4g}",
+        name_of(similarity.measure), similarity.other, similarity.matching);
   } else if (signs.dimensions > 2 && signs.classes >= kFewClasses && signs.rank < kOnALine) {
     sign = fmt::format("all embeddings lie on a line (effective rank {:.2f} of {})", signs.rank, signs.dimensions);
   } else {

@@ -10,7 +10,8 @@ namespace lookalike {
 
 // How alike the embeddings of images are that match and of others.
 struct MeanSimilarity {
-  double matching = 0, other = 0;  // mean cosine, or mean distance where the network compares by distance
+  Similarity measure = Similarity::cosine;
+  double matching = 0, other = 0;  // means: cosine or distance
   // Of images that do not match, the mean squared distance in parts of |a|^2 + |b|^2, on unit rows where they are compared by
   // cosine: 1 - cosine there; 0 where all embeddings are one; independent of their scale.
   double spread = 0;

@@ -47,6 +47,7 @@ uint64_t step_seed(uint64_t seed, int64_t step) {
 }
 
 constexpr size_t kStepsBetweenReads = 16;
+constexpr int64_t kLastingCollapse = 3;  // epochs
 constexpr const char* kOptimizerPrefix = "optimizer/";
 constexpr const char* kMayHelp =
     "a smaller learning rate (--set optimizer.learning_rate=NUMBER) or clipped gradients (--set optimizer.clip_norm=1) "
@@ -110,8 +111,9 @@ class Run {
   Progress progress_;
   std::chrono::steady_clock::time_point began_;
   int64_t steps_done_ = 0;  // since began_
-  bool printed_header_ = false, collapsed_ = false, warned_ = false;
-  bool never_active_ = true;  // no pair or triplet of any epoch had a loss above 0
+  bool printed_header_ = false, warned_ = false;
+  int64_t collapsed_epochs_ = 0;  // in a row
+  bool never_active_ = true;      // no pair or triplet of any epoch had a loss above 0
 };
 
 Run::Run(const Recipe& recipe, Network& network, const TrainJob& job) : recipe_(recipe), network_(network), job_(job) {
@@ -408,7 +410,7 @@ Validation Run::validate() {
                     {"mrr", ranking.mrr.value},
                     {"embedding_rank", signs.rank},
                     {"mean_similarity",
-                     {{"measure", name_of(network_.similarity)},
+                     {{"measure", name_of(signs.similarity.measure)},
                       {"matching", signs.similarity.matching},
                       {"other", signs.similarity.other}}}};
   for (const auto& [name, value] : result.metrics.items())
@@ -417,14 +419,17 @@ Validation Run::validate() {
   return result;
 }
 
-// Once in a run, and of a collapse that lasts: some networks begin with one and leave it.
+// Once in a run, and of a collapse that the run ends with or that lasts without a better epoch: some networks begin with one and
+// leave it.
 void Run::warn_of_collapse(EpochSigns signs) {
   never_active_ &= signs.active_share == 0;
   signs.never_active = never_active_;
   const std::string warning = collapse_warning(signs, recipe_);
-  const bool lasts = !warning.empty() && (collapsed_ || finished());
-  collapsed_ = !warning.empty();
-  if (lasts && !warned_) progress_.print("warning: " + warning), warned_ = true;
+  const bool better = at_.stale == 0 && recipe_.monitor != "last";
+  collapsed_epochs_ = warning.empty() || better ? 0 : collapsed_epochs_ + 1;
+  if (warned_ || warning.empty() || (collapsed_epochs_ < kLastingCollapse && !finished())) return;
+  progress_.print("warning: " + warning);
+  warned_ = true;
 }
 
 // Raw pixels, compared by cosine, on the lists that validated the best epoch.
