@@ -20,7 +20,7 @@ struct Sampler {
   std::function<std::vector<Sample>(int64_t epoch)> epoch;
 };
 
-// The given pairs of images, each once, shuffled.
+// The given pairs of images, each once, shuffled. A pair is a class of its own, so every batch of two or more has negatives.
 Sampler pair_sampler(std::vector<std::array<int64_t, 2>> pairs, uint64_t seed);
 // Each of `images` twice over, as two views of itself, shuffled; the views differ by their augmentation.
 Sampler view_sampler(std::vector<int64_t> images, uint64_t seed);
