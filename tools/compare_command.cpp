@@ -24,12 +24,16 @@ void run_compare(const CompareArguments& arguments) {
   network.fold();
   prepare_network(network, compute);
   const auto embedding_of = [&](const std::string& file, PairSide side) {
-    return embed_files(network, std::span(&file, 1), model.preprocess, compute, nullptr, side);
+    const Tensor embedding = embed_files(network, std::span(&file, 1), model.preprocess, compute, nullptr, side);
+    check_finite(embedding, std::span(&file, 1));
+    return embedding;
   };
   const CandidateLists one{.count = 1, .query = {0}, .truth = {0}, .candidates = {0}};
   const Tensor score = score_lists(network, embedding_of(arguments.a, PairSide::left),
                                    embedding_of(arguments.b, PairSide::right), one, compute);
   const double value = score.data<float>()[0];
+  check(std::isfinite(value), "{} and {}: the score of {} is not a finite number", arguments.a, arguments.b,
+        arguments.model);
   if (network.matcher)
     fmt::print("logit {:.4f}, probability of a match {:.2f} %\n", value, 100 / (1 + std::exp(-value)));
   else if (network.similarity == Similarity::cosine)

@@ -46,6 +46,7 @@ void run_embed(const EmbedArguments& arguments) {
                                                    : PairSide::right;
   const Tensor result =
       comparable_rows(*model.network, embed_files(*model.network, files, model.preprocess, compute, &times, side));
+  check_finite(result, files);
   std::string names;
   for (const std::string& file : files) names += file + '\n';
   write_npy(arguments.out, result);

@@ -13,6 +13,7 @@
 #include "engine/eval/protocol.h"
 #include "engine/eval/ranked_images.h"
 #include "engine/eval/scatter.h"
+#include "engine/eval/verdict.h"
 #include "engine/io/atomic_file.h"
 #include "models/center.h"
 #include "models/model.h"
@@ -57,7 +58,13 @@ Tensor mean_pixels(const ImageStore& store) {
   return mean.mean();
 }
 
+constexpr const char* kRawPixels = "raw pixels";
+
 // The last report is the model's.
+Verdict versus_pixels(const std::vector<Report>& reports) {
+  return compare_ranks(reports.back().ranks, std::ranges::find(reports, kRawPixels, &Report::name)->ranks);
+}
+
 template <class AnyReport>
 nlohmann::ordered_json json_of(const std::vector<AnyReport>& reports) {
   nlohmann::ordered_json json{{"model", to_json(reports.back())}};
@@ -123,9 +130,11 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     check_unseen(arguments, where, std::ranges::count(states.measured, true), states.count(QuerySeen::in_training),
                  states.count(QuerySeen::in_validation), "queries", "--pairs");
   }
-  Tensor scores =
-      score_lists(*model.network, embed(*model.network, ranked.images, ranked.left, compute, PairSide::left),
-                  embed(*model.network, ranked.images, ranked.right, compute, PairSide::right), ranked.protocol.lists, compute);
+  const Tensor left_embeddings = embed(*model.network, ranked.images, ranked.left, compute, PairSide::left),
+               right_embeddings = embed(*model.network, ranked.images, ranked.right, compute, PairSide::right);
+  check_finite(left_embeddings, ranked.protocol.left);
+  check_finite(right_embeddings, ranked.protocol.right);
+  Tensor scores = score_lists(*model.network, left_embeddings, right_embeddings, ranked.protocol.lists, compute);
   mark_unread(ranked, scores);
   if (!labelled) {
     write_scores(arguments.scores, ranked.protocol, scores);
@@ -139,31 +148,42 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     const ScoredProtocol part = select_queries(ranked.protocol, of, queries);
     return evaluate_scores(name, part.protocol, part.scores, arguments.top);
   };
+  const auto queries_that_are = [&](QuerySeen state) {
+    std::vector<bool> queries = states.measured;
+    for (size_t i = 0; i < queries.size(); i++) queries[i] = queries[i] && states.seen[i] == state;
+    return queries;
+  };
   const Tensor left = pixels_of(ranked.images, ranked.left), right = pixels_of(ranked.images, ranked.right);
+  const auto baselines = baseline_scores(ranked.protocol, left, right, training_mean(data, model.preprocess));
   std::vector<Report> reports{
       chance_report(select_queries(ranked.protocol, scores, states.measured).protocol, arguments.top)};
-  for (const auto& [name, pixel_scores] :
-       baseline_scores(ranked.protocol, left, right, training_mean(data, model.preprocess)))
-    reports.push_back(report(name, pixel_scores, states.measured));
+  for (const auto& [name, pixel_scores] : baselines) reports.push_back(report(name, pixel_scores, states.measured));
   reports.push_back(report(arguments.model, scores, states.measured));
   nlohmann::ordered_json json = json_of(reports);
   json["seen_in_training"] = states.count(QuerySeen::in_training);
   json["seen_in_validation"] = states.count(QuerySeen::in_validation);
   json["remembers_all_it_saw"] = model.seen.complete;
-  if (arguments.include_seen) {
+  const bool any_seen = states.count(QuerySeen::no) < std::ranges::count(states.measured, true);
+  if (any_seen) {
     // The model's row gives way to one for each kind of query.
     reports.pop_back();
     for (const auto& [state, label] : {std::pair(QuerySeen::no, "unseen"),
                                        {QuerySeen::in_training, "seen in training"},
                                        {QuerySeen::in_validation, "seen in validation"}}) {
-      std::vector<bool> queries = states.measured;
-      for (size_t i = 0; i < queries.size(); i++) queries[i] = queries[i] && states.seen[i] == state;
       if (states.count(state) == 0) continue;
-      reports.push_back(report(fmt::format("{}, {} {}", arguments.model, states.count(state), label), scores, queries));
+      reports.push_back(report(fmt::format("{}, {} {}", arguments.model, states.count(state), label), scores,
+                               queries_that_are(state)));
       json["by_memory"][label] = to_json(reports.back());
     }
   }
-  fmt::print("{}\n{}", ranking_table(reports), verification_table(std::span(&reports.back(), 1)));
+  std::string verdict_line;
+  if (const auto unseen = queries_that_are(QuerySeen::no); states.count(QuerySeen::no) > 0) {
+    const Verdict verdict =
+        versus_pixels({report(kRawPixels, baselines[0].second, unseen), report(arguments.model, scores, unseen)});
+    json["versus_raw_pixels"] = to_json(verdict);
+    verdict_line = '\n' + sentence(arguments.model, kRawPixels, any_seen ? "on what it has not seen, top-1" : "top-1", verdict) + '\n';
+  }
+  fmt::print("{}\n{}{}", ranking_table(reports), verification_table(std::span(&reports.back(), 1)), verdict_line);
   if (!arguments.scores.empty()) write_scores(arguments.scores, ranked.protocol, scores);
   if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
 }
@@ -194,9 +214,10 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
           ? arguments.model
           : fmt::format("{}, {} of {} images seen", arguments.model, in_training + in_validation, data.images.size());
   const Tensor embeddings = embed(*model.network, data.images, data.images.all(), compute);
+  check_finite(embeddings, data.names);
   const Tensor pixels = pixels_of(data.images, data.images.all());
   nlohmann::ordered_json json;
-  std::string text;
+  std::string text, sentences;
   if (arguments.ways_option->count() > 0 || groups_of(data) != std::vector<std::string>{""}) {
     const OneShot one_shot = make_one_shot(data, arguments.ways, arguments.runs, arguments.seed);
     const auto report = [&](const std::string& name, const Tensor& scores) {
@@ -209,17 +230,24 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
                score_candidates(rows_of(pixels, one_shot.left), rows_of(pixels, one_shot.right), lists, similarity)),
         report(name, score_lists(*model.network, rows_of(embeddings, one_shot.left),
                                  rows_of(embeddings, one_shot.right), lists, compute))};
+    const Verdict verdict = versus_pixels(reports);
     json["one_shot"] = json_of(reports);
+    json["one_shot"]["versus_raw_pixels"] = to_json(verdict);
     text += "one-shot classification: " + ranking_table(reports) + '\n';
+    sentences = sentence(name, kRawPixels, "one-shot top-1", verdict) + '\n';
   }
   const std::vector<ClassReport> reports{
       evaluate_classes("raw pixels", data, pixels, similarity, {1, 5}, arguments.seed),
       evaluate_classes(name, data, embeddings, similarity, {1, 5}, arguments.seed)};
+  const Verdict verdict =
+      compare_queries(reports.back().retrieval.first_is_right, reports.front().retrieval.first_is_right);
   json["classes"] = json_of(reports);
+  json["classes"]["versus_raw_pixels"] = to_json(verdict);
+  sentences += sentence(name, kRawPixels, "precision@1", verdict) + '\n';
   json["seen_in_training"] = in_training;
   json["seen_in_validation"] = in_validation;
   json["remembers_all_it_saw"] = model.seen.complete;
-  fmt::print("{}{}", text, class_table(reports));
+  fmt::print("{}{}\n{}", text, class_table(reports), sentences);
   if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
   if (!arguments.scatter.empty())
     write_file_atomically(arguments.scatter,

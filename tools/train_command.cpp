@@ -1,10 +1,13 @@
 // lookalike train: a recipe and pairs to a trained network, in a run folder.
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "engine/data/classes.h"
 #include "engine/io/atomic_file.h"
 #include "engine/train/trainer.h"
 #include "models/import.h"
@@ -55,7 +58,72 @@ void check_start(const Recipe& recipe) {
   fail("{}: no such file, expected weights to start from{}", recipe.start, how);
 }
 
-void run_train(TrainArguments& arguments) {
+// As a shell reads it.
+std::string quoted(const std::string& word) {
+  if (!word.empty() && std::ranges::all_of(word, [](unsigned char c) {
+        return std::isalnum(c) || std::string_view("_@%+=:,./-").find(static_cast<char>(c)) != std::string_view::npos;
+      }))
+    return word;
+  std::string result = "'";
+  for (const char c : word) result += c == '\'' ? "'\\''" : std::string(1, c);
+  return result + "'";
+}
+
+// The command that goes on with a run: the one that was given, without `option`.
+std::string command_to_resume(const CLI::App& command, const std::string& without = "") {
+  std::string line = quoted(program_invocation_name) + ' ' + command.get_name();
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_positional() ? "" : option->get_name();
+    if (option->count() == 0 || name == "--resume" || (!name.empty() && name == without)) continue;
+    if (option->get_items_expected_max() == 0) {  // a flag
+      line += ' ' + name;
+      continue;
+    }
+    for (const std::string& value : option->results()) line += (name.empty() ? " " : ' ' + name + ' ') + quoted(value);
+  }
+  return line + " --resume";
+}
+
+// What became of the run, in words; what only a signal or another command says goes to stderr.
+void report(const TrainArguments& arguments, const Recipe& recipe, const TrainResult& result, const CLI::App& command) {
+  const std::string& out = arguments.job.out;
+  if (result.end == TrainEnd::signal) {
+    const std::string where =
+        result.step > 0 ? fmt::format("in epoch {}, step {} of {}", result.epochs + 1, result.step, result.steps)
+                        : fmt::format("after epoch {}", result.epochs);
+    fmt::print(stderr, "stopped {}; go on with: {}\n", where, command_to_resume(command));
+    return;
+  }
+  if (result.end == TrainEnd::patience || (result.end == TrainEnd::was_before && result.epochs < recipe.epochs)) {
+    fmt::print(stderr,
+               "{} by patience: no better epoch in {} (train.patience); go on with: {} --set train.patience=0\n",
+               result.end == TrainEnd::patience ? "ended" : "finished already, ended", recipe.patience,
+               command_to_resume(command));
+  } else if (result.end == TrainEnd::was_before) {
+    const std::string schedule = recipe.resolved["optimizer"]["schedule"];
+    fmt::print(
+        stderr, "finished already, all {} epochs; {}\n", result.epochs,
+        schedule == "cosine"
+            ? fmt::format("its cosine schedule ends here, so for more begin a new run from its weights, with "
+                          "--start {} and another --out, without --resume",
+                          quoted((std::filesystem::path(out) / "last.safetensors").string()))
+            : fmt::format("for more: {} --epochs {}", command_to_resume(command, "--epochs"), 2 * result.epochs));
+  }
+  if (recipe.monitor == "last") {
+    fmt::print("{}: {} epochs\n", out, result.epochs);
+  } else {
+    fmt::print("{}: {} epochs, best validation {} {:.4f} in epoch {}\n", out, result.epochs, recipe.monitor,
+               result.best, result.best_epoch);
+  }
+  if (!result.over_pixels) return;
+  const char* images = layout_of(arguments.job.data) == Layout::pairs ? "pairs" : "images";
+  fmt::print("{}\n", sentence(out, "raw pixels",
+                              fmt::format("on the validation {}{}, top-1", images,
+                                          recipe.monitor == "last" ? "" : ", which chose the epoch"),
+                              *result.over_pixels));
+}
+
+void run_train(TrainArguments& arguments, const CLI::App& command) {
   check_can_write_folder(arguments.job.out);
   arguments.job.compute = arguments.compute.parse();
   if (arguments.epochs) arguments.overrides.push_back(fmt::format("train.epochs={}", *arguments.epochs));
@@ -71,12 +139,8 @@ void run_train(TrainArguments& arguments) {
   if (has_start(recipe) && !arguments.job.resume) fmt::print(stderr, "{}\n", start_from(recipe.start, model));
   arguments.job.seen = model.seen;
   const TrainResult result = train(recipe, *model.network, arguments.job);
-  if (recipe.monitor == "last") {
-    fmt::print("{}: {} epochs\n", arguments.job.out, result.epochs);
-  } else {
-    fmt::print("{}: {} epochs, best validation {} {:.4f} in epoch {}\n", arguments.job.out, result.epochs,
-               recipe.monitor, result.best, result.best_epoch);
-  }
+  report(arguments, recipe, result, command);
+  if (result.signal != 0) std::exit(128 + result.signal);  // as the shell has it of a program that the signal ended
 }
 
 }  // namespace
@@ -102,7 +166,7 @@ void add_train_command(CLI::App& app) {
   arguments->compute.add_to(*command);
   command->add_flag("--resume", arguments->job.resume, "Go on where the run in --out stopped");
   add_skip_option(*command, arguments->job.skip_corrupt);
-  command->callback([arguments] { run_train(*arguments); });
+  command->callback([arguments, command] { run_train(*arguments, *command); });
 }
 
 }  // namespace lookalike

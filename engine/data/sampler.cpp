@@ -112,4 +112,42 @@ std::vector<Sample> mined_epoch(std::span<const std::array<int64_t, 2>> pairs, s
   return samples;
 }
 
+std::vector<Sample> mix_batches(std::vector<Sample> samples, std::span<const int32_t> labels, int64_t batch_size) {
+  const int64_t size = std::ssize(samples);
+  const auto label = [&](const Sample& sample) { return labels[sample.images[0]]; };
+  // A sample left over alone can't be mixed.
+  const auto of_one_class = [&](int64_t begin) {
+    const auto batch = std::span(samples).subspan(begin, std::min(batch_size, size - begin));
+    return batch.size() > 1 && std::ranges::all_of(batch, [&](const Sample& s) { return label(s) == label(batch[0]); });
+  };
+  const auto first_of_one_class = [&](int64_t begin) {
+    while (begin < size && !of_one_class(begin)) begin += batch_size;
+    return begin;
+  };
+  if (first_of_one_class(0) >= size) return samples;
+
+  std::map<int32_t, int64_t> counts;
+  for (const Sample& sample : samples) counts[label(sample)]++;
+  if (counts.size() == 1) return samples;
+  const int32_t largest = std::ranges::max_element(counts, {}, [](const auto& count) { return count.second; })->first;
+  std::vector<Sample> of_largest, others, spread;
+  for (const Sample& sample : samples) (label(sample) == largest ? of_largest : others).push_back(sample);
+  const int64_t other_count = std::ssize(others);
+  for (int64_t i = 0, large = 0, other = 0; i < size; i++) {
+    const bool turn = other < other_count && (2 * other + 1) * size < 2 * (i + 1) * other_count;
+    spread.push_back(turn ? others[other++] : of_largest[large++]);
+  }
+  samples = std::move(spread);
+
+  int64_t next = 0;
+  for (int64_t begin = first_of_one_class(0); begin < size; begin = first_of_one_class(begin)) {
+    const int64_t last = std::min(begin + batch_size, size) - 1;
+    const int32_t here = label(samples[last]);
+    // Whichever the class, there is another one among the others or the largest.
+    samples[last] = here == largest ? others[next++ % other_count] : of_largest[next++ % std::ssize(of_largest)];
+  }
+  for (int64_t i = 0; i < size; i++) samples[i].id = i;
+  return samples;
+}
+
 }  // namespace lookalike

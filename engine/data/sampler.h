@@ -20,7 +20,7 @@ struct Sampler {
   std::function<std::vector<Sample>(int64_t epoch)> epoch;
 };
 
-// The given pairs of images, each once, shuffled.
+// The given pairs of images, each once, shuffled. A pair is a class of its own, so every batch of two or more has negatives.
 Sampler pair_sampler(std::vector<std::array<int64_t, 2>> pairs, uint64_t seed);
 // Each of `images` twice over, as two views of itself, shuffled; the views differ by their augmentation.
 Sampler view_sampler(std::vector<int64_t> images, uint64_t seed);
@@ -34,5 +34,11 @@ Sampler same_different_sampler(std::span<const int32_t> labels, uint64_t seed);
 // of pair i. Half of each batch follows the shuffled order, and the hardest of each of these comes with it as far as there is room; none is twice in a batch.
 std::vector<Sample> mined_epoch(std::span<const std::array<int64_t, 2>> pairs, std::span<const int64_t> hardest,
                                 int64_t batch_size, uint64_t seed, int64_t epoch);
+
+// An epoch's samples, images of one class each, such that no batch (nor what is left over behind the last one) is of one class
+// alone, as far as there are others: where one would be, the samples of the largest class and the others are spread evenly over
+// the epoch, and where these are fewer than the batches, some of them come again in place of samples of the largest class,
+// which this epoch then goes without. The size stays, and so does the order where all batches are mixed.
+std::vector<Sample> mix_batches(std::vector<Sample> samples, std::span<const int32_t> labels, int64_t batch_size);
 
 }  // namespace lookalike

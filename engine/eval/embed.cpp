@@ -10,6 +10,7 @@
 
 #include <omp.h>
 
+#include "engine/core/finite.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
@@ -119,6 +120,12 @@ Tensor comparable_rows(const Network& network, const Tensor& embeddings) {
   bool all_unit = true;
   for (int64_t row = 0; row < embeddings.shape()[0] && all_unit; row++) all_unit = is_unit(row);
   return all_unit ? embeddings : normalize_rows(embeddings);
+}
+
+void check_finite(const Tensor& embeddings, std::span<const std::string> names) {
+  const int64_t row = first_row_not_finite(embeddings);
+  check(row < 0, "{}: its embedding holds NaN or infinity, expected a model whose weights are finite",
+        names[std::max<int64_t>(row, 0)]);
 }
 
 Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, const CandidateLists& lists,

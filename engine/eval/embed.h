@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "engine/data/loader.h"
 #include "engine/eval/retrieval.h"
@@ -33,6 +34,8 @@ Tensor embed_features(Network& network, const Tensor& features, const Compute& c
 
 // Embeddings as they are handed out: of unit length where the network compares them by cosine, so that a dot product is that; else as they are.
 Tensor comparable_rows(const Network& network, const Tensor& embeddings);
+// Error that names the image, `names`[row], unless every number of the embeddings is finite.
+void check_finite(const Tensor& embeddings, std::span<const std::string> names);
 
 // Scores as score_candidates() gives them, by the network's matcher where it has one, else by its similarity.
 Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, const CandidateLists& lists,

@@ -208,7 +208,8 @@ LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int32
   return {{estimates.begin() + recall, estimates.end()},
           estimates[precision_at_1],
           estimates[r_precision],
-          estimates[map_at_r]};
+          estimates[map_at_r],
+          std::move(sums[precision_at_1])};
 }
 
 VerificationMetrics verification_metrics(std::vector<ScoredPair> pairs, double max_false_match_rate, uint64_t seed) {

@@ -51,8 +51,9 @@ RankMetrics rank_metrics(std::span<const Rank> ranks, std::span<const int64_t> k
 struct LabelledMetrics {
   std::vector<Estimate> recall;  // recall@k: one of the first k is of its class, for each k asked for
   Estimate precision_at_1;
-  Estimate r_precision;  // share of its class among the first R
-  Estimate map_at_r;     // mean over i <= R of precision@i where item i is of its class, else 0
+  Estimate r_precision;                // share of its class among the first R
+  Estimate map_at_r;                   // mean over i <= R of precision@i where item i is of its class, else 0
+  std::vector<double> first_is_right;  // of each query, 0 or 1: what precision_at_1 is the mean of
 };
 // `embeddings` f32 [n, d]. Items alone in their class are searched but are no queries; Error when
 // all are.

@@ -103,10 +103,10 @@ std::vector<Rank> ranks_of(const Protocol& protocol, const Tensor& scores) {
 Report evaluate_scores(const std::string& name, const Protocol& protocol, const Tensor& scores,
                        const std::vector<int64_t>& ks, uint64_t seed) {
   Report report = report_of(name, protocol, ks);
-  const std::vector<Rank> ranks = ranks_of(protocol, scores);
-  report.ranking = rank_metrics(ranks, ks, seed);
+  report.ranks = ranks_of(protocol, scores);
+  report.ranking = rank_metrics(report.ranks, ks, seed);
   report.rank_frequency.resize(report.candidates);
-  for (const Rank& rank : ranks) report.rank_frequency[rank.rank - 1] += 1 / static_cast<double>(report.lists);
+  for (const Rank& rank : report.ranks) report.rank_frequency[rank.rank - 1] += 1 / static_cast<double>(report.lists);
   std::vector<ScoredPair> pairs;
   for (int64_t list = 0; list < protocol.lists.lists(); list++) {
     const auto row = list_scores(protocol, scores, list);

@@ -47,6 +47,7 @@ struct Report {
   std::string pairs_hash, candidates_hash;
   std::vector<int64_t> ks;
   RankMetrics ranking;
+  std::vector<Rank> ranks;             // of each list; empty for chance
   std::vector<double> rank_frequency;  // share of the lists whose truth came at rank 1, 2, ...; empty for chance
   VerificationMetrics verification;    // each candidate is a pair with its query; threshold at kMaxFalseMatchRate
 };

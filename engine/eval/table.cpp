@@ -1,6 +1,7 @@
 #include "engine/eval/table.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -30,11 +31,13 @@ nlohmann::ordered_json to_json(const Estimate& estimate) {
 }
 
 nlohmann::ordered_json to_json(const VerificationMetrics& metrics) {
-  return {{"roc_auc", to_json(metrics.roc_auc)},
-          {"eer", to_json(metrics.eer)},
-          {"true_match_rate", to_json(metrics.true_match_rate)},
-          {"false_match_rate", metrics.false_match_rate},
-          {"threshold", metrics.threshold}};
+  nlohmann::ordered_json json{{"roc_auc", to_json(metrics.roc_auc)},
+                              {"eer", to_json(metrics.eer)},
+                              {"true_match_rate", to_json(metrics.true_match_rate)},
+                              {"false_match_rate", metrics.false_match_rate}};
+  // JSON has no infinity.
+  if (std::isfinite(metrics.threshold)) json["threshold"] = metrics.threshold;
+  return json;
 }
 
 }  // namespace lookalike

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "engine/core/content_hash.h"
+#include "engine/core/finite.h"
 #include "engine/io/safetensors.h"
 #include "engine/train/progress.h"
 
@@ -36,24 +37,32 @@ Tensor cached_features(Network& network, const std::string& model, const ImageSt
                        const Compute& compute) {
   namespace fs = std::filesystem;
   const fs::path file = fs::path(folder) / (key_of(network, model, images, compute) + ".safetensors");
+  NoGrad no_grad;
+  const std::vector<int64_t> all = images.all();
+  const auto features_of = [&](int64_t begin, int64_t end) {
+    const Tensor batch = place_input(images.batch(std::span(all).subspan(begin, end - begin)), compute);
+    return network.forward_frozen(Variable(batch)).value().to(Device::cpu).to(DType::f32);
+  };
   if (fs::exists(file)) {
     const TensorFile kept = read_safetensors(file);
     const auto found = kept.tensors.find("features");
-    check(
-        found != kept.tensors.end() && found->second.dtype() == DType::f32 && found->second.shape()[0] == images.size(),
-        "{}: no features of {} images; delete the file", file.string(), images.size());
+    const Shape expected = features_of(0, 1).shape().with_rows(images.size());
+    check(found != kept.tensors.end() && found->second.dtype() == DType::f32 && found->second.shape() == expected,
+          "{}: expected a tensor 'features', f32 {}; delete the file", file.string(), expected);
+    const int64_t bad = first_row_not_finite(found->second);
+    check(bad < 0, "{}: the features of image {} hold NaN or infinity; delete the file", file.string(), bad);
     return found->second;
   }
   fs::create_directories(folder);
   constexpr int64_t kBatch = 32;
-  NoGrad no_grad;
   Progress progress;
   Tensor features;
-  const std::vector<int64_t> all = images.all();
   for (int64_t begin = 0; begin < images.size(); begin += kBatch) {
     const int64_t end = std::min(begin + kBatch, images.size());
-    const Tensor batch = place_input(images.batch(std::span(all).subspan(begin, end - begin)), compute);
-    const Tensor out = network.forward_frozen(Variable(batch)).value().to(Device::cpu).to(DType::f32);
+    const Tensor out = features_of(begin, end);
+    const int64_t bad = first_row_not_finite(out);
+    check(bad < 0, "the frozen layers make NaN or infinity of image {}; expected weights that are finite (train.start)",
+          begin + bad);
     if (!features.defined()) features = Tensor(out.shape().with_rows(images.size()));
     features.rows(begin, end).copy_from(out);
     progress.update(fmt::format("features of frozen layers: {} of {} images", end, images.size()));

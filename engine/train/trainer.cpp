@@ -7,12 +7,16 @@
 #include <fstream>
 #include <set>
 
+#include "engine/core/finite.h"
 #include "engine/data/csv.h"
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
 #include "engine/train/checkpoint.h"
+#include "engine/train/collapse.h"
 #include "engine/train/feature_cache.h"
+#include "engine/train/position.h"
 #include "engine/train/progress.h"
+#include "engine/train/stop_signal.h"
 #include "engine/train/training_data.h"
 
 namespace lookalike {
@@ -21,51 +25,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-// Means over the steps of one epoch. Part of a checkpoint, so that a resumed epoch reports what the whole one would
-// have.
-struct Meter {
-  double loss = 0, active_share = 0;
-  int64_t steps = 0;
-
-  void add(double step_loss, double active) { loss += step_loss, active_share += active, steps++; }
-  double mean(double sum) const { return steps ? sum / static_cast<double>(steps) : 0; }
-};
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Meter, loss, active_share, steps)
-
-// Where a run stands: everything besides tensors that the next step depends on.
-struct Position {
-  int64_t epoch = 0, step = 0;        // the next step to do
-  int64_t best_epoch = 0, stale = 0;  // epochs since the best one
-  double best = NAN;
-  Meter meter;
-  std::vector<int64_t> hardest;  // of each pair, in this epoch, where hard negatives are asked for
-};
-
-json to_json(const Position& p) {
-  return {{"epoch", p.epoch}, {"step", p.step},   {"best_epoch", p.best_epoch}, {"stale", p.stale},
-          {"best", p.best},   {"meter", p.meter}, {"hardest", p.hardest}};
-}
-
-Position position_from_json(const json& j, const std::string& path) {
-  try {
-    return {j.at("epoch"),
-            j.at("step"),
-            j.at("best_epoch"),
-            j.at("stale"),
-            j.at("best").is_null() ? NAN : j.at("best").get<double>(),
-            j.at("meter").get<Meter>(),
-            j.at("hardest").get<std::vector<int64_t>>()};
-  } catch (const json::exception& error) {
-    fail("{}: metadata 'progress': {}", path, error.what());
-  }
-}
-
-// The path of the first setting that differs: "train/seed".
-std::string first_difference(const json& a, const json& b) {
-  const json differences = json::diff(a, b);
-  return differences.empty() ? "" : differences[0]["path"].get<std::string>().substr(1);
-}
 
 // The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind them is dropped.
 void keep_lines(const std::string& file, int64_t count) {
@@ -88,7 +47,23 @@ uint64_t step_seed(uint64_t seed, int64_t step) {
 }
 
 constexpr size_t kStepsBetweenReads = 16;
+constexpr int64_t kLastingCollapse = 3;  // epochs
 constexpr const char* kOptimizerPrefix = "optimizer/";
+constexpr const char* kMayHelp =
+    "a smaller learning rate (--set optimizer.learning_rate=NUMBER) or clipped gradients (--set optimizer.clip_norm=1) "
+    "may help";
+
+// In few columns, whatever its size.
+std::string short_number(double value) {
+  return fmt::format("{:#.4g}", value);
+}
+
+// What an epoch left behind.
+struct Validation {
+  json metrics;
+  std::vector<int64_t> ranks;
+  EpochSigns signs;
+};
 
 class Run {
  public:
@@ -96,7 +71,11 @@ class Run {
   TrainResult go();
 
  private:
-  void resume();
+  bool finished() const;
+  Checkpoint read_back();
+  void resume(const Checkpoint& checkpoint);
+  void check_lengthening() const;
+  void say_what_batches_lack();
   void open_loader();
   void find_hardest();
   void train_step();
@@ -107,7 +86,11 @@ class Run {
   LossResult loss_of(const Variable& output, const Tensor& images, std::span<const int32_t> labels,
                      uint64_t seed) const;
   double validation_loss(const Tensor& embeddings);
-  json validate();
+  Validation validate();
+  void warn_of_collapse(EpochSigns signs);
+  void check_weights() const;
+  std::vector<Sample> mixed(std::vector<Sample> samples, const Dataset& data, int64_t batch) const;
+  std::optional<Verdict> versus_raw_pixels() const;
   void write(const char* name, bool resumable) const;
   void show_step();
   std::string path(const char* name) const { return (fs::path(job_.out) / name).string(); }
@@ -120,20 +103,27 @@ class Run {
   TrainingData data_;
   Tensor train_features_, validation_features_;  // of the frozen layers, where they are cached
   std::unique_ptr<Loader> loader_;
-  int64_t steps_per_epoch_ = 0;
+  int64_t batch_ = 0, steps_per_epoch_ = 0;
   std::unique_ptr<Schedule> schedule_;
   SeenImages seen_;
   Position at_;
+  int64_t epochs_before_ = 0;       // how many the resumed run was to have
   std::vector<LossResult> unread_;  // of the last steps
   Progress progress_;
   std::chrono::steady_clock::time_point began_;
   int64_t steps_done_ = 0;  // since began_
+  bool printed_header_ = false, warned_ = false;
+  int64_t collapsed_epochs_ = 0;  // in a row
+  bool never_active_ = true;      // no pair or triplet of any epoch had a loss above 0
 };
 
 Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
     : recipe_(recipe), network_(network), job_(job), seen_(job.seen) {
   check(job.resume || !fs::exists(path("last.safetensors")),
         "{}: holds a run already; continue it with --resume or name another folder", job.out);
+  std::optional<Checkpoint> before;
+  if (job.resume) before = read_back();
+  if (finished()) return;
   prepare_network(network, job.compute);
   state_ = state_of(network);
   optimizer_ = make_optimizer(recipe.optimizer, network.trainable(recipe.stage_decay));
@@ -146,14 +136,18 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   // Nothing is chosen where the last epoch is the model.
   seen_.add({hashes_of(data_.train.images),
              recipe.monitor == "last" ? std::vector<uint64_t>{} : hashes_of(data_.validation.images)});
-  if (job.resume) {
+  check(data_.sampler.size > 0, "{}: nothing to train on", job.data);
+  batch_ = std::min(recipe.batch_pairs, data_.sampler.size);
+  steps_per_epoch_ = data_.sampler.size / batch_;
+  schedule_ = std::make_unique<Schedule>(make_schedule(recipe, steps_per_epoch_));
+  if (before) {
     for (const auto& [name, rows] : data_.splits) {
       const std::string file = path(("splits/" + name).c_str());
       std::vector<std::vector<std::string>> before;
       for (const CsvRow& row : read_csv(file)) before.push_back(row.cells);
       check(before == rows, "{}: the split differs from the one this run began with: {}", job.data, file);
     }
-    resume();
+    resume(*before);
   }
   if (!job.cache_features.empty()) {
     check(!network.frozen_names().empty(), "--cache-features without train.freeze: there are no frozen layers");
@@ -175,19 +169,41 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
   keep_lines(path("metrics.jsonl"), at_.epoch);
 
+  say_what_batches_lack();
   if (recipe.hard_negatives && at_.step == 0) find_hardest();
   open_loader();
-  steps_per_epoch_ = loader_->steps_per_epoch();
-  schedule_ = std::make_unique<Schedule>(make_schedule(recipe, steps_per_epoch_));
+}
+
+bool Run::finished() const {
+  return at_.epoch >= recipe_.epochs || (recipe_.patience > 0 && at_.stale >= recipe_.patience);
+}
+
+void Run::say_what_batches_lack() {
+  if (batch_ < recipe_.batch_pairs)
+    progress_.print(fmt::format("batches hold {} samples, since there are no more; train.batch_pairs is {}", batch_,
+                                recipe_.batch_pairs));
+  std::set<int32_t> classes;
+  for (const Sample& sample : data_.sampler.epoch(0))
+    for (const int64_t image : sample.images) classes.insert(data_.train.labels[image]);
+  if (classes.size() == 1)
+    progress_.print(fmt::format("{}: all training samples are of one {}, so no batch has a negative", job_.data,
+                                data_.pairs.empty() ? "class (others have fewer than two images)" : "pair"));
+}
+
+// Samples such that each batch has negatives, where these are images of another class.
+std::vector<Sample> Run::mixed(std::vector<Sample> samples, const Dataset& data, int64_t batch) const {
+  if (data_.mixed_samples || recipe_.sampler == "views") return samples;
+  return mix_batches(std::move(samples), data.labels, batch);
 }
 
 void Run::open_loader() {
   Sampler sampler = data_.sampler;
   if (recipe_.hard_negatives) {
-    const int64_t batch = std::min(recipe_.batch_pairs, sampler.size);
-    sampler.epoch = [this, batch, hardest = at_.hardest](int64_t epoch) {
-      return mined_epoch(data_.pairs, hardest, batch, recipe_.seed, epoch);
+    sampler.epoch = [this, hardest = at_.hardest](int64_t epoch) {
+      return mined_epoch(data_.pairs, hardest, batch_, recipe_.seed, epoch);
     };
+  } else {
+    sampler.epoch = [this](int64_t epoch) { return mixed(data_.sampler.epoch(epoch), data_.train, batch_); };
   }
   loader_.reset();
   loader_ = std::make_unique<Loader>(data_.train, std::move(sampler), recipe_.batch_pairs, recipe_.augmentation,
@@ -216,11 +232,37 @@ void Run::find_hardest() {
   }
 }
 
-void Run::resume() {
+// What stands in the way of going on is an Error, before any image is read.
+Checkpoint Run::read_back() {
   const std::string file = path("last.safetensors");
-  const Checkpoint checkpoint = read_checkpoint(file);
-  check(checkpoint.recipe == recipe_.resolved, "{}: the recipe differs from the one this run began with: {}", job_.out,
-        first_difference(checkpoint.recipe, recipe_.resolved));
+  check(fs::exists(file), "{}: no run to go on with (no last.safetensors); without --resume a new one begins",
+        job_.out);
+  Checkpoint checkpoint = read_checkpoint(file);
+  check(checkpoint.recipe.is_object(), "{}: not of a run (no metadata 'recipe')", file);
+  const auto differences = recipe_differences(checkpoint.recipe, recipe_.resolved);
+  if (!differences.empty())
+    fail("{}: the recipe differs from the one this run began with: {}{}", job_.out, differences[0],
+         differences.size() > 1 ? fmt::format(", and {} more", differences.size() - 1) : "");
+  const json& train = checkpoint.recipe["train"];
+  check(train.contains("epochs") && train["epochs"].is_number_integer() && train["epochs"] >= 1,
+        "{}: metadata 'recipe': train.epochs, expected an integer from 1", file);
+  epochs_before_ = train["epochs"];
+  at_ = position_from_json(checkpoint.progress, epochs_before_, file);
+  check(at_.epoch < recipe_.epochs || (at_.epoch == recipe_.epochs && at_.step == 0),
+        "{}: train.epochs is {} (--epochs), but this run has done {} epochs{} already", job_.out, recipe_.epochs,
+        at_.epoch, at_.step > 0 ? fmt::format(" and {} steps", at_.step) : "");
+  return checkpoint;
+}
+
+void Run::resume(const Checkpoint& checkpoint) {
+  const std::string file = path("last.safetensors");
+  const auto pairs = std::ssize(data_.pairs);
+  check_position(at_, steps_per_epoch_, pairs, data_.protocol.lists.lists(), data_.protocol.lists.count, file);
+  check(!recipe_.hard_negatives || at_.step == 0 || std::ssize(at_.hardest) == pairs,
+        "{}: metadata 'progress': 'hardest' does not fit {} pairs", file, pairs);
+  check_lengthening();
+  for (const auto& [name, tensor] : checkpoint.tensors)
+    check(first_row_not_finite(tensor) < 0, "{}: tensor '{}' holds NaN or infinity", file, name);
   restore(checkpoint, state_, file);
   std::map<std::string, Tensor> optimizer_state;
   for (const auto& [name, tensor] : checkpoint.tensors) {
@@ -228,12 +270,21 @@ void Run::resume() {
   }
   optimizer_->load_state(optimizer_state);
   seen_.add(checkpoint.seen);
-  at_ = position_from_json(checkpoint.progress, file);
-  const auto pairs = std::ssize(data_.pairs);
-  check(!recipe_.hard_negatives || at_.step == 0 ||
-            (std::ssize(at_.hardest) == pairs &&
-             std::ranges::all_of(at_.hardest, [&](int64_t i) { return i >= 0 && i < pairs; })),
-        "{}: metadata 'progress': 'hardest' does not fit {} pairs", file, pairs);
+  never_active_ = at_.epoch == 0;
+}
+
+// Whether the learning rates so far are those of a run that is as long from the start.
+void Run::check_lengthening() const {
+  Recipe before = recipe_;
+  before.epochs = epochs_before_;
+  const Schedule schedule = make_schedule(before, steps_per_epoch_);
+  for (int64_t step = 0; step < at_.epoch * steps_per_epoch_ + at_.step; step++)
+    check(
+        schedule.at(step) == schedule_->at(step),
+        "{}: train.epochs cannot become {} (--epochs) where it was {}: the learning rates of this run's schedule ({}) "
+        "depend on it; begin a new run from its weights, with --start {} and another --out, without --resume",
+        job_.out, recipe_.epochs, epochs_before_, recipe_.resolved["optimizer"]["schedule"].get<std::string>(),
+        path("last.safetensors"));
 }
 
 // The losses of all steps must have been read.
@@ -280,8 +331,8 @@ void Run::train_step() {
 void Run::read_losses() {
   for (size_t i = 0; i < unread_.size(); i++) {
     const double loss = unread_[i].loss.value().item();
-    check(std::isfinite(loss), "epoch {}, step {}: the loss is {}; a smaller learning rate or clip_norm may help",
-          at_.epoch + 1, at_.step - std::ssize(unread_) + i + 1, loss);
+    check(std::isfinite(loss), "epoch {}, step {}: the loss is not a finite number; {}", at_.epoch + 1,
+          at_.step - std::ssize(unread_) + i + 1, kMayHelp);
     at_.meter.add(loss, unread_[i].stats().active_share);
   }
   unread_.clear();
@@ -292,12 +343,22 @@ Tensor Run::embed_all(const Dataset& data, const Tensor& features) {
                             : embed(network_, data.images, data.images.all(), job_.compute);
 }
 
-// Mean over the samples of validation, in batches as large as those of training.
+// Losses that are finite may leave weights behind that are not: such are never written.
+void Run::check_weights() const {
+  for (const auto& [name, tensor] : tensors_of(state_))
+    check(first_row_not_finite(tensor.to(Device::cpu)) < 0, "epoch {}, step {}: '{}' is not finite any more; {}",
+          at_.epoch + 1, at_.step, name, kMayHelp);
+}
+
+// Mean over the samples of validation, in batches as large as those of training. One left over alone has no negatives and goes
+// with the last batch.
 double Run::validation_loss(const Tensor& embeddings) {
-  const std::vector<Sample> samples = data_.validation_sampler.epoch(0);
+  const std::vector<Sample> samples = mixed(data_.validation_sampler.epoch(0), data_.validation, recipe_.batch_pairs);
   double sum = 0;
-  for (int64_t begin = 0; begin < std::ssize(samples); begin += recipe_.batch_pairs) {
-    const auto batch = std::span(samples).subspan(begin, std::min(recipe_.batch_pairs, std::ssize(samples) - begin));
+  for (int64_t begin = 0, size; begin < std::ssize(samples); begin += size) {
+    const int64_t left = std::ssize(samples) - begin;
+    size = left == recipe_.batch_pairs + 1 ? left : std::min(recipe_.batch_pairs, left);
+    const auto batch = std::span(samples).subspan(begin, size);
     std::vector<int64_t> images;
     std::vector<int32_t> labels;
     for (const int view : {0, 1})
@@ -319,20 +380,79 @@ double Run::validation_loss(const Tensor& embeddings) {
   return sum / static_cast<double>(samples.size());
 }
 
-// Loss, ranks and embedding rank over the validation set, in evaluation mode.
-json Run::validate() {
+// Loss, ranks and signs of a collapse over the validation set, in evaluation mode.
+Validation Run::validate() {
   NoGrad no_grad;
   const Tensor embeddings = embed_all(data_.validation, validation_features_);
-  const Tensor scores = score_lists(network_, rows_of(embeddings, data_.left), rows_of(embeddings, data_.right),
-                                    data_.protocol.lists, job_.compute);
+  const int64_t bad = first_row_not_finite(embeddings);
+  check(bad < 0, "epoch {}: the embedding of validation image {} is not finite; {}", at_.epoch + 1, bad, kMayHelp);
+  const Tensor left = rows_of(embeddings, data_.left), right = rows_of(embeddings, data_.right);
+  const Tensor scores = score_lists(network_, left, right, data_.protocol.lists, job_.compute);
+  const std::vector<Rank> ranks = ranks_of(data_.protocol, scores);
   const std::array<int64_t, 3> ks{1, 2, 4};
-  const RankMetrics ranking = rank_metrics(ranks_of(data_.protocol, scores), ks, 0);
-  return {{"loss", validation_loss(embeddings)},
-          {"top1", ranking.top[0].value},
-          {"top2", ranking.top[1].value},
-          {"top4", ranking.top[2].value},
-          {"mrr", ranking.mrr.value},
-          {"embedding_rank", embedding_rank(embeddings)}};
+  const RankMetrics ranking = rank_metrics(ranks, ks, 0);
+
+  Validation result;
+  for (const Rank& rank : ranks) result.ranks.push_back(rank.rank);
+  const auto& labels = data_.validation.labels;
+  result.signs = {.similarity = mean_similarity(left, right, data_.protocol.lists, network_.similarity),
+                  .rank = embedding_rank(embeddings),
+                  .dimensions = embeddings.shape()[1],
+                  .classes = std::ssize(std::set<int32_t>(labels.begin(), labels.end())),
+                  .loss = validation_loss(embeddings),
+                  .active_share = at_.meter.mean(at_.meter.active_share),
+                  .epoch = at_.epoch + 1,
+                  .training_images = data_.train.images.size()};
+  EpochSigns& signs = result.signs;
+  if (signs.similarity.spread < kNarrowSpread && !network_.training_head &&
+      recipe_.objective.input == InputViews::both) {
+    const Tensor mean = mean_row(embeddings);
+    Tensor equal(embeddings.shape());
+    for (int64_t i = 0; i < equal.shape()[0]; i++) equal.rows(i, i + 1).copy_from(mean.reshape({1, mean.size()}));
+    signs.loss_if_equal = validation_loss(equal);
+  }
+  result.metrics = {{"loss", signs.loss},
+                    {"top1", ranking.top[0].value},
+                    {"top2", ranking.top[1].value},
+                    {"top4", ranking.top[2].value},
+                    {"mrr", ranking.mrr.value},
+                    {"embedding_rank", signs.rank},
+                    {"mean_similarity",
+                     {{"measure", name_of(signs.similarity.measure)},
+                      {"matching", signs.similarity.matching},
+                      {"other", signs.similarity.other}}}};
+  for (const auto& [name, value] : result.metrics.items())
+    check(!value.is_number() || std::isfinite(value.get<double>()),
+          "epoch {}: the validation figure '{}' is not finite; {}", at_.epoch + 1, name, kMayHelp);
+  return result;
+}
+
+// Once in a run, and of a collapse that the run ends with or that lasts without a better epoch: some networks begin with one and
+// leave it.
+void Run::warn_of_collapse(EpochSigns signs) {
+  never_active_ &= signs.active_share == 0;
+  signs.never_active = never_active_;
+  const std::string warning = collapse_warning(signs, recipe_);
+  const bool better = at_.stale == 0 && recipe_.monitor != "last";
+  collapsed_epochs_ = warning.empty() || better ? 0 : collapsed_epochs_ + 1;
+  if (warned_ || warning.empty() || (collapsed_epochs_ < kLastingCollapse && !finished())) return;
+  progress_.print("warning: " + warning);
+  warned_ = true;
+}
+
+// Raw pixels, compared by cosine, on the lists that validated the best epoch.
+std::optional<Verdict> Run::versus_raw_pixels() const {
+  if (at_.best_ranks.empty()) return {};
+  const auto pixels_of = [&](const std::vector<int64_t>& images) {
+    const Tensor batch = data_.validation.images.batch(images);
+    return batch.reshape({batch.shape()[0], batch.shape().row_size()});
+  };
+  const std::vector<Rank> pixels = ranks_of(
+      data_.protocol,
+      score_candidates(pixels_of(data_.left), pixels_of(data_.right), data_.protocol.lists, Similarity::cosine));
+  std::vector<Rank> ours = pixels;
+  for (size_t list = 0; list < ours.size(); list++) ours[list].rank = at_.best_ranks[list];
+  return compare_ranks(ours, pixels);
 }
 
 void Run::show_step() {
@@ -349,13 +469,15 @@ void Run::show_step() {
 
 void Run::end_epoch() {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
-  const json metrics = validate();
+  check_weights();
+  Validation validation = validate();
+  const json& metrics = validation.metrics;
   const bool last = recipe_.monitor == "last";
   const double value = last ? static_cast<double>(at_.epoch) : metrics[recipe_.monitor].get<double>();
   const bool better = at_.best_epoch == 0 || (recipe_.monitor == "loss" ? value < at_.best : value > at_.best);
   at_.epoch++, at_.step = 0;
   at_.stale++;
-  if (better) at_.best = value, at_.best_epoch = at_.epoch, at_.stale = 0;
+  if (better) at_.best = value, at_.best_epoch = at_.epoch, at_.stale = 0, at_.best_ranks = std::move(validation.ranks);
 
   const double images_per_second = 2.0 * static_cast<double>(loader_->batch_size() * steps_done_) / seconds;
   const json line{{"epoch", at_.epoch},
@@ -365,15 +487,15 @@ void Run::end_epoch() {
                   {"images_per_second", images_per_second},
                   {"seconds", seconds},
                   {"validation", metrics}};
-  const double active = line["active_share"];
-  progress_.print(
-      fmt::format("epoch {}/{}  loss {:.4f}{}  validation: loss {:.4f}  top-1 {:.1f} %  top-2 {:.1f} %  top-4 "
-                  "{:.1f} %"
-                  "  {:.0f} images/s{}",
-                  at_.epoch, recipe_.epochs, line["loss"].get<double>(),
-                  active > 0 ? fmt::format("  active {:.0f} %", 100 * active) : "", metrics["loss"].get<double>(),
-                  100 * metrics["top1"].get<double>(), 100 * metrics["top2"].get<double>(),
-                  100 * metrics["top4"].get<double>(), images_per_second, better ? "  *" : ""));
+  if (!printed_header_)
+    progress_.print(fmt::format("loss: training (validation)  top-k: of {} candidates{}", data_.protocol.lists.count,
+                                last ? "" : fmt::format("  *: best so far ({})", recipe_.monitor)));
+  printed_header_ = true;
+  progress_.print(fmt::format("epoch {}/{}  loss {} ({})  top-1 {:.1f} %  top-2 {:.1f} %  {:.0f} images/s{}", at_.epoch,
+                              recipe_.epochs, short_number(line["loss"]), short_number(metrics["loss"]),
+                              100 * metrics["top1"].get<double>(), 100 * metrics["top2"].get<double>(),
+                              images_per_second, better && !last ? " *" : ""));
+  warn_of_collapse(validation.signs);
   at_.meter = {};
   append_line(path("metrics.jsonl"), line.dump());
   if (better) write("model.safetensors", false);
@@ -381,23 +503,44 @@ void Run::end_epoch() {
 }
 
 TrainResult Run::go() {
-  while (at_.epoch < recipe_.epochs && (recipe_.patience == 0 || at_.stale < recipe_.patience)) {
-    began_ = std::chrono::steady_clock::now();
-    steps_done_ = 0;
-    while (at_.step < steps_per_epoch_) {
-      train_step();
-      steps_done_++;
-      show_step();
-      if (recipe_.checkpoint_steps > 0 && at_.step % recipe_.checkpoint_steps == 0 && at_.step < steps_per_epoch_) {
+  const bool was_finished = finished();
+  int signal = 0;
+  {
+    const StopSignal stop;
+    while (!finished() && signal == 0) {
+      began_ = std::chrono::steady_clock::now();
+      steps_done_ = 0;
+      while (at_.step < steps_per_epoch_ && signal == 0) {
+        train_step();
+        steps_done_++;
+        show_step();
+        if (at_.step == steps_per_epoch_) break;
+        signal = StopSignal::received();
+        if (signal == 0 && (recipe_.checkpoint_steps == 0 || at_.step % recipe_.checkpoint_steps != 0)) continue;
         read_losses();
+        check_weights();
         write("last.safetensors", true);
       }
+      if (at_.step < steps_per_epoch_) break;
+      read_losses();
+      end_epoch();
+      if (finished()) break;
+      signal = StopSignal::received();
+      if (recipe_.hard_negatives && signal == 0) find_hardest(), open_loader();
     }
-    read_losses();
-    end_epoch();
-    if (recipe_.hard_negatives && at_.epoch < recipe_.epochs) find_hardest(), open_loader();
   }
-  return {at_.epoch, at_.best_epoch, at_.best};
+  TrainResult result{.end = was_finished                 ? TrainEnd::was_before
+                            : signal != 0                ? TrainEnd::signal
+                            : at_.epoch < recipe_.epochs ? TrainEnd::patience
+                                                         : TrainEnd::epochs,
+                     .epochs = at_.epoch,
+                     .best_epoch = at_.best_epoch,
+                     .best = at_.best,
+                     .step = at_.step,
+                     .steps = steps_per_epoch_,
+                     .signal = signal};
+  if (result.end == TrainEnd::epochs || result.end == TrainEnd::patience) result.over_pixels = versus_raw_pixels();
+  return result;
 }
 
 }  // namespace

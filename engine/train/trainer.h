@@ -3,12 +3,16 @@
 //
 // A run folder holds recipe.toml (as resolved), splits/, model.safetensors (best by the monitored metric),
 // last.safetensors (to resume from) and metrics.jsonl. A run that was killed at any moment and resumed ends with the
-// same weights as one that was not.
+// same weights as one that was not. Ctrl-C and SIGTERM end it at the next step with everything saved; before the first step
+// they end the process. A finished run is lengthened by resuming it with more epochs, or another patience, where the learning
+// rates so far are those of the longer run: it ends with the same weights as a run that was as long from the start.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "engine/data/seen_images.h"
+#include "engine/eval/verdict.h"
 #include "engine/nn/network.h"
 #include "engine/train/recipe.h"
 
@@ -25,9 +29,20 @@ struct TrainJob {
   Compute compute;
 };
 
+enum class TrainEnd {
+  epochs,      // all of them are done
+  patience,    // no better epoch for too long
+  signal,      // Ctrl-C or SIGTERM
+  was_before,  // a finished run was resumed: nothing was done, nothing written
+};
+
 struct TrainResult {
+  TrainEnd end = TrainEnd::epochs;
   int64_t epochs = 0, best_epoch = 0;
-  double best = 0;  // of the monitored metric
+  double best = 0;                     // of the monitored metric
+  int64_t step = 0, steps = 0;         // done of the next epoch, and in each
+  int signal = 0;                      // which one, where one ended it
+  std::optional<Verdict> over_pixels;  // the best epoch against raw pixels, top-1 of validation
 };
 
 // `recipe.resolved` must hold the resolved [model] of `network`; it goes into every file that the run writes.

@@ -140,6 +140,12 @@ refuse "of another model" x "$lookalike" compare squeezed/model.safetensors data
 refuse "without a stored mean" x "$lookalike" compare frozen/model.safetensors data/left/$first data/left/$first --center frozen/model.safetensors
 refuse "subtracts a mean already" x "$lookalike" weights center centred.safetensors data --out x
 
+# A collapse is told once: of pictures that are all the same every network makes one embedding.
+cp -r data alike && for file in alike/{left,right}/*; do cp data/left/pair000.png "$file"; done
+train siamese-triplet-hard alike collapsed "${small_cnn[@]}" --epochs 5
+[[ $(grep -c 'warning: .*learning rate that is too large (--set optimizer.learning_rate=0.0001)' out.txt) == 1 ]] || fail "a collapse: $(cat out.txt)"
+grep -q warning <("$lookalike" train "$recipes/siamese-triplet-random.toml" --data data --out well "${small_cnn[@]}" --epochs 3 2>&1) && fail "a warning of a network that is well"
+
 # Classes: six in two alphabets, of pictures of pairs.
 i=0
 for file in data/left/*.png; do
@@ -152,6 +158,10 @@ train omniglot-contrastive classes contrastive "${small_bn[@]}" --epochs 2 --set
 "$lookalike" evaluate omniglot/model.safetensors --data classes --groups alphabet1 --ways 3 >/dev/null
 train digits classes digits --epochs 2 --set split.held_out='["alphabet1"]' --set evaluate.candidates=3 --set input.channels=3
 train digits classes squared --epochs 1 --set split.held_out='["alphabet1"]' --set evaluate.candidates=3 --set loss.hinge=squared --set model.activation=relu
+# Where all samples are of one class, that is said.
+mkdir -p lone/seen/{big,small} && cp data/left/pair0[0-2]*.png lone/seen/big && cp data/left/pair100.png lone/seen/small && cp -r classes/alphabet1 lone/
+train omniglot-triplet lone lone-run "${small_bn[@]}" --epochs 1 --set train.batch_pairs=4 --set split.held_out='["alphabet1"]' --set sampler.rotated_classes=false --set sampler.mirrored_classes=false
+grep -q 'all training samples are of one class (others have fewer than two images), so no batch has a negative' out.txt || fail "$(cat out.txt)"
 refuse "nothing to validate with" x "$lookalike" train "$recipes/digits.toml" --data classes --out x
 refuse "the nearest is 'alphabet" x "$lookalike" train "$recipes/omniglot-triplet.toml" --data classes --out x --set split.held_out='["alphabet3"]'
 refuse "no sampler 'same_different'" x "$lookalike" train "$recipes/digits.toml" --data data --out x

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # train_test.sh LOOKALIKE MAKE_PAIRS: the binary from end to end on made-up pairs. Training learns, repeats bit for bit with one thread and
-# with two, and continues after SIGKILL as if nothing had happened; bad input ends with one line and status 1.
+# with two, continues after SIGKILL and signals as if nothing had happened, and is lengthened; bad input ends with one line and status 1.
 set -euo pipefail
 . "$(dirname "$0")/checks.sh"
 lookalike=$1 make_pairs=$2
@@ -33,7 +33,10 @@ checkpoint_steps = 2
 ratios = [60, 20, 20]
 TOML
 
-"$lookalike" train tiny.toml --data data --out a
+"$lookalike" train tiny.toml --data data --out a >said.txt 2>err.txt || fail "$(cat err.txt)"
+awk 'length > 80 { exit 1 }' err.txt || fail "lines of more than 80 columns: $(cat err.txt)"
+grep -Eq '^a (beats|equals|loses to) raw pixels.*: on the validation pairs, which chose the epoch, top-1 .* points \[' said.txt || fail "no sentence on raw pixels: $(cat said.txt)"
+grep -q '"mean_similarity":{"matching":0.*,"measure":"cosine","other":' a/metrics.jsonl || fail "$(cat a/metrics.jsonl)"
 for file in recipe.toml model.safetensors last.safetensors metrics.jsonl splits/{train,val,test}.csv; do
   [[ -s a/$file ]] || fail "a/$file is missing"
 done
@@ -61,6 +64,73 @@ for file in last model; do cmp a/$file.safetensors c/$file.safetensors; done
 ((kills > 0)) || fail "every run ended before it could be killed"
 echo "killed $kills times, same weights"
 
+# Ctrl-C and SIGTERM: everything is saved, and the line that is printed goes on. A run that ended before it was met begins again.
+for signal in INT:130 TERM:143; do
+  run="it's ${signal%:*}" status=0
+  for attempt in 1 2 3 4 5; do
+    rm -rf "$run"
+    env --default-signal=INT "$lookalike" train tiny.toml --data data --out "$run" --set 'split.held_out=[]' >out.txt 2>err.txt &
+    child=$!
+    until [[ -e $run/last.safetensors ]] || ! kill -0 $child 2>/dev/null; do sleep 0.01; done
+    kill -s "${signal%:*}" $child 2>/dev/null || true
+    status=0
+    wait $child || status=$?
+    ((status == 0)) || break
+  done
+  ((status == ${signal#*:})) || fail "status $status after SIG${signal%:*}: $(cat err.txt)"
+  grep -Eq '^stopped (in epoch [0-9]+, step [0-9]+ of [0-9]+|after epoch [0-9]+); go on with: ' <(tail -n 1 err.txt) || fail "$(cat err.txt)"
+  [[ ! -s out.txt ]] || fail "a result of a run that was stopped: $(cat out.txt)"
+  eval "$(sed -n 's/^stopped.* go on with: //p' err.txt)" >/dev/null 2>&1
+  cmp a/last.safetensors "$run/last.safetensors"
+done
+# Before the first step it ends at once.
+status=0
+timeout -s TERM --preserve-status 0.01 "$lookalike" train tiny.toml --data data --out early >/dev/null 2>err.txt || status=$?
+((status == 143)) && [[ ! -s err.txt || -e early/last.safetensors ]] || fail "status $status: $(cat err.txt)"
+
+# A finished run says so, writes nothing, and is lengthened to what a longer one gives; with a cosine schedule it says what does.
+short=("$lookalike" train tiny.toml --data data --out short)
+"${short[@]}" --epochs 3 --set train.patience=9 >/dev/null 2>&1
+find short -type f -exec touch -d 2000-01-01 {} +
+"${short[@]}" --epochs 3 --set train.patience=9 --resume >out.txt 2>err.txt
+grep -q '^finished already, all 3 epochs; for more: .* --resume --epochs 6$' err.txt || fail "$(cat err.txt)"
+[[ -z $(find short -newermt 2001-01-01 -type f) ]] || fail "a finished run was written to"
+refuse "train.epochs is 2 (--epochs), but this run has done 3 epochs already" "" "${short[@]}" --epochs 2 --resume
+"${short[@]}" --resume >/dev/null 2>&1
+cmp a/last.safetensors short/last.safetensors
+cosine=("$lookalike" train tiny.toml --data data --out cosine --set optimizer.schedule=cosine)
+"${cosine[@]}" --epochs 2 >/dev/null 2>&1
+"${cosine[@]}" --epochs 2 --resume >out.txt 2>err.txt
+grep -q 'begin a new run from its weights, with --start cosine/last.safetensors and another --out' err.txt || fail "$(cat err.txt)"
+refuse "train.epochs cannot become 3 (--epochs) where it was 2" "" "${cosine[@]}" --epochs 3 --resume
+"$lookalike" train tiny.toml --data data --out cosine2 --epochs 1 --start cosine/last.safetensors >/dev/null 2>&1
+refuse "nothing: no run to go on with (no last.safetensors); without --resume a new one begins" nothing "$lookalike" train tiny.toml --data data --out nothing --resume
+refuse "train.seed is 0 in the run and 5 now (--seed 0), and 1 more" "" "$lookalike" train tiny.toml --data data --out a --resume --seed 5 --start random
+cp -r a broken && LC_ALL=C sed -i 's/\\"epoch\\":6/\\"epoch\\":9/' broken/last.safetensors
+refuse "broken/last.safetensors: metadata 'progress': 'epoch' is 9, expected an integer from 0 to 6" "" "$lookalike" train tiny.toml --data data --out broken --resume
+
+# NaN: in weights, features and losses it is an error that says where, and nothing prints it.
+not_a_number() { printf '\0\0\300\177' | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") - 4)) conv=notrunc 2>/dev/null; }
+cp short/last.safetensors broken/last.safetensors && not_a_number broken/last.safetensors
+refuse "holds NaN or infinity" "" "$lookalike" train tiny.toml --data data --out broken --resume --epochs 7
+cp a/model.safetensors nan.safetensors && not_a_number nan.safetensors
+refuse "its embedding holds NaN" n.json "$lookalike" evaluate nan.safetensors --data data --json n.json
+refuse "pair000.png: its embedding holds NaN" n.npy "$lookalike" embed nan.safetensors data/left/pair000.png --out n.npy
+refuse "pair000.png: its embedding holds NaN" "" "$lookalike" compare nan.safetensors data/left/pair000.png data/right/pair000.png
+status=0
+"$lookalike" train tiny.toml --data data --out wild --set optimizer.name=sgd --set optimizer.learning_rate=1e38 >out.txt 2>err.txt || status=$?
+((status == 1)) && grep -q 'finite.*--set optimizer.learning_rate' err.txt || fail "status $status: $(cat err.txt)"
+grep -qi '[^a-z]nan[^a-z]' out.txt err.txt && fail "NaN was printed: $(cat err.txt)"
+cached=(train tiny.toml --data data --set augmentation.flip=0 --set augmentation.shift=0 --set augmentation.rotation=0 --start random --freeze conv1 --cache-features --epochs 1)
+"$lookalike" "${cached[@]}" --out features >/dev/null 2>&1
+for file in data/features/*; do not_a_number "$file"; done
+refuse "hold NaN or infinity; delete the file" x "$lookalike" "${cached[@]}" --out x
+rm -r data/features
+
+# What batches lack is said; a network that is well hears of nothing.
+grep -q 'warning\|batches hold' <("$lookalike" train tiny.toml --data data --out well 2>&1) && fail "a warning of a run that is well"
+"$lookalike" train tiny.toml --data data --out few --epochs 1 --set train.batch_pairs=200 >out.txt 2>err.txt
+grep -q '^batches hold 72 samples, since there are no more; train.batch_pairs is 200$' err.txt || fail "$(cat err.txt)"
 "$lookalike" train tiny.toml --data data --out stopped --epochs 60 --set train.patience=2 >out.txt
 read -r epochs best < <(sed -nE 's/^stopped: ([0-9]+) epochs, .* in epoch ([0-9]+)$/\1 \2/p' out.txt)
 ((epochs == best + 2 && epochs < 60)) || fail "patience of 2: $(cat out.txt)"
@@ -69,6 +139,7 @@ read -r epochs best < <(sed -nE 's/^stopped: ([0-9]+) epochs, .* in epoch ([0-9]
 "$lookalike" data candidates a/splits/test.csv --count 20 --seed 1 --out candidates.csv
 "$lookalike" evaluate a/model.safetensors --data data --candidates candidates.csv --truth a/splits/test.csv --scores scores.csv
 "$lookalike" evaluate a/model.safetensors --data data --candidates candidates.csv --scores unlabelled.csv
+grep -q '"versus_raw_pixels": {' report.json || fail "no comparison in $(cat report.json)"
 [[ -s report.json && $(wc -l <scores.csv) == 25 ]] || fail "evaluate wrote no report"
 cmp scores.csv unlabelled.csv
 "$lookalike" embed a/model.safetensors data/left data/right/pair000.png --out e.npy
@@ -88,7 +159,7 @@ refuse "none.toml" d "$lookalike" train none.toml --data data --out d
 refuse "--resume" "" "$lookalike" train tiny.toml --data data --out a
 refuse "seed" "" "$lookalike" train tiny.toml --data data --out a --resume --seed 5
 cp -r data other && "$lookalike" data split other/pairs.csv --ratios 60,20,20 --seed 9
-refuse "a/splits/test.csv" "" "$lookalike" train tiny.toml --data other --out a --resume
+refuse "a/splits/test.csv" "" "$lookalike" train tiny.toml --data other --out a --resume --epochs 7
 on_gpu=("$lookalike" embed a/model.safetensors data/left/pair000.png --device cuda --out g.npy)
 "${on_gpu[@]}" >/dev/null 2>&1 || refuse "cuda" g.npy "${on_gpu[@]}"  # where there is a GPU, train_gpu_test.sh uses it
 refuse "epochs = -3" d "$lookalike" train tiny.toml --data data --out d --epochs -3

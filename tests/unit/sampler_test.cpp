@@ -85,5 +85,57 @@ TEST_CASE("a mined batch holds the hardest negative of each of its anchors, and 
   }
 }
 
+// How many batches of `size` are of one class.
+int64_t batches_of_one_class(const std::vector<Sample>& samples, const std::vector<int32_t>& labels, int64_t size) {
+  int64_t count = 0;
+  for (int64_t begin = 0; begin < std::ssize(samples); begin += size) {
+    const auto batch = std::span(samples).subspan(begin, std::min<int64_t>(size, std::ssize(samples) - begin));
+    std::set<int32_t> classes;
+    for (const Sample& sample : batch) classes.insert(labels[sample.images[0]]);
+    count += batch.size() > 1 && classes.size() == 1;
+  }
+  return count;
+}
+
+TEST_CASE("batches are mixed as far as the classes allow, and left as they are where they are mixed already") {
+  const auto labels_of = [](std::initializer_list<int> sizes) {
+    std::vector<int32_t> labels;
+    for (const int size : sizes) labels.insert(labels.end(), size, static_cast<int32_t>(labels.size()));
+    return labels;
+  };
+  const auto epoch_of = [](const std::vector<int32_t>& labels, int64_t epoch) {
+    return class_sampler(labels, 5).epoch(epoch);
+  };
+  const auto unequal = labels_of({400, 8, 8, 8});
+  for (int64_t epoch = 0; epoch < 3; epoch++) {
+    const auto before = epoch_of(unequal, epoch), after = mix_batches(before, unequal, 32);
+    CHECK(batches_of_one_class(before, unequal, 32) == 6);
+    CHECK(batches_of_one_class(after, unequal, 32) == 0);
+    CHECK(after == mix_batches(before, unequal, 32));
+    // There are enough others: each sample comes once.
+    std::set<int64_t> images, ids;
+    for (const Sample& sample : after) images.insert(sample.images[0]), ids.insert(sample.id);
+    CHECK(images.size() == before.size());
+    CHECK(ids.size() == before.size());
+  }
+  // Fewer others than batches, the largest class the last one, and two classes in turn.
+  for (const auto& labels : {labels_of({2, 400}), labels_of({400, 4}), labels_of({4, 6, 300}), labels_of({40, 44})})
+    for (const int64_t size : {2, 3, 8, 33}) {
+      const auto before = epoch_of(labels, 1), after = mix_batches(before, labels, size);
+      CHECK(after.size() == before.size());
+      CHECK(batches_of_one_class(after, labels, size) == 0);
+      std::set<int64_t> ids;
+      for (const Sample& sample : after) ids.insert(sample.id);
+      CHECK(ids.size() == after.size());
+    }
+  for (const auto& labels : {labels_of({20, 20, 20}), labels_of({20, 22, 18, 20})}) {
+    const auto before = epoch_of(labels, 0);
+    CHECK(mix_batches(before, labels, 8) == before);
+  }
+  const auto alone = labels_of({30});
+  const auto before = epoch_of(alone, 0);
+  CHECK(mix_batches(before, alone, 8) == before);
+}
+
 }  // namespace
 }  // namespace lookalike
