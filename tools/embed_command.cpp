@@ -58,9 +58,12 @@ void run_embed(const EmbedArguments& arguments) {
 void add_embed_command(CLI::App& app) {
   auto arguments = std::make_shared<EmbedArguments>();
   CLI::App* command = app.add_subcommand("embed", "Write the embeddings of images as a NumPy array");
-  command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
-  command->add_option("input", arguments->inputs, "Images, and folders with images at any depth")->required();
-  command->add_option("--out", arguments->out, "FILE.npy to write; FILE.npy.txt gets the names")->required();
+  command->footer("lookalike embed runs/mine/model.safetensors pictures/ --out embeddings.npy");
+  command->add_option("MODEL", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
+  command->add_option("INPUT", arguments->inputs, "Images, and folders with images at any depth")->required();
+  command->add_option("--out", arguments->out, "File to write; FILE.npy.txt gets the names")
+      ->type_name("FILE.npy")
+      ->required();
   add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);
   command->callback([arguments] { run_embed(*arguments); });

