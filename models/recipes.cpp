@@ -54,8 +54,7 @@ std::string recipe_text(const std::string& name) {
   if (const char* text = text_of(name)) return text;
   std::vector<std::string> names;
   for (const auto& entry : kRecipeTexts) names.push_back(entry[0]);
-  fail("{}: no such recipe, did you mean '{}'? `lookalike recipes` lists them", name,
-       nearest(fs::path(name).stem(), names));
+  fail("{}: no such recipe{} (`lookalike recipes` lists them)", name, suggestion(fs::path(name).stem(), names));
 }
 
 Recipe find_recipe(const std::string& name_or_file, const std::vector<std::string>& overrides) {

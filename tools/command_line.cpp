@@ -1,9 +1,9 @@
 #include "tools/command_line.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <sstream>
-#include <vector>
 
 #include <fmt/ranges.h>
 
@@ -20,11 +20,12 @@ std::string wrap(const std::string& text, size_t indent, size_t used) {
   std::istringstream words(text);
   std::string result;
   size_t column = used;
-  for (std::string word; words >> word;) {
-    if (column > indent && column + 1 + word.size() > kWidth) {
+  bool begins = true;  // a line
+  for (std::string word; words >> word; begins = false) {
+    if (!begins && column + 1 + word.size() > kWidth) {
       result += '\n' + std::string(indent, ' ');
       column = indent;
-    } else if (column > indent) {
+    } else if (!begins) {
       result += ' ';
       column++;
     }
@@ -42,6 +43,7 @@ std::string entry(const std::string& left, const std::string& description) {
   return line + wrap(description, kColumn, kColumn);
 }
 
+// "lookalike data split"
 std::string path_of(const CLI::App* command) {
   const CLI::App* parent = command->get_parent();
   return parent ? path_of(parent) + ' ' + command->get_name() : command->get_name();
@@ -84,9 +86,9 @@ std::string shown(const std::string& text) {
 }  // namespace
 
 std::string HelpFormatter::make_help(const CLI::App* command, std::string, CLI::AppFormatMode) const {
-  const std::string usage = "Usage: " + path_of(command) + ' ';
+  const std::string usage = "Usage: " + path_of(command);
   std::string text = wrap(command->get_description(), 0, 0) + '\n';
-  text += usage + wrap(usage_of(command), std::min(usage.size(), kColumn), usage.size());
+  text += wrap(usage + usage_of(command), std::min(usage.size() + 1, kColumn), 0);
   if (const auto commands = commands_of(command); !commands.empty()) {
     text += "\nCommands:\n";
     for (const CLI::App* one : commands) text += entry(one->get_name(), one->get_description());
@@ -115,7 +117,8 @@ std::string HelpFormatter::make_help(const CLI::App* command, std::string, CLI::
 std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = &app;
   while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
-  const std::string path = path_of(command), see = fmt::format(" ({} --help)", path);
+  const std::string see = fmt::format(" ({} --help)", path_of(command));
+  const std::string where = command == &app ? "" : path_of(command).substr(app.get_name().size() + 1) + ": ";
   std::vector<std::string> commands, options;
   for (const CLI::App* one : commands_of(command)) commands.push_back(one->get_name());
   for (const CLI::Option* option : command->get_options())
@@ -124,21 +127,28 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   if (const auto extra = command->remaining(); !extra.empty()) {
     const std::string word = extra[0].substr(0, extra[0].find('='));
     if (word.starts_with("-") && word.size() > 1)
-      return fmt::format("{}: no option {}, did you mean {}?{}", path, word, nearest(word, options), see);
-    if (!commands.empty())
-      return fmt::format("{}: no command '{}', did you mean '{}'?{}", path, word, nearest(word, commands), see);
-    return fmt::format("{}: '{}' is one argument too many{}", path, extra[0], see);
+      return fmt::format("{}no option {}{}{}", where, word, suggestion(word, options), see);
+    if (!commands.empty()) return fmt::format("{}no command '{}'{}{}", where, word, suggestion(word, commands), see);
+    return fmt::format("{}'{}' is one argument too many{}", where, extra[0], see);
   }
   if (dynamic_cast<const CLI::RequiredError*>(&error)) {
-    if (!commands.empty()) return fmt::format("{}: expected one of {}{}", path, fmt::join(commands, ", "), see);
+    if (!commands.empty()) return fmt::format("{}expected one of {}{}", where, fmt::join(commands, ", "), see);
     std::vector<std::string> missing;
     for (const CLI::Option* option : command->get_options())
       if (option->get_required() && option->count() == 0) missing.push_back(form_of(option));
     if (!missing.empty())
-      return fmt::format("{} needs {}, as in: {}", path, fmt::join(missing, " and "),
+      return fmt::format("{}expected {}, as in: {}", where, fmt::join(missing, " and "),
                          first_line(command->get_footer()));
   }
-  return fmt::format("{}: {}{}", path, error.what(), see);
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) {
+    for (const CLI::Option* option : command->get_options()) {
+      if (!std::string(error.what()).starts_with(option->get_name() + ":")) continue;
+      const int expected = option->get_items_expected_min();
+      return fmt::format("{}{}: expected {} value{}, not {}{}", where, form_of(option), expected,
+                         expected == 1 ? "" : "s", option->results().size(), see);
+    }
+  }
+  return fmt::format("{}{}{}", where, error.what(), see);
 }
 
 CLI::Option* whole_number(CLI::Option* option, int64_t low, int64_t high) {
@@ -161,6 +171,14 @@ CLI::Option* number(CLI::Option* option, double low) {
     const auto [stop, error] = std::from_chars(text.data(), end, value);
     check(error == std::errc() && stop == end && std::isfinite(value) && value >= low,
           "{} is {}, expected a number, {} or more", option->get_name(), shown(text), low);
+    return std::string();
+  });
+}
+
+CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words) {
+  return option->type_name(fmt::format("{}", fmt::join(words, "|")))->check([=](const std::string& text) {
+    check(std::ranges::find(words, text) != words.end(), "{} is {}, expected {}", option->get_name(), shown(text),
+          fmt::join(words, words.size() == 2 ? " or " : ", "));
     return std::string();
   });
 }

@@ -3,6 +3,7 @@
 
 #include <limits>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -21,5 +22,7 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error);
 // The option takes whole numbers from `low` to `high` alone, or finite numbers; any other text is an Error that says so.
 CLI::Option* whole_number(CLI::Option* option, int64_t low, int64_t high = std::numeric_limits<int64_t>::max());
 CLI::Option* number(CLI::Option* option, double low);
+// The option takes these words alone, which its help lists.
+CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words);
 
 }  // namespace lookalike

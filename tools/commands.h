@@ -24,12 +24,13 @@ struct ComputeArguments {
   std::string device = "cpu", precision = "fp32", conv = "native";
 
   void add_to(CLI::App& command) {
-    const auto add = [&](const char* name, std::string& value, const char* values, const char* help) {
-      command.add_option(name, value, help)->type_name(values)->capture_default_str();
+    const auto add = [&](const char* name, std::string& value, const std::vector<std::string>& values,
+                         const char* help) {
+      one_of(command.add_option(name, value, help), values)->capture_default_str();
     };
-    add("--device", device, "cpu|cuda", "What computes");
-    add("--precision", precision, "fp32|tf32|bf16", "Arithmetic; tf32 and bf16 on the GPU alone");
-    add("--conv", conv, "native|cudnn", "Whose convolutions; cudnn on the GPU alone");
+    add("--device", device, {"cpu", "cuda"}, "What computes");
+    add("--precision", precision, {"fp32", "tf32", "bf16"}, "Arithmetic; tf32 and bf16 on the GPU alone");
+    add("--conv", conv, {"native", "cudnn"}, "Whose convolutions; cudnn on the GPU alone");
   }
   Compute parse() const { return parse_compute(device, precision, conv); }
 };

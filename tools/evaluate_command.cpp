@@ -192,6 +192,7 @@ void add_evaluate_command(CLI::App& app) {
   whole_number(of_pairs("--lists", arguments->lists, "N", "Random lists a query"), 1, 100000)->excludes(candidates);
   whole_number(of_pairs("--top", arguments->top, "K,...", "The k of top-k, with commas"), 1)
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->default_str("1,2,4");
 
   const auto of_classes = [&](const char* name, auto& value, const char* type, const char* help) {
@@ -199,15 +200,16 @@ void add_evaluate_command(CLI::App& app) {
     arguments->of_classes.push_back(option);
     return option;
   };
-  of_classes("--part", arguments->part, "train|test", "Which part of the data");
+  one_of(of_classes("--part", arguments->part, "", "Which part of the data"), {"train", "test"});
   of_classes("--groups", arguments->groups, "NAME,...", "These groups of classes alone (Omniglot: alphabets)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->default_str("");
   arguments->ways_option = whole_number(
       of_classes("--ways", arguments->ways, "N", "Classes of a one-shot list, or all of a group where it has fewer"),
       2);
   whole_number(of_classes("--runs", arguments->runs, "N", "One-shot runs for each group"), 1, 100000);
-  of_classes("--similarity", arguments->similarity, "cosine|distance", "Instead of the model's own");
+  one_of(of_classes("--similarity", arguments->similarity, "", "Instead of the model's own"), {"cosine", "distance"});
   of_classes("--scatter", arguments->scatter, "FILE.svg", "Write a picture of the embeddings here");
   command->callback([arguments] { run_evaluate(*arguments); });
 }

@@ -94,6 +94,11 @@ std::string nearest(const std::string& word, const std::vector<std::string>& wor
   });
 }
 
+std::string suggestion(const std::string& word, const std::vector<std::string>& words) {
+  const std::string best = nearest(word, words);
+  return 2 * edit_distance(word, best) <= best.size() ? fmt::format(", did you mean '{}'?", best) : "";
+}
+
 Options::Options(json table, std::string where) : table_(std::move(table)), where_(std::move(where)) {
   check(table_.is_object(), "{}: expected a table of settings", where_);
 }

@@ -55,6 +55,8 @@ class Options {
 
 // The word of `words` with the smallest edit distance to `word`.
 std::string nearest(const std::string& word, const std::vector<std::string>& words);
+// ", did you mean 'WORD'?", or nothing where no word is near.
+std::string suggestion(const std::string& word, const std::vector<std::string>& words);
 
 // A TOML file as JSON, or the text of one that `where` names; syntax errors are Errors with file and line.
 nlohmann::json read_toml(const std::string& path);
