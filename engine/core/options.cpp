@@ -233,7 +233,8 @@ void set_option(json& table, const std::string& assignment) {
   json* at = &table;
   std::istringstream parts(key);
   for (std::string part; std::getline(parts, part, '.');) {
-    check(!part.empty() && (at->is_object() || at->is_null()), "--set {}: no section of that name", assignment);
+    check(at->is_object() || at->is_null(), "--set {}: '{}' is not a section", assignment, part);
+    check(!part.empty(), "--set {}: expected section.key=value, as in --set train.epochs=5", assignment);
     at = &(*at)[part];
   }
   check(!at->is_object(), "--set {}: '{}' is a section, expected a key inside it", assignment, key);

@@ -5,12 +5,14 @@
 
 #include "engine/core/dispatch.h"
 #include "engine/core/error.h"
+#include "engine/core/progress.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
 
 ImageStore::ImageStore(std::span<const std::string> files, const Preprocess& preprocess, OnCorrupt on_corrupt)
     : preprocess_(preprocess), pixels_(files.size() * preprocess.image_size()), errors_(files.size()) {
+  ProgressCount progress("decoding", "images", std::ssize(files));
   cpu::parallel_for(std::ssize(files), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       try {
@@ -19,6 +21,7 @@ ImageStore::ImageStore(std::span<const std::string> files, const Preprocess& pre
       } catch (const std::exception& error) {
         errors_[i] = error.what();
       }
+      progress.add();
     }
   });
   if (on_corrupt == OnCorrupt::stop)
@@ -100,6 +103,7 @@ std::vector<std::string> check_pairs(const std::string& folder) {
         note([&] { here.find(is_left ? pair.left : pair.right, fmt::format("{}:{}", csv, pair.line)); });
       const auto files = here.files();
       std::vector<std::string> errors(files.size());
+      ProgressCount progress("checking", "images", std::ssize(files));
       cpu::parallel_for(std::ssize(files), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
           try {
@@ -107,6 +111,7 @@ std::vector<std::string> check_pairs(const std::string& folder) {
           } catch (const std::exception& error) {
             errors[i] = error.what();
           }
+          progress.add();
         }
       });
       for (std::string& error : errors)

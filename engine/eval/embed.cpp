@@ -9,6 +9,7 @@
 
 #include <omp.h>
 
+#include "engine/core/progress.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
@@ -62,10 +63,15 @@ Variable forward_in_parallel(Module& network, const Variable& images) {
 
 Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute) {
   check(!images.empty(), "no images to embed");
+  ProgressCount progress("embedding", "images", std::ssize(images));
   return in_batches(
       std::ssize(images), compute,
       [&](int64_t begin, int64_t end) { return store.batch(images.subspan(begin, end - begin)); },
-      [&](const Variable& x) { return forward_in_parallel(network, x); });
+      [&](const Variable& x) {
+        const Variable embeddings = forward_in_parallel(network, x);
+        progress.add(x.shape()[0]);
+        return embeddings;
+      });
 }
 
 Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
@@ -77,6 +83,7 @@ Tensor embed_files(Module& network, std::span<const std::string> files, const Pr
   };
   const auto start = Clock::now();
   EmbedTimes taken;
+  ProgressCount progress("embedding", "images", std::ssize(files));
   const auto decode = [&](size_t begin) {
     const auto from = Clock::now();
     ImageStore store(files.subspan(begin, std::min(kPiece, files.size() - begin)), preprocess);
@@ -91,6 +98,7 @@ Tensor embed_files(Module& network, std::span<const std::string> files, const Pr
     const auto from = Clock::now();
     const Tensor piece = embed(network, store, store.all(), compute);
     taken.network += since(from);
+    progress.add(store.size());
     if (!result.defined()) result = Tensor(piece.shape().with_rows(std::ssize(files)));
     result.rows(static_cast<int64_t>(begin), static_cast<int64_t>(begin) + store.size()).copy_from(piece);
   }

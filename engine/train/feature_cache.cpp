@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "engine/io/safetensors.h"
-#include "engine/train/progress.h"
+#include "engine/core/progress.h"
 
 namespace lookalike {
 namespace {

@@ -12,7 +12,7 @@
 #include "engine/io/atomic_file.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/feature_cache.h"
-#include "engine/train/progress.h"
+#include "engine/core/progress.h"
 #include "engine/train/training_data.h"
 
 namespace lookalike {
