@@ -76,7 +76,7 @@ cmp scores.csv unlabelled.csv
 "$lookalike" weights inspect a/model.safetensors >out.txt
 grep -q conv1.weight out.txt || fail "weights inspect does not list conv1.weight"
 
-refuse "unknown key 'loss_'" d "$lookalike" train tiny.toml --data data --out d --set loss_.margin=1
+refuse "did you mean loss.margin?" d "$lookalike" train tiny.toml --data data --out d --set loss_.margin=1
 refuse "did you mean 'margin'" d "$lookalike" train tiny.toml --data data --out d --set loss.margim=1
 refuse "did you mean 'batch_hard'" d "$lookalike" train tiny.toml --data data --out d --set loss.negatives=batchhard
 refuse "batch_pairs = 1" d "$lookalike" train tiny.toml --data data --out d --set train.batch_pairs=1

@@ -49,7 +49,10 @@ TEST_CASE("progress shows on a terminal alone, after a while, and is wiped befor
   CHECK(format_count(12345678) == "12,345,678");
   CHECK(shown_on(false, 600) == "done\n");
   CHECK(shown_on(true, 0) == "done\r\n");
-  CHECK(shown_on(true, 600) == "\r\033[Kdecoding 1,000 of 2,002 images  0:01 left\r\033[Kdone\r\n");
+  const std::string shown = shown_on(true, 600);
+  CHECK(shown.starts_with("\r\033[Kdecoding 1,000 of 2,002 images  0:0"));
+  CHECK(shown.ends_with(" left\r\033[Kdone\r\n"));
+  CHECK(shown.find("embedding") == std::string::npos);
 }
 
 }  // namespace
