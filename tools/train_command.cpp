@@ -30,7 +30,8 @@ bool has_start(const Recipe& recipe) {
   return !recipe.start.empty() && recipe.start != "random";
 }
 
-// The Error of a recipe whose weights to start from are not there, with where to get them as far as the manifest knows.
+// The Error of a recipe whose weights to start from are not there, with where to get them as far as
+// the manifest knows.
 void check_start(const Recipe& recipe) {
   check(recipe.freeze.empty() || !recipe.start.empty(),
         "train.freeze = '{}' without train.start, expected weights worth keeping (--start), or start = 'random' where "
@@ -76,7 +77,8 @@ std::string choose_recipe(const TrainArguments& arguments) {
   return chosen.name;
 }
 
-// Where the frozen layers can be computed once, nothing else makes sense: in the data folder, which may be shared, or in the run's.
+// Where the frozen layers can be computed once, nothing else makes sense: in the data folder, which
+// may be shared, or in the run's.
 std::string place_of_features(const Recipe& recipe, const TrainJob& job) {
   if (recipe.freeze.empty() || !recipe.augmentation.is_identity()) return "";
   return (access(job.data.c_str(), W_OK) == 0 ? job.data : job.out) + "/features";

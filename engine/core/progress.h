@@ -1,4 +1,5 @@
-// What long work shows: a line that is rewritten on a terminal, and nothing but whole lines elsewhere.
+// What long work shows: a line that is rewritten on a terminal, and nothing but whole lines
+// elsewhere.
 #pragma once
 
 #include <atomic>
@@ -31,8 +32,9 @@ class Progress {
 // "1,001"
 std::string format_count(int64_t count);
 
-// How far a loop is, on a terminal and once it takes a while: "decoding 312 of 1,001 images  0:04 left". Of those that live at the same
-// time the first one shows, so that what a larger task is made of stays silent.
+// How far a loop is, on a terminal and once it takes a while: "decoding 312 of 1,001 images  0:04
+// left". Of those that live at the same time the first one shows, so that what a larger task is
+// made of stays silent.
 class ProgressCount {
  public:
   ProgressCount(std::string doing, std::string things, int64_t total);
