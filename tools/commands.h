@@ -7,11 +7,13 @@
 #include <CLI/CLI.hpp>
 
 #include "engine/core/device.h"
+#include "tools/command_line.h"
 
 namespace lookalike {
 
 void add_data_command(CLI::App& app);
 void add_train_command(CLI::App& app);
+void add_recipes_command(CLI::App& app);
 void add_evaluate_command(CLI::App& app);
 void add_embed_command(CLI::App& app);
 void add_weights_command(CLI::App& app);
@@ -22,9 +24,13 @@ struct ComputeArguments {
   std::string device = "cpu", precision = "fp32", conv = "native";
 
   void add_to(CLI::App& command) {
-    command.add_option("--device", device, "cpu or cuda")->capture_default_str();
-    command.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();
-    command.add_option("--conv", conv, "Convolutions: native, or on the GPU cudnn")->capture_default_str();
+    const auto add = [&](const char* name, std::string& value, const std::vector<std::string>& values,
+                         const char* help) {
+      one_of(command.add_option(name, value, help), values)->capture_default_str();
+    };
+    add("--device", device, {"cpu", "cuda"}, "What computes");
+    add("--precision", precision, {"fp32", "tf32", "bf16"}, "Arithmetic; tf32 and bf16 on the GPU alone");
+    add("--conv", conv, {"native", "cudnn"}, "Whose convolutions; cudnn on the GPU alone");
   }
   Compute parse() const { return parse_compute(device, precision, conv); }
 };
@@ -36,9 +42,11 @@ inline void add_skip_option(CLI::App& command, bool& skip_corrupt) {
 
 // --center of the commands that use embeddings.
 inline void add_center_option(CLI::App& command, std::string& center) {
-  command.add_option(
-      "--center", center,
-      "Subtract the mean embedding of these images: a folder, a CSV file of pairs, or the mean stored in a model");
+  command
+      .add_option(
+          "--center", center,
+          "Subtract the mean embedding of these images: a folder, a CSV file of pairs, or the mean stored in a model")
+      ->type_name("IMAGES");
 }
 
 }  // namespace lookalike

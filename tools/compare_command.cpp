@@ -47,9 +47,11 @@ void run_compare(const CompareArguments& arguments) {
 void add_compare_command(CLI::App& app) {
   auto arguments = std::make_shared<CompareArguments>();
   CLI::App* command = app.add_subcommand("compare", "Print how alike two images are");
-  command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
-  command->add_option("a", arguments->a, "An image, the left one of a pair")->required();
-  command->add_option("b", arguments->b, "Another one, the right one")->required();
+  command->footer("lookalike compare runs/mine/model.safetensors cat.jpg tiger.jpg");
+  command->add_option("MODEL", arguments->model, "Checkpoint (RUN/model.safetensors), or the name of published weights")
+      ->required();
+  command->add_option("A", arguments->a, "An image, the left one of a pair")->required();
+  command->add_option("B", arguments->b, "Another one, the right one")->required();
   add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);
   command->callback([arguments] { run_compare(*arguments); });

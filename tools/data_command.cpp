@@ -29,10 +29,15 @@ constexpr std::array<const char*, 3> kPartFiles{"train.csv", "val.csv", "test.cs
 void add_emoji(CLI::App& data) {
   auto* command = data.add_subcommand("emoji", "Make a pairs data set from the emoji of two installed packages");
   auto options = std::make_shared<EmojiOptions>();
-  command->add_option("--out", options->out, "New folder to make")->required();
-  command->add_option("--size", options->size, "Pixels, both ways")->capture_default_str();
-  command->add_option("--font", options->font, "Colour font (from fonts-noto-color-emoji by default)");
-  command->add_option("--gemojione", options->gemojione, "Folder with png/ and svg/ (from ruby-gemojione by default)");
+  command->footer("lookalike data emoji --out datasets/emoji --size 64");
+  command->add_option("--out", options->out, "New folder to make")->type_name("DIR")->required();
+  whole_number(command->add_option("--size", options->size, "Pixels, both ways, 1 to 1024"), 1, 1024)
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--font", options->font, "Colour font (from fonts-noto-color-emoji by default)")
+      ->type_name("FILE");
+  command->add_option("--gemojione", options->gemojione, "Folder with png/ and svg/ (from ruby-gemojione by default)")
+      ->type_name("DIR");
   command->callback([options] { fmt::print("{}: {} pairs\n", options->out, make_emoji_pairs(*options)); });
 }
 
@@ -108,21 +113,26 @@ void add_split(CLI::App& data) {
   };
   auto* command = data.add_subcommand("split", "Cut pairs or class folders into train.csv, val.csv and test.csv");
   auto args = std::make_shared<Arguments>();
-  command->add_option("input", args->input, "Pairs file, or a folder of pairs or of classes")->required();
-  command->add_option("--ratios", args->ratios, "Train, validation, test")
+  command->footer(
+      "lookalike data split mine/pairs.csv --ratios 70,15,15\n"
+      "lookalike data split pictures --by classes");
+  command->add_option("INPUT", args->input, "Pairs file, or a folder of pairs or of classes")->required();
+  number(command->add_option("--ratios", args->ratios, "Shares of train, validation and test, on any scale"), 0)
       ->delimiter(',')
       ->expected(3)
-      ->capture_default_str();
-  command->add_option("--seed", args->seed)->capture_default_str();
-  command->add_option(
-      "--by", args->by,
-      "Of class folders: whole classes or images of each class (default: classes where ten or more have "
-      "two images)");
-  auto* out = command->add_option("--out", args->out, "Folder for the three files (beside the pairs file by default)");
+      ->type_name("A,B,C")
+      ->default_str("70,15,15");
+  whole_number(command->add_option("--seed", args->seed, "Of the shuffle"), 0)->type_name("N")->capture_default_str();
+  one_of(command->add_option("--by", args->by,
+                             "Of class folders: whole classes, or images of each class (default: classes where ten or "
+                             "more have two images)"),
+         {"classes", "images"});
+  auto* out = command->add_option("--out", args->out, "Folder for the three files (beside the pairs file by default)")
+                  ->type_name("DIR");
   command->callback([args, out] {
     const std::array<double, 3> ratios{args->ratios[0], args->ratios[1], args->ratios[2]};
     std::string pairs = args->input;
-    if (fs::is_directory(args->input)) {
+    if (std::error_code none; fs::is_directory(args->input, none)) {
       if (layout_of(args->input) != Layout::pairs) {
         check(out->count() == 0, "--out with class folders, whose parts are files in the folder itself");
         return split_class_folder(args->input, ratios, args->seed, args->by);
@@ -142,10 +152,13 @@ void add_candidates(CLI::App& data) {
   };
   auto* command = data.add_subcommand("candidates", "Draw the right images that each left one is ranked against");
   auto args = std::make_shared<Arguments>();
-  command->add_option("pairs", args->csv, "Pairs file")->required();
-  command->add_option("--count", args->count, "Candidates a query, the true one included")->capture_default_str();
-  command->add_option("--seed", args->seed)->capture_default_str();
-  command->add_option("--out", args->out, "Candidates file to write")->required();
+  command->footer("lookalike data candidates mine/test.csv --count 20 --out candidates.csv");
+  command->add_option("PAIRS", args->csv, "Pairs file")->required();
+  whole_number(command->add_option("--count", args->count, "Candidates a query, the true one included"), 2)
+      ->type_name("N")
+      ->capture_default_str();
+  whole_number(command->add_option("--seed", args->seed, "Of the draw"), 0)->type_name("N")->capture_default_str();
+  command->add_option("--out", args->out, "Candidates file to write")->type_name("FILE.csv")->required();
   command->callback([args] {
     check_can_write(args->out);
     const Candidates candidates = make_candidates(read_pairs(args->csv), args->count, args->seed);
@@ -158,8 +171,9 @@ void add_candidates(CLI::App& data) {
 void add_check(CLI::App& data) {
   auto* command = data.add_subcommand("check", "List everything that is wrong with a data set");
   auto folder = std::make_shared<std::string>();
+  command->footer("lookalike data check mine");
   command
-      ->add_option("folder", *folder,
+      ->add_option("FOLDER", *folder,
                    "Folder with pairs.csv, left/ and right/, with classes, or with IDX or CIFAR files")
       ->required();
   command->callback([folder] {
@@ -176,6 +190,7 @@ void add_check(CLI::App& data) {
 void add_data_command(CLI::App& app) {
   auto* data = app.add_subcommand("data", "Make, split and check data sets");
   data->require_subcommand(1);
+  data->footer("lookalike data split mine/pairs.csv\nlookalike data check mine");
   add_emoji(*data);
   add_split(*data);
   add_candidates(*data);

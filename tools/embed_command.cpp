@@ -1,8 +1,10 @@
 // lookalike embed: images to a NumPy array of embeddings, and a file with a line for each row.
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <memory>
 
+#include "engine/core/error.h"
 #include "engine/data/image_files.h"
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
@@ -19,10 +21,13 @@ namespace fs = std::filesystem;
 struct EmbedArguments {
   std::string model, out, center, side;
   std::vector<std::string> inputs;
+  bool skip_corrupt = false;
   ComputeArguments compute;
 };
 
 void run_embed(const EmbedArguments& arguments) {
+  check_can_write(arguments.out);
+  check_can_write(arguments.out + ".txt");
   const Compute compute = arguments.compute.parse();
   Model model = load_model(arguments.model);
   if (!arguments.center.empty()) use_center(model, arguments.model, arguments.center, compute);
@@ -40,12 +45,25 @@ void run_embed(const EmbedArguments& arguments) {
     for (const std::string& path : listing.images) files.push_back(fs::path(input) / path);
   }
 
+  if (!arguments.skip_corrupt) check_images(files);
+
   EmbedTimes times;
   const PairSide side = arguments.side.empty()     ? PairSide::any
                         : arguments.side == "left" ? PairSide::left
                                                    : PairSide::right;
-  const Tensor result =
-      comparable_rows(*model.network, embed_files(*model.network, files, model.preprocess, compute, &times, side));
+  std::map<int64_t, std::string> unread;
+  Tensor result = comparable_rows(*model.network, embed_files(*model.network, files, model.preprocess, compute, &times,
+                                                              side, arguments.skip_corrupt ? &unread : nullptr));
+  if (!unread.empty()) {
+    for (const auto& [file, why] : unread) fmt::print(stderr, "skipped: {}\n", why);
+    std::vector<int64_t> read;
+    for (int64_t i = 0; i < std::ssize(files); i++)
+      if (!unread.contains(i)) read.push_back(i);
+    check(!read.empty(), "none of the {} images can be read", files.size());
+    result = rows_of(result, read);
+    for (size_t i = 0; i < read.size(); i++) files[i] = files[read[i]];
+    files.resize(read.size());
+  }
   check_finite(result, files);
   std::string names;
   for (const std::string& file : files) names += file + '\n';
@@ -64,13 +82,17 @@ void run_embed(const EmbedArguments& arguments) {
 void add_embed_command(CLI::App& app) {
   auto arguments = std::make_shared<EmbedArguments>();
   CLI::App* command = app.add_subcommand("embed", "Write the embeddings of images as a NumPy array");
-  command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
-  command->add_option("input", arguments->inputs, "Images, and folders with images at any depth")->required();
-  command->add_option("--out", arguments->out, "FILE.npy to write; FILE.npy.txt gets the names")->required();
-  command
-      ->add_option("--side", arguments->side,
-                   "left or right: which images of pairs these are, for a model whitened by pairs (default: both)")
-      ->check(CLI::IsMember({"left", "right"}));
+  command->footer("lookalike embed runs/mine/model.safetensors pictures/ --out embeddings.npy");
+  command->add_option("MODEL", arguments->model, "Checkpoint (RUN/model.safetensors), or the name of published weights")
+      ->required();
+  command->add_option("INPUT", arguments->inputs, "Images, and folders with images at any depth")->required();
+  command->add_option("--out", arguments->out, "File to write; FILE.npy.txt gets the names")
+      ->type_name("FILE.npy")
+      ->required();
+  one_of(command->add_option("--side", arguments->side,
+                             "Which images of pairs these are, for a model whitened by pairs (default: both)"),
+         {"left", "right"});
+  add_skip_option(*command, arguments->skip_corrupt);
   add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);
   command->callback([arguments] { run_embed(*arguments); });

@@ -181,7 +181,9 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     const Verdict verdict =
         versus_pixels({report(kRawPixels, baselines[0].second, unseen), report(arguments.model, scores, unseen)});
     json["versus_raw_pixels"] = to_json(verdict);
-    verdict_line = '\n' + sentence(arguments.model, kRawPixels, any_seen ? "on what it has not seen, top-1" : "top-1", verdict) + '\n';
+    verdict_line =
+        '\n' + sentence(arguments.model, kRawPixels, any_seen ? "on what it has not seen, top-1" : "top-1", verdict) +
+        '\n';
   }
   fmt::print("{}\n{}{}", ranking_table(reports), verification_table(std::span(&reports.back(), 1)), verdict_line);
   if (!arguments.scores.empty()) write_scores(arguments.scores, ranked.protocol, scores);
@@ -279,52 +281,64 @@ void run_evaluate(const EvaluateArguments& arguments) {
 void add_evaluate_command(CLI::App& app) {
   auto arguments = std::make_shared<EvaluateArguments>();
   CLI::App* command = app.add_subcommand("evaluate", "Print what a model reaches on pairs or on classes of images");
-  command->add_option("model", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
+  command->footer(
+      "lookalike evaluate runs/mine/model.safetensors --data mine\n"
+      "lookalike evaluate runs/digits/model.safetensors --data mnist --part test");
+  command->add_option("MODEL", arguments->model, "Checkpoint (RUN/model.safetensors)")->required();
   command
       ->add_option("--data", arguments->data,
                    "Folder with left/ and right/, with a folder for each class, or with IDX or CIFAR files")
+      ->type_name("DIR")
       ->required();
-  auto* seed = command->add_option("--seed", arguments->seed, "Of what is drawn at random")->capture_default_str();
-  command->add_option("--json", arguments->json, "Also write the results here");
+  auto* seed = whole_number(command->add_option("--seed", arguments->seed, "Of what is drawn at random"), 0)
+                   ->type_name("N")
+                   ->capture_default_str();
+  command->add_option("--json", arguments->json, "Also write the results here")->type_name("FILE");
   add_skip_option(*command, arguments->skip_corrupt);
   command->add_flag("--include-seen", arguments->include_seen,
                     "Also measure on what trained the model or chose its epoch, in rows that say so");
   add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);
 
-  const auto of_pairs = [&](const char* name, auto& value, const char* help) {
-    auto* option = command->add_option(name, value, help)->group("Pairs")->capture_default_str();
+  const auto of_pairs = [&](const char* name, auto& value, const char* type, const char* help) {
+    auto* option = command->add_option(name, value, help)->group("Pairs")->type_name(type)->capture_default_str();
     arguments->of_pairs.push_back(option);
     return option;
   };
-  auto* pairs = of_pairs("--pairs", arguments->pairs,
+  auto* pairs = of_pairs("--pairs", arguments->pairs, "FILE",
                          "Pairs to rank, against random candidates (default: test.csv of --data, else pairs.csv)");
-  auto* candidates = of_pairs("--candidates", arguments->candidates, "Candidate lists to rank, left,c0,...");
+  auto* candidates = of_pairs("--candidates", arguments->candidates, "FILE", "Candidate lists to rank, left,c0,...");
   candidates->excludes(pairs)->excludes(seed);
-  of_pairs("--truth", arguments->truth, "True partners for --candidates, left,right")->needs(candidates);
-  of_pairs("--scores", arguments->scores, "Write a score for each cell of --candidates, as CSV")->needs(candidates);
-  of_pairs("--count", arguments->count, "Random candidates a query")->excludes(candidates);
-  of_pairs("--lists", arguments->lists, "Random lists a query")->excludes(candidates);
-  of_pairs("--top", arguments->top, "The k of top-k, with commas")->delimiter(',')->check(CLI::PositiveNumber);
+  of_pairs("--truth", arguments->truth, "FILE", "True partners for --candidates, left,right")->needs(candidates);
+  of_pairs("--scores", arguments->scores, "FILE", "Write a score for each cell of --candidates, as CSV")
+      ->needs(candidates);
+  whole_number(of_pairs("--count", arguments->count, "N", "Random candidates a query"), 2)->excludes(candidates);
+  whole_number(of_pairs("--lists", arguments->lists, "N", "Random lists a query"), 1, 100000)->excludes(candidates);
+  whole_number(of_pairs("--top", arguments->top, "K,...", "The k of top-k, with commas"), 1)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->default_str("1,2,4");
 
-  const auto of_classes = [&](const char* name, auto& value, const char* help) {
-    auto* option = command->add_option(name, value, help)->group("Classes")->capture_default_str();
+  const auto of_classes = [&](const char* name, auto& value, const char* type, const char* help) {
+    auto* option = command->add_option(name, value, help)->group("Classes")->type_name(type)->capture_default_str();
     arguments->of_classes.push_back(option);
     return option;
   };
-  auto* part = of_classes("--part", arguments->part, "train, val or test");
-  of_classes("--images", arguments->images,
-             "The images that this CSV file names, header image (RUN/splits/test.csv), instead of a part")
+  auto* part = one_of(of_classes("--part", arguments->part, "", "Which part of the data"), {"train", "val", "test"});
+  of_classes("--images", arguments->images, "FILE",
+             "Instead of a part, the images that a CSV file names, header image (RUN/splits/test.csv)")
       ->excludes(part)
       ->default_str("");
-  of_classes("--groups", arguments->groups, "These groups of classes alone (Omniglot: alphabets)")
+  of_classes("--groups", arguments->groups, "NAME,...", "These groups of classes alone (Omniglot: alphabets)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->default_str("");
-  arguments->ways_option =
-      of_classes("--ways", arguments->ways, "Classes of a one-shot list, or all of a group where it has fewer");
-  of_classes("--runs", arguments->runs, "One-shot runs for each group");
-  of_classes("--similarity", arguments->similarity, "cosine or distance, instead of the model's own");
-  of_classes("--scatter", arguments->scatter, "Write a picture of the embeddings here, FILE.svg");
+  arguments->ways_option = whole_number(
+      of_classes("--ways", arguments->ways, "N", "Classes of a one-shot list, or all of a group where it has fewer"),
+      2);
+  whole_number(of_classes("--runs", arguments->runs, "N", "One-shot runs for each group"), 1, 100000);
+  one_of(of_classes("--similarity", arguments->similarity, "", "Instead of the model's own"), {"cosine", "distance"});
+  of_classes("--scatter", arguments->scatter, "FILE.svg", "Write a picture of the embeddings here");
   command->callback([arguments] { run_evaluate(*arguments); });
 }
 

@@ -16,7 +16,7 @@ echo "== 2/4 data: $data"
 
 echo "== 3/4 train: $run"
 if [[ -f $run/last.safetensors ]]; then resume=--resume; else resume=; fi
-build/lookalike train models/recipes/siamese-triplet-hard.toml --data "$data" --out "$run" $resume
+build/lookalike train siamese-triplet-hard --data "$data" --out "$run" $resume
 
 echo "== 4/4 evaluate on the test pairs"
 build/lookalike evaluate "$run/model.safetensors" --data "$data" --pairs "$data/test.csv" --json "$run/test.json"
@@ -25,6 +25,6 @@ cat <<END
 
 Next:
   build/lookalike embed $run/model.safetensors $data/left --out emoji.npy      embeddings for your own program
-  build/lookalike train models/recipes/emoji-best.toml --data $data --out runs/best      the most accurate recipe
-  build/lookalike train models/recipes/siamese-triplet-hard.toml --data DIR --out runs/mine      your own pairs (README: "Your own pairs")
+  build/lookalike train emoji-best --data $data --out runs/best      the most accurate recipe from random weights; build/lookalike recipes lists all
+  build/lookalike train --data DIR --out runs/mine      your own pairs (README: "Your own pairs")
 END

@@ -97,16 +97,19 @@ void store_center(const std::string& path, const std::string& images, const std:
   set_center(model, center_of(model, images, {}), path);
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
+  checkpoint.seen = model.seen;
   write_checkpoint(out, checkpoint);
   fmt::print("{}: {} minus the mean of {}\n", out, path, images);
 }
 
 void whiten(const std::string& path, const std::string& images, int64_t directions, double shrinkage,
             const std::string& out) {
+  check_can_write(out);
   Model model = load_model(path);
   set_whitening(model, whitening_of(model, images, directions, shrinkage, {}), path);
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
+  checkpoint.seen = model.seen;
   write_checkpoint(out, checkpoint);
   fmt::print("{}: {} whitened by {}, {} directions\n", out, path, images,
              model.config["whiten"]["directions"].get<int64_t>());
@@ -128,14 +131,17 @@ void verify(const std::string& path, const std::string& reference, double tolera
 void add_weights_command(CLI::App& app) {
   CLI::App* weights = app.add_subcommand("weights", "Look into files of weights, import published ones");
   weights->require_subcommand(1);
+  weights->footer("lookalike weights inspect runs/mine/model.safetensors");
   CLI::App* command = weights->add_subcommand("inspect", "List the tensors of a file of weights, and its metadata");
   auto path = std::make_shared<std::string>();
+  command->footer("lookalike weights inspect runs/mine/model.safetensors");
   command->add_option("FILE", *path, "a .safetensors, .pth, .h5, .onnx or .whl file, or the name of published weights")
       ->required();
   command->callback([path] { inspect(*path); });
 
   command = weights->add_subcommand("import", "Make a model of published weights: PyTorch, Keras, ONNX or safetensors");
   auto model = std::make_shared<std::string>(), out = std::make_shared<std::string>();
+  command->footer("lookalike weights import resnet50.pth --model resnet50 --out mine.safetensors");
   command
       ->add_option(
           "FILE", *path,
@@ -143,17 +149,21 @@ void add_weights_command(CLI::App& app) {
       ->required();
   command
       ->add_option("--model", *model, "efficientnet_lite0, 1 or 2, resnet50 (torchvision's or Keras's) or squeezenet")
+      ->type_name("NAME")
       ->required();
   auto allow_unknown = std::make_shared<bool>();
   command->add_flag("--allow-unknown", *allow_unknown, "also a file whose hash is not in weights/manifest.json");
   auto size = std::make_shared<int64_t>(0);
-  command->add_option("--size", *size, "height and width of the images it takes (default: what it was trained with)")
-      ->check(CLI::Range(1, 4096));
-  command->add_option("--out", *out, "the .safetensors file to write")->required();
+  whole_number(command->add_option("--size", *size,
+                                   "height and width of the images it takes (default: what it was trained with)"),
+               1, 4096)
+      ->type_name("N");
+  command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
   command->callback([=] { import_file(*path, *model, *allow_unknown, *size, *out); });
 
   command = weights->add_subcommand("fetch", "Download published weights by name, where they are not there yet");
   auto names = std::make_shared<std::vector<std::string>>();
+  command->footer("lookalike weights fetch efficientnet_lite2");
   command->add_option("NAME", *names, fmt::format("{}", fmt::join(published_weights(), ", ")))->required();
   command->callback([names] {
     for (const std::string& name : *names) fmt::print("{}: {}\n", name, fetch_weights(name));
@@ -161,41 +171,46 @@ void add_weights_command(CLI::App& app) {
 
   command = weights->add_subcommand("center", "Store a mean in a model, which then subtracts it from every embedding");
   auto images = std::make_shared<std::string>();
+  command->footer("lookalike weights center a.safetensors mine/train.csv --out b.safetensors");
   command->add_option("MODEL", *path, "a model's .safetensors file")->required();
   command->add_option("IMAGES", *images, "a folder of images, or a CSV file of pairs beside its left/ and right/")
       ->required();
-  command->add_option("--out", *out, "the .safetensors file to write")->required();
+  command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
   command->callback([path, images, out] { store_center(*path, *images, *out); });
 
   command = weights->add_subcommand("whiten", "Store a whitening in a model: a mean, and how embeddings vary about it");
   auto directions = std::make_shared<int64_t>(256);
   auto shrinkage = std::make_shared<double>(0.1);
+  command->footer("lookalike weights whiten efficientnet_lite2 mine/train.csv --out white.safetensors");
   command->add_option("MODEL", *path, "a model's .safetensors file, or the name of published weights")->required();
   command
       ->add_option(
           "IMAGES", *images,
           "a folder of images, or a CSV file of pairs beside its left/ and right/, which then have a mean each")
       ->required();
-  command->add_option("--directions", *directions, "at most as many numbers an embedding")
-      ->check(CLI::Range(1, 1 << 20))
+  whole_number(command->add_option("--directions", *directions, "at most as many numbers an embedding"), 1, 1 << 20)
+      ->type_name("N")
       ->capture_default_str();
-  command
-      ->add_option("--shrinkage", *shrinkage,
-                   "share of the largest singular value that each is increased by before it divides")
-      ->check(CLI::Range(0.0, 1e6))
+  number(command->add_option("--shrinkage", *shrinkage,
+                             "share of the largest singular value that each is increased by before it divides"),
+         0)
+      ->type_name("X")
       ->capture_default_str();
-  command->add_option("--out", *out, "the .safetensors file to write")->required();
+  command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
   command->callback([=] { whiten(*path, *images, *directions, *shrinkage, *out); });
 
   command = weights->add_subcommand("verify", "Compare a model's layers with recorded activations of another program");
   auto reference = std::make_shared<std::string>();
   auto tolerance = std::make_shared<double>(1e-4);
+  command->footer("lookalike weights verify model.safetensors --reference reference.safetensors");
   command->add_option("MODEL", *path, "a model's .safetensors file")->required();
   command
       ->add_option("--reference", *reference,
                    "a .safetensors file with 'input' [N,H,W,C] and 'stage.NAME' for layers (weights/make_reference.py)")
+      ->type_name("FILE")
       ->required();
-  command->add_option("--tolerance", *tolerance, "largest difference over largest magnitude of a stage")
+  number(command->add_option("--tolerance", *tolerance, "largest difference over largest magnitude of a stage"), 0)
+      ->type_name("X")
       ->capture_default_str();
   command->callback([path, reference, tolerance] { verify(*path, *reference, *tolerance); });
 }

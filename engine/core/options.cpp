@@ -1,6 +1,8 @@
 #include "engine/core/options.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <numeric>
 #include <sstream>
 
@@ -90,6 +92,11 @@ std::string nearest(const std::string& word, const std::vector<std::string>& wor
   return *std::min_element(words.begin(), words.end(), [&](const auto& a, const auto& b) {
     return edit_distance(word, a) < edit_distance(word, b);
   });
+}
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& words) {
+  const std::string best = nearest(word, words);
+  return 2 * edit_distance(word, best) <= best.size() ? fmt::format(", did you mean '{}'?", best) : "";
 }
 
 Options::Options(json table, std::string where) : table_(std::move(table)), where_(std::move(where)) {
@@ -194,19 +201,28 @@ void Options::finish() const {
   }
 }
 
-json read_toml(const std::string& path) {
+json parse_toml(const std::string& text, const std::string& where) {
   try {
-    return to_json(toml::parse_file(path));
+    return to_json(toml::parse(text));
   } catch (const toml::parse_error& error) {
-    fail("{}: line {}: {}", path, error.source().begin.line, error.description());
+    fail("{}: line {}: {}", where, error.source().begin.line, error.description());
   } catch (const Error& error) {
-    fail("{}: {}", path, error.what());
+    fail("{}: {}", where, error.what());
   }
+}
+
+json read_toml(const std::string& path) {
+  std::ifstream file(path);
+  check(file.good() && !std::filesystem::is_directory(path), "{}: no file that can be read", path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return parse_toml(text.str(), path);
 }
 
 void set_option(json& table, const std::string& assignment) {
   const size_t equals = assignment.find('=');
-  check(equals != std::string::npos && equals > 0, "--set {}: expected key=value", assignment);
+  check(equals != std::string::npos && equals > 0, "--set {}: expected section.key=value, as in --set train.epochs=5",
+        assignment);
   const std::string key = assignment.substr(0, equals), text = assignment.substr(equals + 1);
   json value;
   try {
@@ -218,6 +234,7 @@ void set_option(json& table, const std::string& assignment) {
   std::istringstream parts(key);
   for (std::string part; std::getline(parts, part, '.');) {
     check(at->is_object() || at->is_null(), "--set {}: '{}' is not a section", assignment, part);
+    check(!part.empty(), "--set {}: expected section.key=value, as in --set train.epochs=5", assignment);
     at = &(*at)[part];
   }
   check(!at->is_object(), "--set {}: '{}' is a section, expected a key inside it", assignment, key);

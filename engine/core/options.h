@@ -58,9 +58,12 @@ size_t edit_distance(const std::string& a, const std::string& b);
 
 // The word of `words` with the smallest edit distance to `word`.
 std::string nearest(const std::string& word, const std::vector<std::string>& words);
+// ", did you mean 'WORD'?", or nothing where no word is near.
+std::string suggestion(const std::string& word, const std::vector<std::string>& words);
 
-// A TOML file as JSON; syntax errors are Errors with file and line.
+// A TOML file as JSON, or the text of one that `where` names; syntax errors are Errors with file and line.
 nlohmann::json read_toml(const std::string& path);
+nlohmann::json parse_toml(const std::string& text, const std::string& where);
 // Sets the dotted `key` (loss.margin) of `table` to a value in TOML syntax; a bare word counts as a string.
 void set_option(nlohmann::json& table, const std::string& assignment);
 std::string to_toml(const nlohmann::json& table);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/core/error.h"
+#include "engine/core/progress.h"
 #include "engine/data/emoji_font.h"
 #include "engine/data/image.h"
 #include "engine/data/image_files.h"
@@ -107,7 +108,10 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
   fs::create_directories(temporary / "right");
 
   std::vector<Pair> pairs;
-  for (const std::string& file : ImageFolder(pictures).files()) {
+  const std::vector<std::string> files = ImageFolder(pictures).files();
+  ProgressCount progress("drawing", "pictures", std::ssize(files));
+  for (const std::string& file : files) {
+    progress.add();
     const auto code_points = code_points_of(fs::path(file).stem());
     if (!code_points || std::any_of(code_points->begin(), code_points->end(), is_flag_or_skin_tone)) continue;
     const auto drawn = font.draw(*code_points, options.size);

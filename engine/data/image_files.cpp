@@ -124,6 +124,11 @@ ImageListing list_images(const std::string& folder) {
   return listing;
 }
 
+void check_images(std::span<const std::string> files) {
+  for (const std::string& file : files)
+    if (!is_image(signature_of(file))) read_image(file, 3);  // says what is wrong
+}
+
 std::string describe_passed_over(const std::string& folder, const std::vector<std::string>& passed_over) {
   if (passed_over.empty()) return "";
   return printable(fmt::format("{}: {}", folder, passed_over_words(folder, passed_over)));

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,9 @@ std::string describe_passed_over(const std::string& folder, const std::vector<st
 
 // Error that names what is there unless the listing has an image.
 void require_images(const std::string& folder, const ImageListing& listing);
+
+// Error when one of the files is missing or no image by its first bytes: a cheap look at many before long work on them.
+void check_images(std::span<const std::string> files);
 
 // The name in Unicode's composed normal form (NFC): systems differ in the form that they store, and both look the same.
 // What is not UTF-8 stays as it is.

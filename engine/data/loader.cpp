@@ -5,6 +5,7 @@
 
 #include "engine/core/dispatch.h"
 #include "engine/core/error.h"
+#include "engine/core/progress.h"
 #include "engine/data/image_files.h"
 #include "kernels/parallel.h"
 
@@ -15,6 +16,7 @@ ImageStore::ImageStore(std::span<const std::string> files, const Preprocess& pre
       pixels_(files.size() * preprocess.image_size()),
       hashes_(files.size()),
       errors_(files.size()) {
+  ProgressCount progress("decoding", "images", std::ssize(files));
   cpu::parallel_for(std::ssize(files), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       try {
@@ -24,6 +26,7 @@ ImageStore::ImageStore(std::span<const std::string> files, const Preprocess& pre
       } catch (const std::exception& error) {
         errors_[i] = error.what();
       }
+      progress.add();
     }
   });
   if (on_corrupt == OnCorrupt::skip) return;

@@ -40,7 +40,7 @@ std::string class_table(std::span<const ClassReport> reports) {
                                    report.verification.eer})
       row.push_back(cell(figure, 100, 1));
   }
-  return fmt::format("{} images of {} classes, each ranks all others by {}; data {}\n{}", first.images, first.classes,
+  return fmt::format("{} images of {} classes, each ranks all others by {}\ndata {}\n\n{}", first.images, first.classes,
                      name_of(first.similarity), first.data_hash, align(rows));
 }
 

@@ -11,6 +11,7 @@
 #include <omp.h>
 
 #include "engine/core/finite.h"
+#include "engine/core/progress.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
@@ -65,14 +66,19 @@ Variable forward_in_parallel(Module& network, const Variable& images, const Mode
 Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> images, const Compute& compute,
              PairSide side) {
   check(!images.empty(), "no images to embed");
+  ProgressCount progress("embedding", "images", std::ssize(images));
   return in_batches(
       std::ssize(images), compute,
       [&](int64_t begin, int64_t end) { return store.batch(images.subspan(begin, end - begin)); },
-      [&](const Variable& x) { return forward_in_parallel(network, x, {.side = side}); });
+      [&](const Variable& x) {
+        const Variable embeddings = forward_in_parallel(network, x, {.side = side});
+        progress.add(x.shape()[0]);
+        return embeddings;
+      });
 }
 
 Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
-                   const Compute& compute, EmbedTimes* times, PairSide side) {
+                   const Compute& compute, EmbedTimes* times, PairSide side, std::map<int64_t, std::string>* unread) {
   constexpr size_t kPiece = 256;
   using Clock = std::chrono::steady_clock;
   const auto since = [](Clock::time_point start) {
@@ -80,9 +86,11 @@ Tensor embed_files(Module& network, std::span<const std::string> files, const Pr
   };
   const auto start = Clock::now();
   EmbedTimes taken;
+  ProgressCount progress("embedding", "images", std::ssize(files));
   const auto decode = [&](size_t begin) {
     const auto from = Clock::now();
-    ImageStore store(files.subspan(begin, std::min(kPiece, files.size() - begin)), preprocess);
+    ImageStore store(files.subspan(begin, std::min(kPiece, files.size() - begin)), preprocess,
+                     unread ? OnCorrupt::skip : OnCorrupt::stop);
     return std::pair(std::move(store), since(from));
   };
   std::future<std::pair<ImageStore, double>> next = std::async(std::launch::async, decode, size_t{0});
@@ -94,6 +102,9 @@ Tensor embed_files(Module& network, std::span<const std::string> files, const Pr
     const auto from = Clock::now();
     const Tensor piece = embed(network, store, store.all(), compute, side);
     taken.network += since(from);
+    progress.add(store.size());
+    for (int64_t i = 0; i < store.size(); i++)
+      if (!store.error(i).empty()) (*unread)[static_cast<int64_t>(begin) + i] = store.error(i);
     if (!result.defined()) result = Tensor(piece.shape().with_rows(std::ssize(files)));
     result.rows(static_cast<int64_t>(begin), static_cast<int64_t>(begin) + store.size()).copy_from(piece);
   }

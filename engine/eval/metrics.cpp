@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "engine/core/progress.h"
 #include "engine/core/random.h"
 #include "kernels/parallel.h"
 
@@ -107,11 +108,13 @@ std::vector<Estimate> bootstrap(int64_t queries, int64_t figures, uint64_t seed,
   }
 
   std::vector<std::vector<double>> resampled(figures, std::vector<double>(kBootstrapResamples));
+  ProgressCount progress("estimating intervals from", "resamples", kBootstrapResamples);
   cpu::parallel_for(kBootstrapResamples, 16, [&](int64_t begin, int64_t end) {
     std::vector<int32_t> times(queries);
     std::vector<double> values(figures);
     for (int64_t resample = begin; resample < end; resample++) {
       Random random(seed, RandomUse::bootstrap, resample);
+      progress.add();
       std::ranges::fill(times, 0);
       for (int64_t draw = 0; draw < queries; draw++) times[random.below(queries)]++;
       statistic(times, values);
@@ -179,9 +182,11 @@ LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int32
   // One more than needed, since an item finds itself; in blocks, since all lists together need not fit memory.
   const int64_t width = std::min(depth + 1, n);
   constexpr int64_t kBlock = 256;
+  ProgressCount progress("ranking", "images", n);
   for (int64_t begin = 0, query = 0; begin < n; begin += kBlock) {
     const int64_t end = std::min(begin + kBlock, n);
     const Neighbors found = (cosine ? search_top_k : search_nearest)(items.rows(begin, end), items, width);
+    progress.add(end - begin);
     for (int64_t item = begin; item < end; item++) {
       const int64_t others = others_of(item);
       if (others == 0) continue;

@@ -166,13 +166,13 @@ std::string ranking_table(std::span<const Report> reports) {
   const std::string candidates = first.fewest_candidates == first.candidates
                                      ? fmt::format("{}", first.candidates)
                                      : fmt::format("{} to {}", first.fewest_candidates, first.candidates);
-  return fmt::format("{} queries, {} lists of {} candidates; pairs {}, candidates {}\n{}", first.queries, first.lists,
+  return fmt::format("{} queries, {} lists of {} candidates\npairs {}, candidates {}\n\n{}", first.queries, first.lists,
                      candidates, first.pairs_hash, first.candidates_hash, align(rows));
 }
 
 std::string verification_table(std::span<const Report> reports) {
   std::vector<std::vector<std::string>> rows{
-      {"", "ROC AUC %", "EER %", fmt::format("true matches at {:g} % false ones", 100 * kMaxFalseMatchRate)}};
+      {"", "ROC AUC %", "EER %", fmt::format("true matches at\n{:g} % false ones", 100 * kMaxFalseMatchRate)}};
   for (const Report& report : reports)
     rows.push_back({report.name, cell(report.verification.roc_auc, 100, 1), cell(report.verification.eer, 100, 1),
                     cell(report.verification.true_match_rate, 100, 1)});

@@ -12,7 +12,7 @@ namespace lookalike {
 struct RankedImages {
   Protocol protocol;
   ImageStore images;
-  std::vector<int64_t> left, right;  // which image each of protocol.left and protocol.right is
+  std::vector<int64_t> left, right;      // which image each of protocol.left and protocol.right is
   std::vector<std::string> skipped;      // a line for each image or pair that is left out
   std::vector<std::string> passed_over;  // a line for each folder with files that are no images
 };

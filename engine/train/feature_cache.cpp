@@ -6,7 +6,7 @@
 #include "engine/core/content_hash.h"
 #include "engine/core/finite.h"
 #include "engine/io/safetensors.h"
-#include "engine/train/progress.h"
+#include "engine/core/progress.h"
 
 namespace lookalike {
 namespace {

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 
+#include <fmt/ranges.h>
+
 namespace lookalike {
 
 using nlohmann::json;
 
-Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides) {
-  json table = read_toml(path);
-  for (const std::string& assignment : overrides) set_option(table, assignment);
+namespace {
 
+Recipe recipe_of(const json& table, const std::string& path) {
   Recipe recipe;
   Options options(table, path);
   const auto read = [&](const char* key, auto&& body) {
@@ -71,6 +72,64 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
   recipe.model = table.value("model", json::object());
   recipe.resolved = options.resolved();
   return recipe;
+}
+
+// "loss.margin", ... of every setting in the table.
+void list_keys(const json& table, const std::string& prefix, std::vector<std::string>& keys) {
+  for (const auto& [key, value] : table.items()) {
+    if (value.is_object())
+      list_keys(value, prefix + key + '.', keys);
+    else
+      keys.push_back(prefix + key);
+  }
+}
+
+std::string last_part(const std::string& key) {
+  return key.substr(key.rfind('.') + 1);
+}
+
+// Error when the key of an override stands in another section than the one it names, or names none.
+void check_sections(const Recipe& recipe, const std::vector<std::string>& overrides) {
+  std::vector<std::string> keys, names;
+  list_keys(recipe.resolved, "", keys);
+  list_keys(recipe.model, "model.", keys);
+  std::ranges::transform(keys, std::back_inserter(names), last_part);
+  for (const std::string& assignment : overrides) {
+    const std::string key = assignment.substr(0, assignment.find('=')), name = last_part(key);
+    if (std::ranges::find(keys, key) != keys.end()) continue;
+    std::vector<std::string> meant, sections;
+    for (const std::string& other : keys) {
+      if (last_part(other) != name) continue;
+      meant.push_back(other);
+      sections.push_back('[' + other.substr(0, other.rfind('.')) + ']');
+    }
+    check(meant.empty(), "--set {}: {} is a key of {}: did you mean {}?", assignment, name,
+          fmt::join(sections, " and of "), fmt::join(meant, " or "));
+    if (name != key) continue;
+    const auto place = std::ranges::find(names, nearest(name, names)) - names.begin();
+    fail("--set {}: expected section.key=value, did you mean {}?", assignment, keys[place]);
+  }
+}
+
+Recipe override_recipe(json table, const std::string& where, const std::vector<std::string>& overrides) {
+  const json plain = table;
+  for (const std::string& assignment : overrides) set_option(table, assignment);
+  try {
+    return recipe_of(table, where);
+  } catch (const Error&) {
+    if (!overrides.empty()) check_sections(recipe_of(plain, where), overrides);
+    throw;
+  }
+}
+
+}  // namespace
+
+Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides) {
+  return override_recipe(read_toml(path), path, overrides);
+}
+
+Recipe parse_recipe(const std::string& text, const std::string& where, const std::vector<std::string>& overrides) {
+  return override_recipe(parse_toml(text, where), where, overrides);
 }
 
 Schedule make_schedule(const Recipe& recipe, int64_t steps_per_epoch) {

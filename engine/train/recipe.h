@@ -58,8 +58,9 @@ struct Recipe {
 };
 
 // Reads a recipe and applies `overrides`, each "section.key=value". Errors name the file and key and, for unknown ones,
-// the nearest.
+// the nearest. The other form takes its text; `where` names it in messages.
 Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides);
+Recipe parse_recipe(const std::string& text, const std::string& where, const std::vector<std::string>& overrides);
 
 // The learning rate over the steps of a run; schedules count in epochs, whose length the data decides.
 Schedule make_schedule(const Recipe& recipe, int64_t steps_per_epoch);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/core/finite.h"
+#include "engine/core/progress.h"
 #include "engine/data/csv.h"
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
@@ -15,7 +16,6 @@
 #include "engine/train/collapse.h"
 #include "engine/train/feature_cache.h"
 #include "engine/train/position.h"
-#include "engine/train/progress.h"
 #include "engine/train/stop_signal.h"
 #include "engine/train/training_data.h"
 

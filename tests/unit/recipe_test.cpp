@@ -1,9 +1,12 @@
 // Recipes: those in models/recipes, and what a wrong one is told.
 #include "engine/train/recipe.h"
 
+#include <sstream>
+
 #include <doctest/doctest.h>
 
 #include "models/model.h"
+#include "models/recipes.h"
 #include "tests/temporary_folder.h"
 
 namespace lookalike {
@@ -73,10 +76,58 @@ TEST_CASE("a wrong recipe is named with file and key in one line") {
   says("[model]\nwhen = 2020-01-01\n", "dates and times");
   says("[train]\nepochs = 3\nepochs = \n", "line 3");
   says("[train\n", "line 1");
-  says("", "--set epochs: expected key=value", {"epochs"});
+  says("", "--set epochs: expected section.key=value, as in --set train.epochs=5", {"epochs"});
+  says("", "--set .x=3: expected section.key=value", {".x=3"});
+  says("", "--set margin=0.3: margin is a key of [loss]: did you mean loss.margin?", {"margin=0.3"});
+  says("", "--set optimizer.margin=3: margin is a key of [loss]: did you mean loss.margin?", {"optimizer.margin=3"});
+  says("", "--set epoch=3: expected section.key=value, did you mean train.epochs?", {"epoch=3"});
+  says("", "--set seed=3: seed is a key of [evaluate] and of [split] and of [train]: did you mean", {"seed=3"});
+  says("[model]\nfilters = [3]\n", "did you mean model.filters?", {"filters=[4]"});
+  says("", "train: unknown key 'epoch', did you mean 'epochs'?", {"train.epoch=3"});
   says("[loss]\n", "is a section", {"loss=3"});
   says("[loss]\nmargin = 1\n", "is not a section", {"loss.margin.x=3"});
   CHECK(error_of([&] { read_recipe(folder / "none.toml", {}); }).find("none.toml") != std::string::npos);
+  CHECK(error_of([&] { read_recipe(folder.path(), {}); }).ends_with("no file that can be read"));
+}
+
+TEST_CASE("recipes go by name, a file of that name wins, and an unknown name is told the nearest") {
+  TemporaryFolder folder;
+  CHECK(find_recipe("digits", {"train.epochs=7"}).epochs == 7);
+  CHECK(find_recipe("digits", {}).preprocess.height == 28);
+  write_bytes(folder / "digits", "[input]\nheight = 30\n");
+  CHECK(find_recipe(folder / "digits", {}).preprocess.height == 30);
+  CHECK(error_of([] { find_recipe("digits", {"los.margim=1"}); }).starts_with("digits: unknown key 'los'"));
+  CHECK(error_of([] { find_recipe("digit", {}); }) ==
+        "digit: no such recipe, did you mean 'digits'? (`lookalike recipes` lists them)");
+  CHECK(error_of([] { find_recipe("models/recipes/digit.toml", {}); }).find("'digits'") != std::string::npos);
+  CHECK(error_of([] { recipe_text("xylophone"); }) == "xylophone: no such recipe (`lookalike recipes` lists them)");
+  const std::string list = list_recipes();
+  for (const auto& entry : std::filesystem::directory_iterator(LOOKALIKE_SOURCE_DIR "/models/recipes")) {
+    const std::string name = entry.path().stem();
+    CAPTURE(name);
+    CHECK(recipe_text(name) == read_bytes(entry.path()));
+    CHECK(list.find("  " + name + "\n    ") != std::string::npos);
+  }
+  std::istringstream lines(list);
+  for (std::string line; std::getline(lines, line);) CHECK(line.size() < 80);
+}
+
+TEST_CASE("without a recipe the data decides, and whether there are weights") {
+  int fetched = 0;
+  const auto fetch = [&] { fetched++; };
+  const auto refuse = [] { fail("cannot download"); };
+  CHECK(default_recipe(Layout::idx, false, refuse).name == "digits");
+  CHECK(default_recipe(Layout::cifar10, false, refuse).name == "cifar");
+  CHECK(default_recipe(Layout::cifar100, true, refuse).name == "cifar");
+  for (const Layout layout : {Layout::pairs, Layout::folders}) {
+    CHECK(default_recipe(layout, true, refuse).name == "pretrained-head");
+    fetched = 0;
+    CHECK(default_recipe(layout, false, fetch).name == "pretrained-head");
+    CHECK(fetched == 1);
+    const DefaultRecipe small = default_recipe(layout, false, refuse);
+    CHECK(small.name == "small-network");
+    CHECK(small.why.find("cannot download") != std::string::npos);
+  }
 }
 
 }  // namespace
