@@ -164,15 +164,16 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   json["seen_in_validation"] = states.count(QuerySeen::in_validation);
   json["remembers_all_it_saw"] = model.seen.complete;
   const bool any_seen = states.count(QuerySeen::no) < std::ranges::count(states.measured, true);
+  size_t of_model = reports.size() - 1;  // its first row
   if (any_seen) {
     // The model's row gives way to one for each kind of query.
     reports.pop_back();
+    of_model = reports.size();
     for (const auto& [state, label] : {std::pair(QuerySeen::no, "unseen"),
                                        {QuerySeen::in_training, "seen in training"},
                                        {QuerySeen::in_validation, "seen in validation"}}) {
       if (states.count(state) == 0) continue;
-      reports.push_back(report(fmt::format("{}, {} {}", arguments.model, states.count(state), label), scores,
-                               queries_that_are(state)));
+      reports.push_back(report(fmt::format("{} ({})", label, states.count(state)), scores, queries_that_are(state)));
       json["by_memory"][label] = to_json(reports.back());
     }
   }
@@ -185,7 +186,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
         '\n' + sentence(arguments.model, kRawPixels, any_seen ? "on what it has not seen, top-1" : "top-1", verdict) +
         '\n';
   }
-  fmt::print("{}\n{}{}", ranking_table(reports), verification_table(std::span(&reports.back(), 1)), verdict_line);
+  fmt::print("{}\n{}{}", ranking_table(reports), verification_table(std::span(reports).subspan(of_model)),
+             verdict_line);
   if (!arguments.scores.empty()) write_scores(arguments.scores, ranked.protocol, scores);
   if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
 }

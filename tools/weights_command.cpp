@@ -91,13 +91,21 @@ void import_file(const std::string& path, const std::string& model, bool allow_u
   fmt::print("{}: {} tensors, {}\n", out, checkpoint.tensors.size(), checkpoint.model.dump());
 }
 
+// What a model has seen when it also knows how the embeddings of these images lie.
+SeenImages seen_with(const Model& model, const std::string& images) {
+  const ImageStore store(image_files_of(images).files, {.height = 1, .width = 1});
+  SeenImages seen = model.seen;
+  seen.add({hashes_of(store), {}});
+  return seen;
+}
+
 void store_center(const std::string& path, const std::string& images, const std::string& out) {
   check_can_write(out);
   Model model = load_model(path);
   set_center(model, center_of(model, images, {}), path);
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
-  checkpoint.seen = model.seen;
+  checkpoint.seen = seen_with(model, images);
   write_checkpoint(out, checkpoint);
   fmt::print("{}: {} minus the mean of {}\n", out, path, images);
 }
@@ -109,7 +117,7 @@ void whiten(const std::string& path, const std::string& images, int64_t directio
   set_whitening(model, whitening_of(model, images, directions, shrinkage, {}), path);
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
-  checkpoint.seen = model.seen;
+  checkpoint.seen = seen_with(model, images);
   write_checkpoint(out, checkpoint);
   fmt::print("{}: {} whitened by {}, {} directions\n", out, path, images,
              model.config["whiten"]["directions"].get<int64_t>());
@@ -181,7 +189,7 @@ void add_weights_command(CLI::App& app) {
   command = weights->add_subcommand("whiten", "Store a whitening in a model: a mean, and how embeddings vary about it");
   auto directions = std::make_shared<int64_t>(256);
   auto shrinkage = std::make_shared<double>(0.1);
-  command->footer("lookalike weights whiten efficientnet_lite2 mine/train.csv --out white.safetensors");
+  command->footer("lookalike weights whiten efficientnet_lite2 mine/train.csv --out w.safetensors");
   command->add_option("MODEL", *path, "a model's .safetensors file, or the name of published weights")->required();
   command
       ->add_option(

@@ -23,6 +23,8 @@ channels = 1
 [train]
 batch_pairs = 16
 TOML
+# The run has not seen the first 60 pairs, which the rest of this measures on.
+sed -i '/pair0[0-5]/d' pairs/pairs.csv
 "$lookalike" train tiny.toml --data pairs --out run --epochs 2 >/dev/null
 evaluate=("$lookalike" evaluate run/model.safetensors)
 
@@ -43,6 +45,29 @@ grep -q '"one_shot"' all.json && grep -q '"map_at_r"' all.json || fail "figures 
 grep -q '</svg>' all.svg || fail "no picture was drawn"
 "${evaluate[@]}" --data data --json again.json >/dev/null
 cmp all.json again.json
+
+# Flat class folders train, keep a test part of their own, and are cut into parts in files.
+"$lookalike" train tiny.toml --data data --out flat --epochs 1 >out.txt 2>&1 || fail "flat class folders: $(cat out.txt)"
+refuse "images of data trained flat/model.safetensors" "" "$lookalike" evaluate flat/model.safetensors --data data
+"$lookalike" evaluate flat/model.safetensors --data data --images flat/splits/test.csv --json own.json >/dev/null
+grep -q '"seen_in_training": 0' own.json || fail "the run's own test images count as seen"
+"$lookalike" evaluate flat/model.safetensors --data data --include-seen >out.txt 2>&1
+tr -d ' \n' <out.txt | grep -q 'imagesseen' || fail "the row does not say that images were seen: $(cat out.txt)"
+cp -r data cut && "$lookalike" data split cut --seed 1 >out.txt
+[[ $(cat cut/{train,val,test}.csv | grep -vc '^image$') == 120 ]] || fail "data split: $(cat out.txt)"
+"$lookalike" train tiny.toml --data cut --out cut-run --epochs 1 >/dev/null 2>&1
+"$lookalike" evaluate cut-run/model.safetensors --data cut --json own.json >/dev/null
+grep -q '"seen_in_training": 0' own.json && grep -q '"seen_in_validation": 0' own.json || fail "the test part was trained with"
+# A test part never chooses the epoch.
+mkdir parts && for part in train test; do mkdir parts/$part && for c in $(tail -n +2 cut/$part.csv | xargs -n1 dirname | sort -u); do mkdir -p "parts/$part/$c" && cp "cut/$c"/* "parts/$part/$c"; done; done
+"$lookalike" train tiny.toml --data parts --out parts-run --epochs 1 >/dev/null 2>&1
+"$lookalike" evaluate parts-run/model.safetensors --data parts --json own.json >/dev/null
+grep -q '"seen_in_validation": 0' own.json || fail "the test part chose the epoch"
+mv parts/test parts/val
+"$lookalike" train tiny.toml --data parts --out val-run --epochs 1 >/dev/null 2>&1
+[[ $(tail -n +2 val-run/splits/val.csv | wc -l) == $(find parts/val -name '*.png' | wc -l) ]] || fail "val/ does not validate"
+cp -r cut/a parts/a
+refuse "cannot tell parts from classes" x "$lookalike" train tiny.toml --data parts --out x
 "${evaluate[@]}" --data data --groups a,b --ways 5 --runs 3 >out.txt
 grep -q ' 30 lists of 5 candidates' out.txt || fail "not the expected lists: $(cat out.txt)"
 "$lookalike" data check data | grep -q 'no problems' || fail "problems in whole data"
@@ -60,7 +85,7 @@ if grep -q 'one-shot' out.txt; then fail "one-shot lists where nobody asked and 
 "${evaluate[@]}" --data idx --ways 3 | grep -q ' 60 lists of 3 candidates' || fail "not the expected lists"
 
 refuse "the nearest is 'a'" "" "${evaluate[@]}" --data data --groups aa
-refuse "expected train or test" "" "${evaluate[@]}" --data data --part tests
+refuse "expected train, val, test" "" "${evaluate[@]}" --data data --part tests
 refuse "expected cosine or distance" "" "${evaluate[@]}" --data data --similarity dot
 refuse "--count is for pairs" "" "${evaluate[@]}" --data data --count 5
 refuse "--ways is for class data" "" "${evaluate[@]}" --data pairs --ways 5
@@ -80,7 +105,7 @@ rm data/c/class150/2.png
 refuse "class103/1.png: not an image" "" "${evaluate[@]}" --data data
 refuse "data: 2 problems" "" "$lookalike" data check data
 [[ $(wc -l <out.txt) == 2 ]] && grep -q "class 'c/class150' has one image" out.txt || fail "data check: $(cat out.txt)"
-refuse "idx: 1 problems" "" "$lookalike" data check idx
+refuse "idx: 1 problem" "" "$lookalike" data check idx
 
 if [[ -d $omniglot ]] && command -v unzip >/dev/null; then
   unzip -q "$omniglot/images_background_small2.zip" -d omniglot

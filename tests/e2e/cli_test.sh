@@ -20,7 +20,7 @@ show_help() {
 show_help
 grep -q 'verify' <("$lookalike" weights --help) || fail "commands are missing"
 "$lookalike" evaluate --help >help.txt
-for words in '--device cpu|cuda' '--similarity cosine|distance' '--part train|test' '--top K,...' 'MODEL --data DIR'; do
+for words in '--device cpu|cuda' '--similarity cosine|distance' '--part train|val|test' '--top K,...' 'MODEL --data DIR'; do
   grep -qF -- "$words" help.txt || fail "'$words' is not in the help of evaluate"
 done
 grep -q 'lookalike train --data DIR --out' <("$lookalike") || fail "lookalike alone does not say how to begin"

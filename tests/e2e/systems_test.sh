@@ -162,7 +162,6 @@ train digits classes squared --epochs 1 --set split.held_out='["alphabet1"]' --s
 mkdir -p lone/seen/{big,small} && cp data/left/pair0[0-2]*.png lone/seen/big && cp data/left/pair100.png lone/seen/small && cp -r classes/alphabet1 lone/
 train omniglot-triplet lone lone-run "${small_bn[@]}" --epochs 1 --set train.batch_pairs=4 --set split.held_out='["alphabet1"]' --set sampler.rotated_classes=false --set sampler.mirrored_classes=false
 grep -q 'all training samples are of one class (others have fewer than two images), so no batch has a negative' out.txt || fail "$(cat out.txt)"
-refuse "nothing to validate with" x "$lookalike" train "$recipes/digits.toml" --data classes --out x
 refuse "the nearest is 'alphabet" x "$lookalike" train "$recipes/omniglot-triplet.toml" --data classes --out x --set split.held_out='["alphabet3"]'
 refuse "no sampler 'same_different'" x "$lookalike" train "$recipes/digits.toml" --data data --out x
 refuse "with which loss 'triplet' can do nothing" x "$lookalike" train "$recipes/digits.toml" --data classes --out x --set loss.name=triplet --set loss.margin=1

@@ -114,9 +114,9 @@ not_a_number() { printf '\0\0\300\177' | dd of="$1" bs=1 seek=$(($(stat -c %s "$
 cp short/last.safetensors broken/last.safetensors && not_a_number broken/last.safetensors
 refuse "holds NaN or infinity" "" "$lookalike" train tiny.toml --data data --out broken --resume --epochs 7
 cp a/model.safetensors nan.safetensors && not_a_number nan.safetensors
-refuse "its embedding holds NaN" n.json "$lookalike" evaluate nan.safetensors --data data --json n.json
-refuse "pair000.png: its embedding holds NaN" n.npy "$lookalike" embed nan.safetensors data/left/pair000.png --out n.npy
-refuse "pair000.png: its embedding holds NaN" "" "$lookalike" compare nan.safetensors data/left/pair000.png data/right/pair000.png
+refuse "nan.safetensors: tensor" n.json "$lookalike" evaluate nan.safetensors --data data --json n.json
+refuse "holds NaN or infinity" n.npy "$lookalike" embed nan.safetensors data/left/pair000.png --out n.npy
+refuse "holds NaN or infinity" "" "$lookalike" compare nan.safetensors data/left/pair000.png data/right/pair000.png
 status=0
 "$lookalike" train tiny.toml --data data --out wild --set optimizer.name=sgd --set optimizer.learning_rate=1e38 >out.txt 2>err.txt || status=$?
 ((status == 1)) && grep -q 'finite.*--set optimizer.learning_rate' err.txt || fail "status $status: $(cat err.txt)"
@@ -171,7 +171,64 @@ refuse "without --truth" r.json "${evaluate[@]}" --candidates candidates.csv --j
 refuse "nowhere" s.csv "${evaluate[@]}" --candidates nowhere.csv --scores s.csv
 refuse "the header is" "" "${evaluate[@]}" --pairs candidates.csv
 refuse "says nothing of left image" s.csv "${evaluate[@]}" --candidates candidates.csv --truth a/splits/val.csv --scores s.csv
-refuse "25 candidates for 24 pairs" "" "${evaluate[@]}" --pairs a/splits/test.csv --count 25
+"${evaluate[@]}" --pairs a/splits/test.csv --count 25 2>err.txt | grep -q '24 queries, 120 lists of 24 candidates' || fail "lists are not shortened"
+grep -q '24 pairs: each is ranked among all 24' err.txt || fail "shorter lists are not said: $(cat err.txt)"
+
+# No figure on what the model has seen, unless that is asked for: without a test part, of a stale one, of a split with another seed.
+refuse "72 of 120 queries of data/pairs.csv trained a/model.safetensors and 24 chose its epoch; what it has not seen: --pairs a/splits/test.csv; --include-seen" r.json "${evaluate[@]}" --json r.json
+"${evaluate[@]}" --include-seen --json r.json >out.txt 2>err.txt
+for kind in 'unseen (24)' 'seen in training (72)' 'seen in validation (24)'; do [[ $(grep -c "^$kind " out.txt) == 2 ]] || fail "no rows '$kind': $(cat out.txt)"; done
+grep -q '"seen_in_training": 72' r.json && grep -q '"seen_in_validation": 24' r.json || fail "counts are missing in r.json"
+"${evaluate[@]}" --pairs a/splits/test.csv --json r.json >/dev/null
+grep -q '"seen_in_training": 0' r.json || fail "the run's own test pairs count as seen"
+cp -r data again && "$lookalike" data split again/pairs.csv --ratios 60,20,20 --seed 5 >/dev/null
+refuse "of again/test.csv trained a/model.safetensors" "" "$lookalike" evaluate a/model.safetensors --data again
+# Other names and other metadata hide nothing, nor does a run that starts from the weights.
+mkdir -p renamed/{left,right}
+for i in 000 001 002 003 004 005; do for side in left right; do { cat data/$side/pair$i.png; echo more; } >renamed/$side/x$i.png; done; done
+printf 'left,right\n%s' "$(for i in 000 001 002 003 004 005; do echo "x$i,x$i"; done)" >renamed/pairs.csv
+refuse "of renamed/pairs.csv trained a/model.safetensors" "" "$lookalike" evaluate a/model.safetensors --data renamed
+"$lookalike" data split other/pairs.csv --ratios 60,20,20 --seed 9 >/dev/null
+"$lookalike" train tiny.toml --data other --out started --epochs 1 --start a/model.safetensors --set train.patience=0 >/dev/null 2>&1
+refuse "trained started/model.safetensors" "" "$lookalike" evaluate started/model.safetensors --data data --pairs a/splits/train.csv
+# All parts of a split or none; a part without a share goes, and no part is split as if it were all.
+"$lookalike" data split again/pairs.csv --ratios 70,30,0 >out.txt
+[[ -e again/val.csv && ! -e again/test.csv ]] || fail "test.csv of the split before is still there"
+refuse "is a part of again/pairs.csv" "" "$lookalike" data split again/train.csv
+rm again/val.csv && mkdir again/val.csv
+cp again/train.csv before.csv
+refuse "again/val.csv" "" "$lookalike" data split again/pairs.csv --seed 3
+cmp again/train.csv before.csv
+rmdir again/val.csv
+# Of a folder with train.csv alone beside pairs.csv, the other pairs are neither trained with nor chosen by.
+"$lookalike" data split again/pairs.csv --ratios 70,0,30 >/dev/null && cp again/test.csv held.csv
+"$lookalike" train tiny.toml --data again --out parts --epochs 1 >/dev/null 2>&1
+"$lookalike" evaluate parts/model.safetensors --data again --json r.json >/dev/null
+grep -q '"seen_in_training": 0' r.json && grep -q '"seen_in_validation": 0' r.json || fail "the test part was trained with"
+cmp held.csv parts/splits/test.csv
+# What a training that began before models remembered has left: said, not refused.
+python3 - <<'PY' 2>/dev/null || true
+import json, struct
+data = open('a/model.safetensors', 'rb').read()
+size = struct.unpack('<Q', data[:8])[0]
+header = json.loads(data[8:8 + size])
+del header['__metadata__']['seen']
+for name in ('seen/training', 'seen/validation'):
+    header.pop(name)
+keep = sorted((v['data_offsets'], k) for k, v in header.items() if k != '__metadata__')
+body, at = b'', 0
+for (begin, end), name in keep:
+    body += data[8 + size + begin:8 + size + end]
+    header[name]['data_offsets'] = [at, at + end - begin]
+    at += end - begin
+text = json.dumps(header).encode()
+text += b' ' * (-len(text) % 8)
+open('old.safetensors', 'wb').write(struct.pack('<Q', len(text)) + text + body)
+PY
+if [[ -e old.safetensors ]]; then
+  "$lookalike" evaluate old.safetensors --data data --pairs a/splits/train.csv >/dev/null 2>err.txt
+  grep -q 'old.safetensors: does not remember' err.txt || fail "an old model's lack of memory is not said: $(cat err.txt)"
+fi
 refuse "tiny.toml" e2.npy "$lookalike" embed a/model.safetensors tiny.toml --out e2.npy
 refuse "nowhere" "" "$lookalike" embed a/model.safetensors data/left --out nowhere/e.npy
 refuse "nothing.safetensors" e2.npy "$lookalike" embed nothing.safetensors data/left --out e2.npy
@@ -181,4 +238,20 @@ cp -r data bad && printf 'not a picture' >bad/left/pair003.png
 refuse "pair003.png" d "$lookalike" train tiny.toml --data bad --out d
 "$lookalike" train tiny.toml --data bad --out skipped --epochs 1 --skip-corrupt >out.txt 2>&1
 grep -q 'skipped: .*pair003.png' out.txt || fail "a skipped pair was not reported: $(cat out.txt)"
+
+# Every command has the same choice: stop, or skip and list; a missing file counts as one, and side computations stop nothing.
+refuse "pair003.png" bad.npy "$lookalike" embed a/model.safetensors bad/left --out bad.npy
+"$lookalike" embed a/model.safetensors bad/left --out bad.npy --skip-corrupt >out.txt 2>err.txt
+[[ $(wc -l <bad.npy.txt) == 119 ]] && grep -q 'skipped: .*pair003.png' err.txt || fail "embed --skip-corrupt: $(cat err.txt)"
+cp a/splits/test.csv bad/test.csv
+rm "bad/right/$(tail -1 bad/test.csv | cut -d, -f2).png"
+refuse "--skip-corrupt" "" "$lookalike" evaluate a/model.safetensors --data bad
+"$lookalike" evaluate a/model.safetensors --data bad --skip-corrupt >out.txt 2>err.txt
+grep -q '^23 queries' out.txt || fail "evaluate --skip-corrupt: $(cat out.txt err.txt)"
+cp -r data sides && cp a/splits/*.csv sides && printf x >"sides/left/$(tail -1 sides/train.csv | cut -d, -f1).png"
+"$lookalike" evaluate a/model.safetensors --data sides >out.txt 2>err.txt || fail "a damaged training image stopped the evaluation: $(cat err.txt)"
+# Outputs are tried before the work.
+refuse "nowhere" "" "${evaluate[@]}" --pairs a/splits/test.csv --json nowhere/r.json
+[[ ! -s out.txt ]] || fail "the work was done before its output was tried"
+refuse "is not a folder" "" "$lookalike" train tiny.toml --data data --out tiny.toml/run
 echo "all good"

@@ -45,7 +45,8 @@ TEST_CASE("a protocol asks for every pair in every list and embeds each image on
   CHECK(make_protocol(pairs, 20, 5, 1).candidates_hash == protocol.candidates_hash);
   CHECK(make_protocol(pairs, 20, 5, 2).candidates_hash != protocol.candidates_hash);
   CHECK(make_protocol(pairs, 20, 5, 2).pairs_hash == protocol.pairs_hash);
-  CHECK_THROWS_AS(make_protocol(pairs, 31, 5, 1), Error);
+  CHECK(make_protocol(pairs, 31, 5, 1).lists.count == 30);  // as many as there are
+  CHECK_THROWS_AS(make_protocol(numbered_pairs(1), 20, 5, 1), Error);
   CHECK_THROWS_AS(make_protocol(pairs, 20, 0, 1), Error);
 }
 

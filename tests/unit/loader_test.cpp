@@ -107,7 +107,9 @@ TEST_CASE("missing folders, unknown names and damaged images stop loading with t
   CHECK(error_of([&] { load(folder); }) ==
         fmt::format("{}:3: no image 'b1.png' in {}", folder.path("pairs.csv"), folder.path("right")));
   folder.write("right/b1.png", "hello");
-  CHECK(error_of([&] { load(folder); }) == folder.path("right/b1.png") + ": not an image, expected a JPEG, PNG, WebP, GIF or BMP file");
+  CHECK(error_of([&] {
+          load(folder);
+        }).starts_with(folder.path("right/b1.png") + ": not an image, expected a JPEG, PNG, WebP, GIF or BMP file"));
 }
 
 TEST_CASE("told to skip, loading leaves out pairs with a damaged image and says which") {
