@@ -183,4 +183,8 @@ CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words) 
   });
 }
 
+std::string in_lines(const std::string& sentence) {
+  return wrap(sentence, 0, 0);
+}
+
 }  // namespace lookalike

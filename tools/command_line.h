@@ -27,4 +27,7 @@ CLI::Option* number(CLI::Option* option, double low);
 // The option takes these words alone, which its help lists.
 CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words);
 
+// A sentence for people, broken between words into lines of at most 80 columns; a word that is longer alone, such as a path, has a line of its own.
+std::string in_lines(const std::string& sentence);
+
 }  // namespace lookalike

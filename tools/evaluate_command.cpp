@@ -118,18 +118,18 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
                                     : fs::path(arguments.pairs);
     ranked = open_pairs_to_rank(folder, where, model.preprocess, arguments.count, arguments.lists, arguments.seed,
                                 on_corrupt);
-    const std::string shorter = shorter_lists(std::ssize(ranked.protocol.left), arguments.count);
-    if (!shorter.empty()) fmt::print(stderr, "{}: {}\n", where, shorter);
   } else {
     ranked = open_candidates_to_rank(folder, where, arguments.truth, model.preprocess, on_corrupt);
   }
-  report_skipped(ranked.skipped, ranked.passed_over);
   QueryStates states;
   if (labelled) {
     states = states_of_queries(ranked, model.seen);
     check_unseen(arguments, where, std::ranges::count(states.measured, true), states.count(QuerySeen::in_training),
                  states.count(QuerySeen::in_validation), "queries", "--pairs");
   }
+  report_skipped(ranked.skipped, ranked.passed_over);
+  const std::string shorter = from_pairs ? shorter_lists(std::ssize(ranked.protocol.left), arguments.count) : "";
+  if (!shorter.empty()) fmt::print(stderr, "{}: {}\n", where, shorter);
   const Tensor left_embeddings = embed(*model.network, ranked.images, ranked.left, compute, PairSide::left),
                right_embeddings = embed(*model.network, ranked.images, ranked.right, compute, PairSide::right);
   check_finite(left_embeddings, ranked.protocol.left);
@@ -182,9 +182,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     const Verdict verdict =
         versus_pixels({report(kRawPixels, baselines[0].second, unseen), report(arguments.model, scores, unseen)});
     json["versus_raw_pixels"] = to_json(verdict);
-    verdict_line =
-        '\n' + sentence(arguments.model, kRawPixels, any_seen ? "on what it has not seen, top-1" : "top-1", verdict) +
-        '\n';
+    verdict_line = '\n' + in_lines(sentence(arguments.model, kRawPixels,
+                                            any_seen ? "on what it has not seen, top-1" : "top-1", verdict));
   }
   fmt::print("{}\n{}{}", ranking_table(reports), verification_table(std::span(reports).subspan(of_model)),
              verdict_line);
@@ -238,7 +237,7 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
     json["one_shot"] = json_of(reports);
     json["one_shot"]["versus_raw_pixels"] = to_json(verdict);
     text += "one-shot classification: " + ranking_table(reports) + '\n';
-    sentences = sentence(name, kRawPixels, "one-shot top-1", verdict) + '\n';
+    sentences = in_lines(sentence(name, kRawPixels, "one-shot top-1", verdict));
   }
   const std::vector<ClassReport> reports{
       evaluate_classes("raw pixels", data, pixels, similarity, {1, 5}, arguments.seed),
@@ -247,7 +246,7 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
       compare_queries(reports.back().retrieval.first_is_right, reports.front().retrieval.first_is_right);
   json["classes"] = json_of(reports);
   json["classes"]["versus_raw_pixels"] = to_json(verdict);
-  sentences += sentence(name, kRawPixels, "precision@1", verdict) + '\n';
+  sentences += in_lines(sentence(name, kRawPixels, "precision@1", verdict));
   json["seen_in_training"] = in_training;
   json["seen_in_validation"] = in_validation;
   json["remembers_all_it_saw"] = model.seen.complete;

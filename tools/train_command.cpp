@@ -119,10 +119,10 @@ void report(const TrainArguments& arguments, const Recipe& recipe, const TrainRe
   }
   if (!result.over_pixels) return;
   const char* images = layout_of(arguments.job.data) == Layout::pairs ? "pairs" : "images";
-  fmt::print("{}\n", sentence(out, "raw pixels",
-                              fmt::format("on the validation {}{}, top-1", images,
-                                          recipe.monitor == "last" ? "" : ", which chose the epoch"),
-                              *result.over_pixels));
+  fmt::print("{}", in_lines(sentence(out, "raw pixels",
+                                     fmt::format("on the validation {}{}, top-1", images,
+                                                 recipe.monitor == "last" ? "" : ", which chose the epoch"),
+                                     *result.over_pixels)));
 }
 
 // For people: "17 MB".

@@ -77,7 +77,7 @@ PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, cons
       const std::string a = left.find(pair.left, where), b = right.find(pair.right, where);
       files.insert(files.end(), {a, b});
     } catch (const Error& error) {
-      if (on_corrupt == OnCorrupt::stop) throw;
+      if (on_corrupt == OnCorrupt::stop) fail("{} (--skip-corrupt leaves such pairs out)", error.what());
       data.skipped.push_back(error.what());
       continue;
     }

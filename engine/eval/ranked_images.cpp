@@ -17,8 +17,8 @@ std::vector<std::string> files_of_names(const std::string& folder, const std::ve
   for (const std::string& name : names) {
     try {
       files.push_back(images.find(name, where));
-    } catch (const Error&) {
-      if (on_corrupt == OnCorrupt::stop) throw;
+    } catch (const Error& error) {
+      if (on_corrupt == OnCorrupt::stop) fail("{} (--skip-corrupt ranks such ones last)", error.what());
       files.push_back(folder + "/" + name);
     }
   }

@@ -83,7 +83,7 @@ long=$PWD/a-folder-with-a-long-name/and-another-one/below-it
 mkdir -p "$long" && cp run-own.toml/model.safetensors "$long"
 "$lookalike" data split data/pairs.csv >/dev/null
 "$lookalike" evaluate "$long/model.safetensors" --data data --top 1,2,4,15,20 >out.txt
-[[ $(wc -L <out.txt) -le 80 ]] || fail "a table wider than 80 columns: $(cat out.txt)"
+[[ $(grep -v "^/" out.txt | wc -L) -le 80 ]] || fail "a table wider than 80 columns: $(cat out.txt)"
 grep -q 'top-20 %' out.txt && grep -q 'MRR' out.txt || fail "columns are missing: $(cat out.txt)"
 
 echo "all good"

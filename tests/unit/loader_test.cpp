@@ -104,8 +104,8 @@ TEST_CASE("missing folders, unknown names and damaged images stop loading with t
   CHECK(error_of([&] { load(folder); }) == folder.path("left") + ": no such folder, expected one with images");
   write_pairs_folder(folder, 3);
   std::filesystem::remove(folder.path("right/b1.png"));
-  CHECK(error_of([&] { load(folder); }) ==
-        fmt::format("{}:3: no image 'b1.png' in {}", folder.path("pairs.csv"), folder.path("right")));
+  CHECK(error_of([&] { load(folder); })
+            .starts_with(fmt::format("{}:3: no image 'b1.png' in {}", folder.path("pairs.csv"), folder.path("right"))));
   folder.write("right/b1.png", "hello");
   CHECK(error_of([&] {
           load(folder);
