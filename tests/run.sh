@@ -18,7 +18,7 @@ for preset in "${presets[@]}"; do
   cmake --preset "$preset" -DCMAKE_UNITY_BUILD=$unity
   cmake --build --preset "$preset" "${targets[@]}"
   # Some tests want networks with published weights, and skip without them.
-  LOOKALIKE=build-$preset/lookalike tools/get_weights.sh efficientnet_lite0 squeezenet || true
+  LOOKALIKE=build-$preset/lookalike tools/get_weights.sh efficientnet_lite0 efficientnet_lite2 squeezenet || true
   # What runs on the CPU alone is tested in the other builds.
   known=()
   [[ $preset != ptx ]] || known=(--exclude-regex '^(op|unit)_test|_end_to_end|_against_')
