@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "engine/data/image_files.h"
 #include "engine/data/pairs.h"
@@ -19,7 +20,7 @@ constexpr const char* kMean = "center.mean";
 
 }  // namespace
 
-ImageFiles image_files_of(const std::string& images) {
+ImageFiles image_files_of(const std::string& images, std::vector<std::string>* skipped) {
   ImageFiles result;
   const auto add = [&](const std::string& file, PairSide side) {
     result.files.push_back(file);
@@ -33,9 +34,17 @@ ImageFiles image_files_of(const std::string& images) {
   } else if (images.ends_with(".csv")) {
     const fs::path folder = fs::path(images).parent_path();
     const ImageFolder left(folder / "left"), right(folder / "right");
+    const auto find = [&](const ImageFolder& folder_of_side, const std::string& name, PairSide side) {
+      try {
+        add(folder_of_side.find(name, images), side);
+      } catch (const Error& error) {
+        if (!skipped) throw;
+        skipped->push_back(error.what());
+      }
+    };
     for (const Pair& pair : read_pairs(images)) {
-      add(left.find(pair.left, images), PairSide::left);
-      add(right.find(pair.right, images), PairSide::right);
+      find(left, pair.left, PairSide::left);
+      find(right, pair.right, PairSide::right);
     }
   } else {
     add(images, PairSide::any);
@@ -43,9 +52,34 @@ ImageFiles image_files_of(const std::string& images) {
   return result;
 }
 
-Tensor center_of(const Model& model, const std::string& images, const Compute& compute) {
+EmbeddedImages embed_images_of(const Model& model, const std::string& images, const Compute& compute,
+                               std::vector<std::string>* skipped) {
   prepare_network(*model.network, compute);
-  return mean_row(embed_files(*model.network, image_files_of(images).files, model.preprocess, compute));
+  const ImageFiles files = image_files_of(images, skipped);
+  check(!files.files.empty(), "{}: none of its images is there", images);
+  std::map<int64_t, std::string> unread;
+  EmbeddedImages result{embed_files(*model.network, files.files, model.preprocess, compute, nullptr, PairSide::any,
+                                    skipped ? &unread : nullptr),
+                        files.sides};
+  if (unread.empty()) return result;
+  std::vector<int64_t> read;
+  result.sides.clear();
+  for (int64_t i = 0; i < std::ssize(files.files); i++) {
+    if (const auto why = unread.find(i); why != unread.end()) {
+      skipped->push_back(why->second);
+      continue;
+    }
+    read.push_back(i);
+    result.sides.push_back(files.sides[i]);
+  }
+  check(!read.empty(), "{}: none of its images can be read", images);
+  result.rows = rows_of(result.rows, read);
+  return result;
+}
+
+Tensor center_of(const Model& model, const std::string& images, const Compute& compute,
+                 std::vector<std::string>* skipped) {
+  return mean_row(embed_images_of(model, images, compute, skipped).rows);
 }
 
 void set_center(Model& model, const Tensor& center, const std::string& path) {
@@ -54,8 +88,9 @@ void set_center(Model& model, const Tensor& center, const std::string& path) {
   model.config["center"] = true;
 }
 
-void use_center(Model& model, const std::string& path, const std::string& source, const Compute& compute) {
-  if (!source.ends_with(".safetensors")) return set_center(model, center_of(model, source, compute), path);
+void use_center(Model& model, const std::string& path, const std::string& source, const Compute& compute,
+                std::vector<std::string>* skipped) {
+  if (!source.ends_with(".safetensors")) return set_center(model, center_of(model, source, compute, skipped), path);
   const Checkpoint stored = read_checkpoint(source), own = read_checkpoint(weights_file(path));
   const auto found = stored.tensors.find(kMean);
   check(found != stored.tensors.end(), "{}: a model without a stored mean, expected one of `lookalike weights center`",

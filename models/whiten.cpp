@@ -59,25 +59,23 @@ Directions leading_directions(const std::vector<double>& x, int64_t n, int64_t d
 }  // namespace
 
 Whitening whitening_of(const Model& model, const std::string& images, int64_t count, double shrinkage,
-                       const Compute& compute) {
-  prepare_network(*model.network, compute);
-  const ImageFiles files = image_files_of(images);
-  const Tensor rows = embed_files(*model.network, files.files, model.preprocess, compute);
+                       const Compute& compute, std::vector<std::string>* skipped) {
+  const auto [rows, side_of] = embed_images_of(model, images, compute, skipped);
   const int64_t n = rows.shape()[0], d = rows.shape()[1];
   check(n >= 2, "{}: one image, expected two or more to whiten by", images);
   const auto mean_of = [&](PairSide side) {
     MeanRow mean;
     for (int64_t i = 0; i < n; i++)
-      if (side == PairSide::any || files.sides[i] == side) mean.add(rows.rows(i, i + 1));
+      if (side == PairSide::any || side_of[i] == side) mean.add(rows.rows(i, i + 1));
     return mean.mean();
   };
   Whitening result{.mean = mean_of(PairSide::any), .left_mean = {}, .right_mean = {}, .directions = {}};
-  const bool sides = files.sides[0] != PairSide::any;
+  const bool sides = side_of[0] != PairSide::any;
   result.left_mean = sides ? mean_of(PairSide::left) : result.mean;
   result.right_mean = sides ? mean_of(PairSide::right) : result.mean;
   std::vector<double> centred(n * d);
   for (int64_t i = 0; i < n; i++) {
-    const Tensor& mean = files.sides[i] == PairSide::right ? result.right_mean : result.left_mean;
+    const Tensor& mean = side_of[i] == PairSide::right ? result.right_mean : result.left_mean;
     for (int64_t j = 0; j < d; j++) centred[i * d + j] = double{rows.data<float>()[i * d + j]} - mean.data<float>()[j];
   }
   const Directions found = leading_directions(centred, n, d, std::min({count, n - 1, d}));

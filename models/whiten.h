@@ -17,7 +17,7 @@ struct Whitening {
 // where there are not as many dimensions or images - 1. With the singular values s of the centred embeddings direction i is divided by
 // s[i] + shrinkage * s[0]; nothing else depends on how long the embeddings are.
 Whitening whitening_of(const Model& model, const std::string& images, int64_t count, double shrinkage,
-                       const Compute& compute);
+                       const Compute& compute, std::vector<std::string>* skipped = nullptr);
 
 // From now on the model whitens. It is on no device yet. Error where it does already or has a matcher, or compares distances; messages begin with `path`.
 void set_whitening(Model& model, const Whitening& whitening, const std::string& path);

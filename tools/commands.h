@@ -40,6 +40,10 @@ inline void add_skip_option(CLI::App& command, bool& skip_corrupt) {
   command.add_flag("--skip-corrupt", skip_corrupt, "Leave out images that are missing or can't be read, and say which");
 }
 
+inline void report_skipped(const std::vector<std::string>& skipped) {
+  for (const std::string& line : skipped) fmt::print(stderr, "skipped: {}\n", line);
+}
+
 // --center of the commands that use embeddings.
 inline void add_center_option(CLI::App& command, std::string& center) {
   command

@@ -30,7 +30,10 @@ void run_embed(const EmbedArguments& arguments) {
   check_can_write(arguments.out + ".txt");
   const Compute compute = arguments.compute.parse();
   Model model = load_model(arguments.model);
-  if (!arguments.center.empty()) use_center(model, arguments.model, arguments.center, compute);
+  std::vector<std::string> skipped;
+  if (!arguments.center.empty())
+    use_center(model, arguments.model, arguments.center, compute, arguments.skip_corrupt ? &skipped : nullptr);
+  report_skipped(skipped);
   model.network->fold();
   prepare_network(*model.network, compute);
   std::vector<std::string> files;

@@ -99,9 +99,8 @@ void check_unseen(const EvaluateArguments& arguments, const std::string& where, 
   fmt::print(stderr, "{}: such figures say nothing of new pictures\n", seen);
 }
 
-void report_skipped(const std::vector<std::string>& skipped, const std::vector<std::string>& passed_over) {
-  for (const std::string& line : passed_over) fmt::print(stderr, "{}\n", line);
-  for (const std::string& line : skipped) fmt::print(stderr, "skipped: {}\n", line);
+void report_passed_over(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) fmt::print(stderr, "{}\n", line);
 }
 
 void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
@@ -127,7 +126,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     check_unseen(arguments, where, std::ranges::count(states.measured, true), states.count(QuerySeen::in_training),
                  states.count(QuerySeen::in_validation), "queries", "--pairs");
   }
-  report_skipped(ranked.skipped, ranked.passed_over);
+  report_passed_over(ranked.passed_over);
+  report_skipped(ranked.skipped);
   const std::string shorter = from_pairs ? shorter_lists(std::ssize(ranked.protocol.left), arguments.count) : "";
   if (!shorter.empty()) fmt::print(stderr, "{}: {}\n", where, shorter);
   const Tensor left_embeddings = embed(*model.network, ranked.images, ranked.left, compute, PairSide::left),
@@ -200,7 +200,8 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
   ClassData data = arguments.images.empty()
                        ? load_classes(arguments.data, arguments.part, model.preprocess, on_corrupt)
                        : load_named_classes(arguments.data, arguments.images, model.preprocess, on_corrupt);
-  report_skipped(data.skipped, data.passed_over);
+  report_passed_over(data.passed_over);
+  report_skipped(data.skipped);
   if (!arguments.groups.empty()) data = only_groups(data, arguments.groups);
   int64_t in_training = 0, in_validation = 0;
   for (const int64_t image : data.images.all()) {
@@ -271,7 +272,10 @@ void run_evaluate(const EvaluateArguments& arguments) {
         "{}: does not remember all that it was trained on; whether these figures are of pictures that it has seen "
         "can't be told\n",
         arguments.model);
-  if (!arguments.center.empty()) use_center(model, arguments.model, arguments.center, compute);
+  std::vector<std::string> skipped;
+  if (!arguments.center.empty())
+    use_center(model, arguments.model, arguments.center, compute, arguments.skip_corrupt ? &skipped : nullptr);
+  report_skipped(skipped);
   model.network->fold();
   prepare_network(*model.network, compute);
   (pairs ? evaluate_pairs : evaluate_class_data)(arguments, model, compute);

@@ -93,16 +93,19 @@ void import_file(const std::string& path, const std::string& model, bool allow_u
 
 // What a model has seen when it also knows how the embeddings of these images lie.
 SeenImages seen_with(const Model& model, const std::string& images) {
-  const ImageStore store(image_files_of(images).files, {.height = 1, .width = 1});
+  std::vector<std::string> ignored;
+  const ImageStore store(image_files_of(images, &ignored).files, {.height = 1, .width = 1}, OnCorrupt::skip);
   SeenImages seen = model.seen;
   seen.add({hashes_of(store), {}});
   return seen;
 }
 
-void store_center(const std::string& path, const std::string& images, const std::string& out) {
+void store_center(const std::string& path, const std::string& images, bool skip_corrupt, const std::string& out) {
+  std::vector<std::string> skipped;
   check_can_write(out);
   Model model = load_model(path);
-  set_center(model, center_of(model, images, {}), path);
+  set_center(model, center_of(model, images, {}, skip_corrupt ? &skipped : nullptr), path);
+  report_skipped(skipped);
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
   checkpoint.seen = seen_with(model, images);
@@ -110,11 +113,13 @@ void store_center(const std::string& path, const std::string& images, const std:
   fmt::print("{}: {} minus the mean of {}\n", out, path, images);
 }
 
-void whiten(const std::string& path, const std::string& images, int64_t directions, double shrinkage,
+void whiten(const std::string& path, const std::string& images, int64_t directions, double shrinkage, bool skip_corrupt,
             const std::string& out) {
+  std::vector<std::string> skipped;
   check_can_write(out);
   Model model = load_model(path);
-  set_whitening(model, whitening_of(model, images, directions, shrinkage, {}), path);
+  set_whitening(model, whitening_of(model, images, directions, shrinkage, {}, skip_corrupt ? &skipped : nullptr), path);
+  report_skipped(skipped);
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
   checkpoint.seen = seen_with(model, images);
@@ -184,7 +189,9 @@ void add_weights_command(CLI::App& app) {
   command->add_option("IMAGES", *images, "a folder of images, or a CSV file of pairs beside its left/ and right/")
       ->required();
   command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
-  command->callback([path, images, out] { store_center(*path, *images, *out); });
+  auto skip_corrupt = std::make_shared<bool>();
+  add_skip_option(*command, *skip_corrupt);
+  command->callback([=] { store_center(*path, *images, *skip_corrupt, *out); });
 
   command = weights->add_subcommand("whiten", "Store a whitening in a model: a mean, and how embeddings vary about it");
   auto directions = std::make_shared<int64_t>(256);
@@ -205,7 +212,8 @@ void add_weights_command(CLI::App& app) {
       ->type_name("X")
       ->capture_default_str();
   command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
-  command->callback([=] { whiten(*path, *images, *directions, *shrinkage, *out); });
+  add_skip_option(*command, *skip_corrupt);
+  command->callback([=] { whiten(*path, *images, *directions, *shrinkage, *skip_corrupt, *out); });
 
   command = weights->add_subcommand("verify", "Compare a model's layers with recorded activations of another program");
   auto reference = std::make_shared<std::string>();

@@ -250,6 +250,12 @@ refuse "--skip-corrupt" "" "$lookalike" evaluate a/model.safetensors --data bad
 grep -q '^23 queries' out.txt || fail "evaluate --skip-corrupt: $(cat out.txt err.txt)"
 cp -r data sides && cp a/splits/*.csv sides && printf x >"sides/left/$(tail -1 sides/train.csv | cut -d, -f1).png"
 "$lookalike" evaluate a/model.safetensors --data sides >out.txt 2>err.txt || fail "a damaged training image stopped the evaluation: $(cat err.txt)"
+refuse "pair003.png" w.safetensors "$lookalike" weights center a/model.safetensors bad/left --out w.safetensors
+for what in center whiten; do
+  "$lookalike" weights $what a/model.safetensors bad/pairs.csv --out w.safetensors --skip-corrupt >out.txt 2>err.txt
+  [[ $(grep -c '^skipped: ' err.txt) == 2 ]] || fail "weights $what --skip-corrupt: $(cat err.txt)"
+done
+refuse "queries of data/pairs.csv trained w.safetensors" "" "$lookalike" evaluate w.safetensors --data data --pairs data/pairs.csv
 # Outputs are tried before the work.
 refuse "nowhere" "" "${evaluate[@]}" --pairs a/splits/test.csv --json nowhere/r.json
 [[ ! -s out.txt ]] || fail "the work was done before its output was tried"
