@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/ranges.h>
+
 #include "engine/core/error.h"
 #include "engine/data/check.h"
 #include "engine/data/class_layout.h"
@@ -67,7 +69,7 @@ void split_pairs_file(const std::string& csv, const std::string& out, const std:
         "pairs, pairs.csv",
         csv);
   const Split split = split_pairs(read_pairs(csv), ratios, seed);
-  if (!folder.empty()) fs::create_directories(folder);
+  if (!folder.empty()) make_folders(folder);
   const std::vector<Pair>* parts[] = {&split.train, &split.validation, &split.test};
   std::array<Rows, 3> rows;
   for (int part = 0; part < 3; part++) {
@@ -131,6 +133,7 @@ void add_split(CLI::App& data) {
                   ->type_name("DIR");
   command->callback([args, out] {
     const std::array<double, 3> ratios{args->ratios[0], args->ratios[1], args->ratios[2]};
+    check(ratios[0] > 0, "--ratios {}: train has no share, expected one above 0", fmt::join(ratios, ","));
     std::string pairs = args->input;
     if (std::error_code none; fs::is_directory(args->input, none)) {
       if (layout_of(args->input) != Layout::pairs) {
@@ -139,6 +142,7 @@ void add_split(CLI::App& data) {
       }
       pairs = (fs::path(args->input) / "pairs.csv").string();
     }
+    check(fs::exists(args->input), "{}: no such file or folder, expected pairs or class folders", args->input);
     check(args->by.empty(), "--by is for class folders, and {} holds pairs", args->input);
     split_pairs_file(pairs, args->out, ratios, args->seed);
   });

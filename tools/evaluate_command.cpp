@@ -176,6 +176,10 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
       reports.push_back(report(fmt::format("{} ({})", label, states.count(state)), scores, queries_that_are(state)));
       json["by_memory"][label] = to_json(reports.back());
     }
+    // No figure goes by the model's name alone that is of what it has seen.
+    json["all_queries"] = json["model"];
+    json.erase("model");
+    if (json["by_memory"].contains("unseen")) json["model"] = json["by_memory"]["unseen"];
   }
   std::string verdict_line;
   if (const auto unseen = queries_that_are(QuerySeen::no); states.count(QuerySeen::no) > 0) {

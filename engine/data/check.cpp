@@ -87,6 +87,8 @@ class Checker {
     std::ranges::sort(files);
     const bool has_pairs = std::ranges::count(files, "pairs.csv") + std::ranges::count(files, "train.csv") > 0;
     if (!has_pairs) found_.problems.push_back(fmt::format("{}/pairs.csv: no such file, expected left,right", folder_));
+    if (std::ranges::count(files, "val.csv") > 0 && std::ranges::count(files, "train.csv") == 0)
+      found_.problems.push_back(fmt::format("{}/val.csv: stands without train.csv, expected both", folder_));
     for (const std::string& file : files)
       attempt([&] { read_table_of_pairs(file, train_images, test_images, tables); });
     check_overlap(tables);

@@ -39,7 +39,8 @@ std::vector<std::string> folders_with_images(const std::string& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename();
-    if (!name.starts_with('.') && entry.is_directory() && !list_images(entry.path()).images.empty()) names.push_back(name);
+    if (!name.starts_with('.') && entry.is_directory() && !list_images(entry.path()).images.empty())
+      names.push_back(name);
   }
   std::ranges::sort(names);
   return names;
@@ -118,8 +119,14 @@ Parts parts_of(const std::string& folder) {
   std::vector<std::string> of_parts, others;
   for (const std::string& name : folders_with_images(folder))
     (looks_like_part(name) ? of_parts : others).push_back(name);
-  // A single folder "train" beside others is a class of trains.
-  const bool has_parts = of_parts.size() >= 2 || (of_parts.size() == 1 && others.empty());
+  // A single folder "train" beside others is a class of trains,
+  // unless its images lie in folders of their own and those of the others do not.
+  const auto is_nested = [&](const std::string& name) {
+    return std::ranges::all_of(list_images(folder + "/" + name).images,
+                               [](const std::string& path) { return path.find('/') != std::string::npos; });
+  };
+  const bool has_parts = of_parts.size() >= 2 || (of_parts.size() == 1 && others.empty()) ||
+                         (of_parts.size() == 1 && is_nested(of_parts[0]) && !std::ranges::all_of(others, is_nested));
   if (!has_parts) return parts;
   check(parts.files.empty(), "{}: has folders {} and files train.csv, ..., expected its parts in one way", folder,
         fmt::join(of_parts, ", "));

@@ -125,8 +125,14 @@ ImageListing list_images(const std::string& folder) {
 }
 
 void check_images(std::span<const std::string> files) {
-  for (const std::string& file : files)
-    if (!is_image(signature_of(file))) read_image(file, 3);  // says what is wrong
+  for (const std::string& file : files) {
+    if (is_image(signature_of(file))) continue;
+    try {
+      read_image(file, 3);  // says what is wrong
+    } catch (const Error& error) {
+      fail("{} (--skip-corrupt leaves such images out)", error.what());
+    }
+  }
 }
 
 std::string describe_passed_over(const std::string& folder, const std::vector<std::string>& passed_over) {

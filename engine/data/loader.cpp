@@ -32,8 +32,9 @@ ImageStore::ImageStore(std::span<const std::string> files, const Preprocess& pre
   if (on_corrupt == OnCorrupt::skip) return;
   const auto first = std::ranges::find_if(errors_, [](const std::string& error) { return !error.empty(); });
   const auto bad = std::ranges::count_if(errors_, [](const std::string& error) { return !error.empty(); });
-  check(bad == 0, "{} ({} of {} images can't be read; --skip-corrupt leaves such ones out)", *first, bad,
-        errors_.size());
+  if (bad == 0) return;
+  check(size() > 1, "{}", *first);
+  fail("{} ({} of {} images can't be read; --skip-corrupt leaves such ones out)", *first, bad, size());
 }
 
 ImageStore::ImageStore(std::vector<uint8_t> pixels, std::vector<uint64_t> hashes, const Preprocess& preprocess)

@@ -1,6 +1,7 @@
 #include "engine/io/atomic_file.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -126,7 +127,16 @@ void check_can_write_folder(const std::filesystem::path& path) {
   while (!std::filesystem::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
   check(std::filesystem::is_directory(there, ignored), "cannot write to '{}': '{}' is not a folder", path.string(),
         there.string());
-  check(access(there.c_str(), W_OK | X_OK) == 0, "cannot write to '{}': {}", path.string(), std::strerror(errno));
+  // Permissions do not say all: some file systems take no new folder.
+  std::string probe = (there / ".lookalike-XXXXXX").string();
+  check(mkdtemp(probe.data()) != nullptr, "cannot write to '{}': {}", path.string(), std::strerror(errno));
+  rmdir(probe.c_str());
+}
+
+void make_folders(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  check(!error, "cannot make the folder '{}': {}", path.string(), error.message());
 }
 
 }  // namespace lookalike

@@ -46,5 +46,7 @@ void write_files_together(const std::map<std::filesystem::path, std::optional<st
 void check_can_write(const std::filesystem::path& path);
 // The same of a folder that is there or would be made.
 void check_can_write_folder(const std::filesystem::path& path);
+// A folder and those above it, as far as they are not there. Error with the reason.
+void make_folders(const std::filesystem::path& path);
 
 }  // namespace lookalike

@@ -5,8 +5,9 @@
 
 #include "engine/core/content_hash.h"
 #include "engine/core/finite.h"
-#include "engine/io/safetensors.h"
 #include "engine/core/progress.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/safetensors.h"
 
 namespace lookalike {
 namespace {
@@ -53,7 +54,7 @@ Tensor cached_features(Network& network, const std::string& model, const ImageSt
     check(bad < 0, "{}: the features of image {} hold NaN or infinity; delete the file", file.string(), bad);
     return found->second;
   }
-  fs::create_directories(folder);
+  make_folders(folder);
   constexpr int64_t kBatch = 32;
   Progress progress;
   Tensor features;

@@ -101,6 +101,11 @@ Objective reconstruction(Options& options) {
           .input = input};
 }
 
+const std::map<std::string, Objective (*)(Options&)> losses{
+    {"barlow_twins", barlow_twins},     {"contrastive", contrastive}, {"match", match},     {"nt_xent", nt_xent},
+    {"reconstruction", reconstruction}, {"softmax", softmax},         {"triplet", triplet},
+};
+
 }  // namespace
 
 Tensor Objective::input_of(const Tensor& images) const {
@@ -108,11 +113,17 @@ Tensor Objective::input_of(const Tensor& images) const {
   return input == InputViews::both ? images : input == InputViews::left ? images.rows(0, n) : images.rows(n, 2 * n);
 }
 
+std::vector<std::string> losses_with(const std::string& key) {
+  std::vector<std::string> names;
+  for (const auto& [name, read] : losses) {
+    Options options(nlohmann::json::object(), name);
+    read(options);
+    if (options.resolved().contains(key)) names.push_back(name);
+  }
+  return names;
+}
+
 Objective make_objective(Options& options) {
-  static const std::map<std::string, Objective (*)(Options&)> losses{
-      {"barlow_twins", barlow_twins},     {"contrastive", contrastive}, {"match", match},     {"nt_xent", nt_xent},
-      {"reconstruction", reconstruction}, {"softmax", softmax},         {"triplet", triplet},
-  };
   std::vector<std::string> names;
   for (const auto& [name, read] : losses) names.push_back(name);
   const std::string name = options.choice("name", "triplet", names);

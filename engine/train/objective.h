@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/core/options.h"
 #include "engine/losses/loss.h"
@@ -38,5 +39,7 @@ struct Objective {
 
 // Reads the [loss] section. A new loss is one entry of the table in objective.cpp.
 Objective make_objective(Options& options);
+// The names of the losses that have an option of this name.
+std::vector<std::string> losses_with(const std::string& key);
 
 }  // namespace lookalike

@@ -106,6 +106,10 @@ void check_sections(const Recipe& recipe, const std::vector<std::string>& overri
     check(meant.empty(), "--set {}: {} is a key of {}: did you mean {}?", assignment, name,
           fmt::join(sections, " and of "), fmt::join(meant, " or "));
     if (name != key) continue;
+    const std::vector<std::string> losses = losses_with(name);
+    check(losses.empty(),
+          "--set {}: {} is a key of [loss] where loss.name is {}, and here it is {}: did you mean loss.{}?", assignment,
+          name, fmt::join(losses, " or "), recipe.objective.name, name);
     const auto place = std::ranges::find(names, nearest(name, names)) - names.begin();
     fail("--set {}: expected section.key=value, did you mean {}?", assignment, keys[place]);
   }

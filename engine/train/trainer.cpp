@@ -164,7 +164,7 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   }
 
   // Nothing is written before everything that can be wrong with the input has been read.
-  fs::create_directories(path("splits"));
+  make_folders(path("splits"));
   for (const auto& [name, rows] : data_.splits) write_csv(path(("splits/" + name).c_str()), rows);
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
   keep_lines(path("metrics.jsonl"), at_.epoch);

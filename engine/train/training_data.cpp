@@ -128,6 +128,7 @@ TrainingData open_classes(const Recipe& recipe, const std::string& folder, OnCor
     validation = select(train, split.images[1]);
     train = select(train, split.images[0]);
   }
+  if (layout_of(folder) == Layout::folders && has_part(folder, "test")) test = list_classes(folder, "test").names;
   check(train.classes.size() >= 2 && validation.classes.size() >= 2,
         "{}: {} classes to train with and {} to validate with, expected two or more of each", folder,
         train.classes.size(), validation.classes.size());

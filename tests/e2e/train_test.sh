@@ -191,6 +191,10 @@ refuse "of renamed/pairs.csv trained a/model.safetensors" "" "$lookalike" evalua
 "$lookalike" data split other/pairs.csv --ratios 60,20,20 --seed 9 >/dev/null
 "$lookalike" train tiny.toml --data other --out started --epochs 1 --start a/model.safetensors --set train.patience=0 >/dev/null 2>&1
 refuse "trained started/model.safetensors" "" "$lookalike" evaluate started/model.safetensors --data data --pairs a/splits/train.csv
+refuse "train has no share" "" "$lookalike" data split again/pairs.csv --ratios 0,50,50
+refuse "no such file or folder" "" "$lookalike" data split nosuch --by images
+refuse "is a key of [loss] where loss.name is nt_xent, and here it is triplet" d "$lookalike" train tiny.toml --data data --out d --set temperature=0.3
+refuse "cannot write to '/proc/x'" "" "$lookalike" train tiny.toml --data data --out /proc/x
 # All parts of a split or none; a part without a share goes, and no part is split as if it were all.
 "$lookalike" data split again/pairs.csv --ratios 70,30,0 >out.txt
 [[ -e again/val.csv && ! -e again/test.csv ]] || fail "test.csv of the split before is still there"

@@ -100,6 +100,10 @@ TEST_CASE("class folders: train, val and test are parts") {
   const DataFolder vehicles;
   for (const char* name : {"car/1.png", "plane/1.png", "train/1.png"}) vehicles.write(name, picture(0));
   vehicles.write("test/notes.txt", "x");
+  const DataFolder odd;
+  for (const char* name : {"train/a/1.png", "train/b/1.png", "c/1.png"}) odd.write(name, picture(0));
+  CHECK(error_of([&] { load_classes(odd.path(), "train", kGrey); }).find("cannot tell parts from classes") !=
+        std::string::npos);
   CHECK(load_classes(vehicles.path(), "train", kGrey).classes == Names{"car", "plane", "train"});
 }
 
