@@ -183,8 +183,11 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   }
   std::string verdict_line;
   if (const auto unseen = queries_that_are(QuerySeen::no); states.count(QuerySeen::no) > 0) {
-    const Verdict verdict =
-        versus_pixels({report(kRawPixels, baselines[0].second, unseen), report(arguments.model, scores, unseen)});
+    const auto ranks = [&](const Tensor& of) {
+      const ScoredProtocol part = select_queries(ranked.protocol, of, unseen);
+      return ranks_of(part.protocol, part.scores);
+    };
+    const Verdict verdict = compare_ranks(ranks(scores), ranks(baselines[0].second));
     json["versus_raw_pixels"] = to_json(verdict);
     verdict_line = '\n' + in_lines(sentence(arguments.model, kRawPixels,
                                             any_seen ? "on what it has not seen, top-1" : "top-1", verdict));

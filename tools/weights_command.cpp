@@ -91,13 +91,14 @@ void import_file(const std::string& path, const std::string& model, bool allow_u
   fmt::print("{}: {} tensors, {}\n", out, checkpoint.tensors.size(), checkpoint.model.dump());
 }
 
-// What a model has seen when it also knows how the embeddings of these images lie.
-SeenImages seen_with(const Model& model, const std::string& images) {
+// The model of `path` with what was stored in it of `images`, which it has thereby seen.
+void write_changed(const std::string& path, const Model& model, const std::string& images, const std::string& out) {
   std::vector<std::string> ignored;
   const ImageStore store(image_files_of(images, &ignored).files, {.height = 1, .width = 1}, OnCorrupt::skip);
-  SeenImages seen = model.seen;
-  seen.add({hashes_of(store), {}});
-  return seen;
+  Checkpoint checkpoint = read_checkpoint(weights_file(path));
+  checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
+  checkpoint.seen.add({hashes_of(store), {}});
+  write_checkpoint(out, checkpoint);
 }
 
 void store_center(const std::string& path, const std::string& images, bool skip_corrupt, const std::string& out) {
@@ -106,10 +107,7 @@ void store_center(const std::string& path, const std::string& images, bool skip_
   Model model = load_model(path);
   set_center(model, center_of(model, images, {}, skip_corrupt ? &skipped : nullptr), path);
   report_skipped(skipped);
-  Checkpoint checkpoint = read_checkpoint(weights_file(path));
-  checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
-  checkpoint.seen = seen_with(model, images);
-  write_checkpoint(out, checkpoint);
+  write_changed(path, model, images, out);
   fmt::print("{}: {} minus the mean of {}\n", out, path, images);
 }
 
@@ -120,10 +118,7 @@ void whiten(const std::string& path, const std::string& images, int64_t directio
   Model model = load_model(path);
   set_whitening(model, whitening_of(model, images, directions, shrinkage, {}, skip_corrupt ? &skipped : nullptr), path);
   report_skipped(skipped);
-  Checkpoint checkpoint = read_checkpoint(weights_file(path));
-  checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
-  checkpoint.seen = seen_with(model, images);
-  write_checkpoint(out, checkpoint);
+  write_changed(path, model, images, out);
   fmt::print("{}: {} whitened by {}, {} directions\n", out, path, images,
              model.config["whiten"]["directions"].get<int64_t>());
 }
