@@ -4,12 +4,13 @@
 #include <bit>
 #include <limits>
 #include <optional>
-#include <set>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "engine/core/json_text.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/input_file.h"
 #include "engine/io/weight_file.h"
@@ -50,27 +51,6 @@ const char* format_name(DType dtype) {
 // A name from a file, fit for one line of a message.
 std::string in_quotes(const std::string& name) {
   return json(name).dump();
-}
-
-// The JSON of the header. The library keeps the last of two equal keys and nests as deep as the text does; here both
-// are errors.
-json parse_json(const std::string& text, const std::string& path) {
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
-    check(depth <= 3, "'{}': header is nested too deeply", path);
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key)
-      check(keys.back().insert(parsed.get<std::string>()).second, "'{}': header has {} twice", path, parsed.dump());
-    return true;
-  };
-  try {
-    return json::parse(text, watch);
-  } catch (const json::parse_error& error) {
-    fail("'{}': header is not valid JSON (at its byte {})", path, error.byte);
-  } catch (const json::exception&) {
-    fail("'{}': header holds a number out of range", path);
-  }
 }
 
 int64_t parse_count(const json& value, const std::string& path, const std::string& name, const char* what) {
@@ -120,31 +100,37 @@ SafetensorsHeader read_header(const InputFile& file) {
         "'{}': header length {} does not fit a safetensors file of {} bytes", path, length, file.size());
   std::string text(length, '\0');
   file.read(8, text.data(), static_cast<int64_t>(length));
-  const json root = parse_json(text, path);
-  check(root.is_object(), "'{}': header is not a JSON object", path);
 
   SafetensorsHeader header;
   header.data_begin = 8 + static_cast<int64_t>(length);
-  for (const auto& [name, value] : root.items()) {
+  bool has_metadata = false;
+  const auto check_fresh = [&](bool fresh, const std::string& name) {
+    check(fresh, "'{}': header has {} twice", path, in_quotes(name));
+  };
+  visit_json_members(text, "'" + path + "': header", [&](const std::string& name, const json& value) {
     if (name != kMetadata) {
-      header.tensors.emplace(name, parse_entry(value, path, name));
-      continue;
+      check_fresh(header.tensors.emplace(name, parse_entry(value, path, name)).second, name);
+      return;
     }
+    check_fresh(!std::exchange(has_metadata, true), name);
     check(value.is_object(), "'{}': {} is not an object", path, kMetadata);
     for (const auto& [key, text] : value.items()) {
       check(text.is_string(), "'{}': {} {} is not a string", path, kMetadata, in_quotes(key));
       header.metadata.emplace(key, text.get<std::string>());
     }
-  }
+  });
 
-  std::vector<std::tuple<int64_t, int64_t, std::string>> ranges;
-  for (const auto& [name, entry] : header.tensors) ranges.emplace_back(entry.begin, entry.end, name);
-  std::ranges::sort(ranges);
+  std::vector<const std::pair<const std::string, TensorEntry>*> order;
+  for (const auto& tensor : header.tensors) order.push_back(&tensor);
+  std::ranges::sort(order, {}, [](const auto* tensor) {
+    return std::tuple(tensor->second.begin, tensor->second.end, std::string_view(tensor->first));
+  });
   int64_t filled = 0;
-  for (const auto& [begin, end, name] : ranges) {
-    check(begin == filled, "'{}': tensor {}: data starts at byte {}, {} the data before it ends at {}", path,
-          in_quotes(name), begin, begin < filled ? "but" : "leaving a gap:", filled);
-    filled = end;
+  for (const auto* tensor : order) {
+    const auto& [name, entry] = *tensor;
+    check(entry.begin == filled, "'{}': tensor {}: data starts at byte {}, {} the data before it ends at {}", path,
+          in_quotes(name), entry.begin, entry.begin < filled ? "but" : "leaving a gap:", filled);
+    filled = entry.end;
     check(filled <= file.size() - header.data_begin, "'{}': tensor {}: data ends at byte {}, but the file holds {}",
           path, in_quotes(name), filled, file.size() - header.data_begin);
   }
@@ -181,21 +167,24 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
   }
   std::ranges::stable_sort(order, std::greater{}, [](const auto& item) { return size_of(item.second->dtype()); });
 
-  nlohmann::ordered_json root = nlohmann::ordered_json::object();
-  if (!file.metadata.empty()) root[kMetadata] = file.metadata;
-  int64_t offset = 0;
-  for (const auto& [name, tensor] : order) {
-    root[name] = {{"dtype", format_name(tensor->dtype())},
-                  {"shape", tensor->shape().extents()},
-                  {"data_offsets", {offset, offset + tensor->bytes()}}};
-    offset += tensor->bytes();
-  }
+  // Member by member, since an ordered object of the library looks for each new key among all before it.
   std::string header;
+  const auto add = [&](const std::string& name, const nlohmann::ordered_json& value) {
+    header += (header.empty() ? "{" : ",") + json(name).dump() + ":" + value.dump();
+  };
   try {
-    header = root.dump();
+    if (!file.metadata.empty()) add(kMetadata, file.metadata);
+    int64_t offset = 0;
+    for (const auto& [name, tensor] : order) {
+      add(name, {{"dtype", format_name(tensor->dtype())},
+                 {"shape", tensor->shape().extents()},
+                 {"data_offsets", {offset, offset + tensor->bytes()}}});
+      offset += tensor->bytes();
+    }
   } catch (const json::type_error&) {
     fail("'{}': tensor names and metadata must be UTF-8", path.string());
   }
+  header += header.empty() ? "{}" : "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
   check(static_cast<int64_t>(header.size()) <= kMaxHeaderBytes, "'{}': header of {} bytes, at most {} can be read",
         path.string(), header.size(), +kMaxHeaderBytes);

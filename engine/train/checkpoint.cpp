@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/core/json_text.h"
 #include "engine/core/names.h"
 #include "engine/io/safetensors.h"
 
@@ -33,8 +34,9 @@ Checkpoint read_checkpoint(const std::string& path) {
     const auto it = file.metadata.find(key);
     check(it != file.metadata.end() || !required, "{}: metadata '{}' is missing", path, key);
     if (it == file.metadata.end()) return json();
-    json value = json::parse(it->second, nullptr, false);
-    check(value.is_object(), "{}: metadata '{}' is not a JSON object", path, key);
+    const std::string where = fmt::format("{}: metadata '{}'", path, key);
+    json value = parse_json(it->second, where);
+    check(value.is_object(), "{} is not a JSON object", where);
     return value;
   };
   SeenImages seen = take_seen(file.tensors, path);

@@ -81,7 +81,7 @@ TEST_CASE("a file that is no model, or the model of something else, is refused")
   };
   says("not a model of this program", [](auto& file) { file.metadata.clear(); });
   says("metadata 'model' is missing", [](auto& file) { file.metadata.erase("model"); });
-  says("metadata 'model' is not a JSON object", with_model("{"));
+  says("metadata 'model' is not valid JSON", with_model("{"));
   says("did you mean 'convnet_bn'", with_model(R"({"name": "convnet"})"));
   says("unknown key 'chanels'",
        with_model(R"({"name": "convnet_bn", "channels": [4], "pool_after": [1], "chanels": [4]})"));
