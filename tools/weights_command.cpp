@@ -32,10 +32,11 @@ std::string printable(std::string text) {
 }
 
 void list_tensors(const SafetensorsHeader& header) {
+  constexpr size_t kMaxNameWidth = 100;  // one long name must not widen all lines
   size_t name_width = 0, shape_width = 0;
   int64_t elements = 0, bytes = 0;
   for (const auto& [name, entry] : header.tensors) {
-    name_width = std::max(name_width, name.size());
+    name_width = std::max(name_width, std::min(name.size(), kMaxNameWidth));
     shape_width = std::max(shape_width, entry.shape.to_string().size());
     elements += entry.shape.size();
     bytes += entry.end - entry.begin;

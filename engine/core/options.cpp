@@ -16,15 +16,24 @@ using nlohmann::json;
 
 namespace {
 
-json to_json(const toml::node& node) {
+constexpr size_t kMaxTomlBytes = 1 << 20;
+constexpr int kMaxTomlDepth = 16;
+// toml++ limits how deep values are nested, but not the tables that one dotted key makes, and its
+// destructor recurses.
+constexpr int64_t kMaxDots = 64;
+// The edit distance takes the product of two lengths; keys and names of people are shorter.
+constexpr size_t kMaxCompared = 200;
+
+json to_json(const toml::node& node, int depth = 0) {
+  check(depth <= kMaxTomlDepth, "settings are nested more than {} levels deep", kMaxTomlDepth);
   if (const auto* table = node.as_table()) {
     json result = json::object();
-    for (const auto& [key, value] : *table) result[std::string(key.str())] = to_json(value);
+    for (const auto& [key, value] : *table) result[std::string(key.str())] = to_json(value, depth + 1);
     return result;
   }
   if (const auto* array = node.as_array()) {
     json result = json::array();
-    for (const auto& value : *array) result.push_back(to_json(value));
+    for (const auto& value : *array) result.push_back(to_json(value, depth + 1));
     return result;
   }
   if (auto value = node.value_exact<bool>()) return *value;
@@ -32,6 +41,25 @@ json to_json(const toml::node& node) {
   if (auto value = node.value_exact<double>()) return *value;
   if (auto value = node.value_exact<std::string>()) return *value;
   fail("dates and times are not settings");
+}
+
+// A key does not pass the end of its line, so counting the dots of lines bounds those of keys. A
+// line that begins as a comment holds no key, be it inside a string.
+void check_dots(const std::string& text) {
+  std::istringstream lines(text);
+  int64_t number = 1;
+  for (std::string line; std::getline(lines, line); number++) {
+    const size_t begin = line.find_first_not_of(" \t");
+    check(std::ranges::count(line, '.') <= kMaxDots || line[begin] == '#',
+          "line {}: more than {} dots, expected keys of a few parts", number, kMaxDots);
+  }
+}
+
+// Errors of syntax as toml++ throws them.
+json parse_settings(const std::string& text) {
+  check(text.size() <= kMaxTomlBytes, "expected at most {} bytes of settings", kMaxTomlBytes);
+  check_dots(text);
+  return to_json(toml::parse(text));
 }
 
 void insert(toml::table& table, const std::string& key, const json& value);
@@ -72,7 +100,8 @@ void insert(toml::table& table, const std::string& key, const json& value) {
 
 }  // namespace
 
-size_t edit_distance(const std::string& a, const std::string& b) {
+size_t edit_distance(const std::string& whole_a, const std::string& whole_b) {
+  const std::string a = whole_a.substr(0, kMaxCompared), b = whole_b.substr(0, kMaxCompared);
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
   for (size_t i = 1; i <= a.size(); i++) {
@@ -203,7 +232,7 @@ void Options::finish() const {
 
 json parse_toml(const std::string& text, const std::string& where) {
   try {
-    return to_json(toml::parse(text));
+    return parse_settings(text);
   } catch (const toml::parse_error& error) {
     fail("{}: line {}: {}", where, error.source().begin.line, error.description());
   } catch (const Error& error) {
@@ -214,9 +243,10 @@ json parse_toml(const std::string& text, const std::string& where) {
 json read_toml(const std::string& path) {
   std::ifstream file(path);
   check(file.good() && !std::filesystem::is_directory(path), "{}: no file that can be read", path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return parse_toml(text.str(), path);
+  std::string text(kMaxTomlBytes + 1, '\0');  // which parse_toml() refuses when it is full
+  file.read(text.data(), std::ssize(text));
+  text.resize(file.gcount());
+  return parse_toml(text, path);
 }
 
 void set_option(json& table, const std::string& assignment) {
@@ -226,10 +256,16 @@ void set_option(json& table, const std::string& assignment) {
   const std::string key = assignment.substr(0, equals), text = assignment.substr(equals + 1);
   json value;
   try {
-    value = to_json(toml::parse("value = " + text))["value"];
+    const json settings = parse_settings("value = " + text);
+    check(settings.size() == 1, "expected one value");
+    value = settings["value"];
   } catch (const toml::parse_error&) {
     value = text;
+  } catch (const Error& error) {
+    fail("--set {}: {}", assignment, error.what());
   }
+  check(std::ranges::count(key, '.') < kMaxTomlDepth, "--set {}: expected section.key=value, a key of a few parts",
+        assignment);
   json* at = &table;
   std::istringstream parts(key);
   for (std::string part; std::getline(parts, part, '.');) {

@@ -53,7 +53,7 @@ class Options {
   std::vector<std::string> known_;
 };
 
-// How many characters to insert, remove or replace.
+// How many characters to insert, remove or replace; of long words the first 200 count.
 size_t edit_distance(const std::string& a, const std::string& b);
 
 // The word of `words` with the smallest edit distance to `word`.
@@ -61,7 +61,9 @@ std::string nearest(const std::string& word, const std::vector<std::string>& wor
 // ", did you mean 'WORD'?", or nothing where no word is near.
 std::string suggestion(const std::string& word, const std::vector<std::string>& words);
 
-// A TOML file as JSON, or the text of one that `where` names; syntax errors are Errors with file and line.
+// A TOML file as JSON, or the text of one that `where` names; syntax errors are Errors with file
+// and line. At most 1 MiB of text, 64 dots in a line and 16 levels, so that whatever recurses over
+// settings ends.
 nlohmann::json read_toml(const std::string& path);
 nlohmann::json parse_toml(const std::string& text, const std::string& where);
 // Sets the dotted `key` (loss.margin) of `table` to a value in TOML syntax; a bare word counts as a string.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -27,6 +28,7 @@ const Preprocess kThumbnail{.height = 8, .width = 8, .channels = 3};
 // Images whose thumbnails differ by less than this, on average of 255, are nearly the same.
 constexpr double kNearlySame = 1.5;
 constexpr size_t kMostNamed = 10;  // of one kind of finding
+constexpr int64_t kMostCompared = 10'000;  // images of nearly the same brightness with one of them
 
 struct CheckedImage {
   std::string name;
@@ -60,7 +62,7 @@ class Checker {
     try {
       body();
     } catch (const Error& error) {
-      found_.problems.push_back(error.what());
+      report_problem(error.what(), &found_.problems);
     }
   }
 
@@ -118,9 +120,10 @@ class Checker {
     Table table{.csv = folder_ + "/" + file};
     const bool known = file == "pairs.csv" || file == "train.csv" || file == "val.csv" || file == "test.csv";
     std::vector<std::string> ignored;
-    const auto rows = read_csv(table.csv, &ignored);
-    const bool of_candidates = !rows.empty() && rows[0].cells.size() > 2 && rows[0].cells[0] == "left";
-    const bool of_pairs = !rows.empty() && rows[0].cells == std::vector<std::string>{"left", "right"};
+    CsvRow header;
+    CsvReader(table.csv, &ignored).next(header);
+    const bool of_candidates = header.cells.size() > 2 && header.cells[0] == "left";
+    const bool of_pairs = header.cells == std::vector<std::string>{"left", "right"};
     if (!known && !of_candidates && !of_pairs) {
       found_.notes.push_back(fmt::format("{}: not read, its header is neither left,right nor left,c0,...", table.csv));
       return;
@@ -317,11 +320,16 @@ class Checker {
     };
     // The nearest image of another part behind it in this order.
     std::vector<int64_t> partner(images_.size(), -1);
+    std::atomic<bool> partly = false;
     cpu::parallel_for(std::ssize(images_), 64, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         int64_t least = kMost;
         for (int64_t j = i + 1; j < std::ssize(images_); j++) {
           if (images_[j].brightness - images_[i].brightness >= kMost) break;
+          if (j - i > kMostCompared) {
+            partly = true;
+            break;
+          }
           if (!in_two_parts(images_[i], images_[j]) || images_[i].hash == images_[j].hash) continue;
           const int64_t distance = difference(images_[i].thumbnail, images_[j].thumbnail);
           if (distance < least) least = distance, partner[i] = j;
@@ -335,6 +343,10 @@ class Checker {
             fmt::format("{} and {} look nearly the same", described(images_[i]), described(images_[partner[i]])));
     std::ranges::sort(lines);
     add(found_.notes, lines, "that look nearly the same in two parts");
+    if (partly)
+      found_.notes.push_back(
+          fmt::format("{}: more than {} images are of one brightness; not all were compared for nearly the same ones",
+                      folder_, kMostCompared));
   }
 };
 

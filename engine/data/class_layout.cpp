@@ -48,8 +48,8 @@ std::vector<std::string> folders_with_images(const std::string& folder) {
 
 bool is_image_list(const fs::path& file) {
   if (!fs::is_regular_file(file)) return false;
-  const auto rows = read_csv(file);
-  return !rows.empty() && rows[0].cells == std::vector<std::string>{"image"};
+  CsvRow header;
+  return CsvReader(file, nullptr).next(header) && header.cells == std::vector<std::string>{"image"};
 }
 
 ClassListing listing_of(std::vector<std::string> names, std::vector<std::string> class_of) {
@@ -162,18 +162,19 @@ bool has_part(const std::string& folder, const std::string& part) {
 }
 
 std::vector<std::string> read_image_names(const std::string& csv) {
-  const auto rows = read_csv(csv);
-  check(!rows.empty() && rows[0].cells == std::vector<std::string>{"image"}, "{}: expected the header image", csv);
-  check(rows.size() > 1, "{}: nothing below the header", csv);
+  CsvReader reader(csv, nullptr);
+  CsvRow row;
+  check(reader.next(row) && row.cells == std::vector<std::string>{"image"}, "{}: expected the header image", csv);
   std::vector<std::string> names;
   std::map<std::string, int64_t> lines;
-  for (const CsvRow& row : std::span(rows).subspan(1)) {
+  while (reader.next(row)) {
     check(row.cells.size() == 1, "{}:{}: {} cells, expected 1", csv, row.line, row.cells.size());
     const auto [first, fresh] = lines.try_emplace(row.cells[0], row.line);
     check(fresh, "{}:{}: image '{}' is already in line {}, expected each once", csv, row.line, row.cells[0],
           first->second);
     names.push_back(row.cells[0]);
   }
+  check(!names.empty(), "{}: nothing below the header", csv);
   return names;
 }
 

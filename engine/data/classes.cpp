@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "engine/core/error.h"
 #include "engine/core/options.h"
@@ -118,9 +119,9 @@ ClassData choose_groups(const ClassData& data, std::span<const std::string> grou
   for (const std::string& group : groups)
     check(std::ranges::binary_search(known, group), "no group '{}' in the data, the nearest is '{}'", group,
           nearest(group, known));
+  const std::set<std::string> wanted(groups.begin(), groups.end());
   std::vector<bool> keeps;
-  for (const std::string& name : data.classes)
-    keeps.push_back((std::ranges::find(groups, group_of(name)) != groups.end()) == chosen);
+  for (const std::string& name : data.classes) keeps.push_back(wanted.contains(group_of(name)) == chosen);
   std::vector<int64_t> images;
   for (int64_t i = 0; i < data.images.size(); i++)
     if (keeps[data.labels[i]]) images.push_back(i);

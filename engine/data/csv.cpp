@@ -1,59 +1,79 @@
 #include "engine/data/csv.h"
 
+#include <algorithm>
+
 #include "engine/core/error.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/input_file.h"
 
 namespace lookalike {
 
+namespace {
+
+constexpr size_t kMaxCells = 1 << 20, kMaxProblems = 100'000;
+
+}  // namespace
+
 void report_problem(std::string message, std::vector<std::string>* problems) {
   if (problems == nullptr) throw Error(message);
-  problems->push_back(std::move(message));
+  if (problems->size() < kMaxProblems)
+    problems->push_back(std::move(message));
+  else if (problems->size() == kMaxProblems)
+    problems->push_back(fmt::format("more than {} problems, the rest is not listed", kMaxProblems));
 }
 
-std::vector<CsvRow> read_csv(const std::string& path, std::vector<std::string>* problems) {
+CsvReader::CsvReader(const std::string& path, std::vector<std::string>* problems) : path_(path), problems_(problems) {
   const InputFile file(path);
-  std::string text(file.size(), '\0');
-  file.read(0, text.data(), file.size());
-  check(text.find('\0') == text.npos, "{}: not text, expected a CSV file", path);
+  text_.resize(file.size());
+  file.read(0, text_.data(), file.size());
+  check(text_.find('\0') == text_.npos, "{}: not text, expected a CSV file", path);
+  at_ = text_.starts_with("\xEF\xBB\xBF") ? 3 : 0;
+}
 
-  std::vector<CsvRow> rows;
-  size_t at = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
-  for (int64_t line = 1; at < text.size();) {
-    CsvRow row{line, {}};
+bool CsvReader::next(CsvRow& row) {
+  while (at_ < text_.size()) {
+    row = {line_, {}};
     bool good = true;
-    const auto wrong = [&](int64_t where, const char* what) {
-      report_problem(fmt::format("{}:{}: {}", path, where, what), problems);
+    const auto wrong = [&](int64_t where, const std::string& what) {
+      report_problem(fmt::format("{}:{}: {}", path_, where, what), problems_);
       good = false;
-      while (at < text.size() && text[at] != '\n') at++;
+      while (at_ < text_.size() && text_[at_] != '\n') at_++;
     };
     for (bool more = true; more;) {
       std::string cell;
-      if (text[at] == '"') {
-        for (at++;; cell += text[at++]) {
-          if (at == text.size()) {
+      if (text_[at_] == '"') {
+        for (at_++;; cell += text_[at_++]) {
+          if (at_ == text_.size()) {
             wrong(row.line, "a quote is never closed");
             break;
           }
-          if (text[at] == '"' && text[++at] != '"') break;  // two quotes inside stand for one
-          line += text[at] == '\n';
+          if (text_[at_] == '"' && text_[++at_] != '"') break;  // two quotes inside stand for one
+          line_ += text_[at_] == '\n';
         }
       } else {
-        while (at < text.size() && text[at] != ',' && text[at] != '\n') cell += text[at++];
-        if (at == text.size() || text[at] == '\n') {
-          if (cell.ends_with('\r')) cell.pop_back();
-        }
-        if (cell.find('"') != cell.npos) wrong(line, "a quote inside a cell that does not begin with one");
+        const size_t end = std::min(text_.find_first_of(",\n", at_), text_.size());
+        cell = text_.substr(at_, end - at_);
+        at_ = end;
+        if ((at_ == text_.size() || text_[at_] == '\n') && cell.ends_with('\r')) cell.pop_back();
+        if (cell.find('"') != cell.npos) wrong(line_, "a quote inside a cell that does not begin with one");
       }
+      if (row.cells.size() == kMaxCells) wrong(line_, fmt::format("more than {} cells", kMaxCells));
       row.cells.push_back(std::move(cell));
-      if (at < text.size() && text[at] == '\r' && text[at + 1] == '\n') at++;
-      more = at < text.size() && text[at] == ',';
-      if (!more && at < text.size() && text[at] != '\n') wrong(line, "text after a closing quote");
-      if (at < text.size()) at++;
+      if (at_ < text_.size() && text_[at_] == '\r' && text_[at_ + 1] == '\n') at_++;
+      more = at_ < text_.size() && text_[at_] == ',';
+      if (!more && at_ < text_.size() && text_[at_] != '\n') wrong(line_, "text after a closing quote");
+      if (at_ < text_.size()) at_++;
     }
-    line++;
-    if (good && (row.cells.size() > 1 || !row.cells[0].empty())) rows.push_back(std::move(row));
+    line_++;
+    if (good && (row.cells.size() > 1 || !row.cells[0].empty())) return true;
   }
+  return false;
+}
+
+std::vector<CsvRow> read_csv(const std::string& path, std::vector<std::string>* problems) {
+  CsvReader reader(path, problems);
+  std::vector<CsvRow> rows;
+  for (CsvRow row; reader.next(row);) rows.push_back(std::move(row));
   return rows;
 }
 

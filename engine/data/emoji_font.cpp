@@ -37,6 +37,12 @@ uint32_t EmojiFont::u16(size_t at) const {
 uint32_t EmojiFont::ligature(const std::vector<uint32_t>& glyphs) const {
   constexpr uint32_t kLigatures = 4;
   if (substitutions_.empty()) return 0;
+  // Offsets of a hostile table can lead to the same bytes without end.
+  auto left = static_cast<int64_t>(16 * substitutions_.size());
+  const auto u16 = [&](size_t at) {
+    check(left-- > 0, "{}: damaged GSUB table", path_);
+    return this->u16(at);
+  };
   // The place of the first glyph in a coverage table, or -1.
   const auto place_in = [&](size_t coverage) -> int64_t {
     const bool ranges = u16(coverage) == 2;

@@ -1,6 +1,7 @@
 #include "engine/data/image.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/core/content_hash.h"
 #include "engine/core/error.h"
@@ -17,6 +18,92 @@
 #include <stb/stb_image_write.h>
 
 namespace lookalike {
+namespace {
+
+// A rectangle in the pixels of an image, out of which it may reach.
+struct Window {
+  int64_t top = 0, left = 0, height = 0, width = 0;
+  bool operator==(const Window&) const = default;
+};
+
+Window whole(const Image& image) {
+  return {.height = image.height, .width = image.width};
+}
+
+// The square of crop_to_ink(); the whole image where nothing is dark.
+Window ink_window(const Image& image) {
+  const int64_t channels = image.channels;
+  int64_t left = image.width, right = -1, top = image.height, bottom = -1;
+  for (int64_t y = 0; y < image.height; y++)
+    for (int64_t x = 0; x < image.width; x++) {
+      const uint8_t* at = &image.pixels[(y * image.width + x) * channels];
+      if ((channels == 1 ? *at : luma(at)) >= 128) continue;
+      left = std::min(left, x), right = std::max(right, x), top = std::min(top, y), bottom = std::max(bottom, y);
+    }
+  if (right < 0) return whole(image);
+  const int64_t side = std::max(right - left + 1, bottom - top + 1) * 6 / 5;
+  return {.top = top - (side - (bottom - top + 1)) / 2,
+          .left = left - (side - (right - left + 1)) / 2,
+          .height = side,
+          .width = side};
+}
+
+// One axis of `from` [outer,size,inner] to `to` [outer,out,inner], of a window of `length` elements
+// that begins at element `begin`: white where the axis does not reach. A triangle filter, as in
+// resize(); what it would need from beyond the window is the window's last element.
+template <class T>
+void resize_axis(const T* from, int64_t outer, int64_t size, int64_t inner, int64_t begin, int64_t length, int64_t out,
+                 std::vector<float>& to) {
+  constexpr float kWhite = 255;
+  to.assign(outer * out * inner, 0);
+  const double scale = static_cast<double>(length) / static_cast<double>(out), radius = std::max(scale, 1.0);
+  std::vector<double> weights;
+  for (int64_t i = 0; i < out; i++) {
+    const double centre = (static_cast<double>(i) + 0.5) * scale - 0.5;
+    const auto first = static_cast<int64_t>(std::ceil(centre - radius));
+    const auto last = static_cast<int64_t>(std::floor(centre + radius));
+    weights.clear();
+    double sum = 0;
+    for (int64_t x = first; x <= last; x++)
+      sum += weights.emplace_back(1 - std::abs(static_cast<double>(x) - centre) / radius);
+    double white = 0;
+    for (int64_t x = first; x <= last; x++) {
+      const auto weight = static_cast<float>(weights[x - first] / sum);
+      const int64_t at = begin + std::clamp<int64_t>(x, 0, length - 1);
+      if (at < 0 || at >= size) {
+        white += weight;
+        continue;
+      }
+      for (int64_t o = 0; o < outer; o++)
+        for (int64_t k = 0; k < inner; k++)
+          to[(o * out + i) * inner + k] += weight * static_cast<float>(from[(o * size + at) * inner + k]);
+    }
+    for (int64_t o = 0; o < outer; o++)
+      for (int64_t k = 0; k < inner; k++) to[(o * out + i) * inner + k] += static_cast<float>(white) * kWhite;
+  }
+}
+
+// The window, white where it reaches out of the image, at height x width pixels. Along the longer
+// side first, so that memory and time grow with the image's pixels, whatever the window's size.
+Image resize_window(const Image& image, const Window& window, int64_t height, int64_t width) {
+  const int64_t channels = image.channels;
+  std::vector<float> between, values;
+  if (image.height > image.width) {
+    resize_axis(image.pixels.data(), 1, image.height, image.width * channels, window.top, window.height, height,
+                between);
+    resize_axis(between.data(), height, image.width, channels, window.left, window.width, width, values);
+  } else {
+    resize_axis(image.pixels.data(), image.height, image.width, channels, window.left, window.width, width, between);
+    resize_axis(between.data(), 1, image.height, width * channels, window.top, window.height, height, values);
+  }
+  Image result{height, width, channels, std::vector<uint8_t>(values.size())};
+  std::ranges::transform(values, result.pixels.begin(),
+                         [](float x) { return static_cast<uint8_t>(std::clamp(x + 0.5f, 0.0f, 255.0f)); });
+  return result;
+}
+
+}  // namespace
+
 uint8_t over_white(int value, int alpha) {
   return (value * alpha + 255 * (255 - alpha) + 127) / 255;
 }
@@ -57,33 +144,38 @@ Image with_channels(const Image& image, int64_t channels) {
 }
 
 Image crop_to_ink(const Image& image) {
+  const Window window = ink_window(image);
+  if (window == whole(image)) return image;
   const int64_t channels = image.channels;
-  int64_t left = image.width, right = -1, top = image.height, bottom = -1;
-  for (int64_t y = 0; y < image.height; y++)
-    for (int64_t x = 0; x < image.width; x++) {
-      const uint8_t* at = &image.pixels[(y * image.width + x) * channels];
-      if ((channels == 1 ? *at : luma(at)) >= 128) continue;
-      left = std::min(left, x), right = std::max(right, x), top = std::min(top, y), bottom = std::max(bottom, y);
-    }
-  if (right < 0) return image;
-  const int64_t side = std::max(right - left + 1, bottom - top + 1) * 6 / 5;
-  const int64_t x0 = left - (side - (right - left + 1)) / 2, y0 = top - (side - (bottom - top + 1)) / 2;
-  const int64_t begin = std::max<int64_t>(x0, 0), end = std::min(x0 + side, image.width);
-  Image result{side, side, channels, std::vector<uint8_t>(side * side * channels, 255)};
-  for (int64_t y = std::max<int64_t>(y0, 0); y < std::min(y0 + side, image.height); y++)
+  Image result{window.height, window.width, channels,
+               std::vector<uint8_t>(window.height * window.width * channels, 255)};
+  const int64_t begin = std::max<int64_t>(window.left, 0), end = std::min(window.left + window.width, image.width);
+  for (int64_t y = std::max<int64_t>(window.top, 0); y < std::min(window.top + window.height, image.height); y++)
     std::copy_n(&image.pixels[(y * image.width + begin) * channels], (end - begin) * channels,
-                &result.pixels[((y - y0) * side + begin - x0) * channels]);
+                &result.pixels[((y - window.top) * window.width + begin - window.left) * channels]);
   return result;
 }
 
 Image resize(const Image& image, int64_t height, int64_t width) {
   if (image.height == height && image.width == width) return image;
+  // The library's tables take 20 bytes for each row and column, and its working memory 4 for each
+  // value of a row.
+  constexpr int64_t kThinRatio = 64, kLongSide = 4096;
+  const auto [shorter, longer] = std::minmax({image.height, image.width});
+  if (longer > kLongSide && longer > kThinRatio * shorter) return resize_window(image, whole(image), height, width);
   Image result{height, width, image.channels, std::vector<uint8_t>(height * width * image.channels)};
   const int ok = stbir_resize_uint8_generic(image.pixels.data(), image.width, image.height, 0, result.pixels.data(),
                                             width, height, 0, image.channels, STBIR_ALPHA_CHANNEL_NONE, 0,
                                             STBIR_EDGE_CLAMP, STBIR_FILTER_TRIANGLE, STBIR_COLORSPACE_LINEAR, nullptr);
   check(ok != 0, "resize from {} x {} to {} x {} pixels: out of memory", image.width, image.height, width, height);
   return result;
+}
+
+Image resize_to_ink(const Image& image, int64_t height, int64_t width) {
+  constexpr int64_t kSmallSide = 512;
+  const Window window = ink_window(image);
+  const bool small = window.height <= kSmallSide || window.height * window.width <= 4 * image.height * image.width;
+  return small ? resize(crop_to_ink(image), height, width) : resize_window(image, window, height, width);
 }
 
 std::string encode_png(const Image& image) {

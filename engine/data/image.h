@@ -50,6 +50,11 @@ Image crop_to_ink(const Image& image);
 // to the pixels it must average.
 Image resize(const Image& image, int64_t height, int64_t width);
 
+// resize(crop_to_ink(image), height, width). The square around a long thin picture can have any
+// multiple of its pixels; where it has more than four times as many it is never made, and the
+// result may differ by a level.
+Image resize_to_ink(const Image& image, int64_t height, int64_t width);
+
 // Red, green, blue and alpha, laid on white; `pixels` holds height * width * 4 values, premultiplied or not.
 Image on_white(const uint8_t* pixels, int64_t height, int64_t width, bool premultiplied);
 

@@ -47,9 +47,9 @@ const ImageFormat* format_of(std::string_view bytes) {
 
 void check_size(int64_t width, int64_t height, const std::string& name) {
   check(width >= 1 && height >= 1, "{}: {} x {} pixels, expected at least one", name, width, height);
-  // Each side first: the product of two 32-bit claims can pass 2^63.
-  check(width <= kMaxPixels && height <= kMaxPixels && width * height <= kMaxPixels,
-        "{}: {} x {} pixels, expected at most {}", name, width, height, kMaxPixels);
+  constexpr int64_t kMaxSide = int64_t{1} << 24;  // stb_image's own
+  check(width <= kMaxSide && height <= kMaxSide && width * height <= kMaxPixels,
+        "{}: {} x {} pixels, expected at most {}, and {} a side", name, width, height, kMaxPixels, kMaxSide);
 }
 
 bool is_image(std::string_view bytes) {

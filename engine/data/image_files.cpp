@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 
+#include <sys/stat.h>
 #include <utf8proc.h>
 
 #include "engine/core/error.h"
@@ -20,7 +21,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMaxDepth = 16;
+constexpr int kMaxDepth = 16, kMaxVisits = 16;
+// No system has longer names of files, and utf8proc sorts combining marks in quadratic time.
+constexpr size_t kMaxName = 1024;
+// Looking for the nearest name takes time, and nobody reads more of them.
+constexpr int64_t kMaxSuggestions = 100;
 
 std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -111,9 +116,14 @@ void check_folder(const std::string& folder, const std::string& expected) {
 
 ImageListing list_images(const std::string& folder) {
   ImageListing listing;
+  std::map<std::pair<dev_t, ino_t>, int> visits;
   const std::function<void(const std::string&, int)> walk = [&](const std::string& below, int depth) {
     const fs::path here = below.empty() ? fs::path(folder) : fs::path(folder) / below;
     check(depth <= kMaxDepth, "{}: folders in folders, {} deep, expected at most {}", here.string(), depth, kMaxDepth);
+    // Some folders of links to each other have more paths than anybody could visit.
+    struct stat status;
+    check(stat(here.c_str(), &status) != 0 || ++visits[{status.st_dev, status.st_ino}] <= kMaxVisits,
+          "{}: links lead to this folder more than {} times", here.string(), kMaxVisits);
     for_each_entry(here, [&](const std::string& name, bool is_folder) {
       const std::string path = below.empty() ? name : below + "/" + name;
       is_folder ? walk(path, depth + 1) : add_file(folder, path, listing);
@@ -147,7 +157,8 @@ void require_images(const std::string& folder, const ImageListing& listing) {
 }
 
 std::string composed(std::string_view name) {
-  if (std::ranges::all_of(name, [](char c) { return static_cast<unsigned char>(c) < 0x80; })) return std::string(name);
+  const bool ascii = std::ranges::all_of(name, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  if (ascii || name.size() > kMaxName) return std::string(name);
   utf8proc_uint8_t* result = nullptr;
   const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(name.data()), std::ssize(name), &result,
                                  static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
@@ -164,6 +175,8 @@ ImageFolder::ImageFolder(const std::string& path) : path_(path) {
       add_file(path, name, listing_);
   });
   sort(listing_);
+  for (const std::string& file : listing_.passed_over)
+    for (const std::string& known : {file, stem_of(file)}) passed_over_.try_emplace(composed(known), file);
   std::map<std::string, std::string> names;
   for (const std::string& file : listing_.images) {
     const auto [other, fresh] = names.try_emplace(composed(file), file);
@@ -174,19 +187,25 @@ ImageFolder::ImageFolder(const std::string& path) : path_(path) {
   }
 }
 
+std::string ImageFolder::suggestion_for(const std::string& key) const {
+  if (by_name_.empty() || suggestions_ == kMaxSuggestions) return "";
+  suggestions_++;
+  std::vector<std::string> names;
+  for (const auto& [known, files] : by_name_) names.push_back(known);
+  const std::string close = nearest(key, names);
+  const bool is_close = lower(close) == lower(key) || lower(stem_of(close)) == lower(stem_of(key)) ||
+                        (edit_distance(close, key) <= key.size() / 4 && digits_of(close) == digits_of(key));
+  return is_close ? fmt::format(", the nearest is '{}'", close) : "";
+}
+
 std::string ImageFolder::find(const std::string& name, const std::string& where) const {
   const std::string key = composed(name);
   const auto found = by_name_.find(key);
   if (found == by_name_.end()) {
-    for (const std::string& file : listing_.passed_over)
-      check(composed(file) != key && composed(stem_of(file)) != key, "{}: '{}' in {} is {}, expected an image", where,
-            name, path_, described(path_, file));
-    std::vector<std::string> names;
-    for (const auto& [known, files] : by_name_) names.push_back(known);
-    const std::string close = names.empty() ? "" : nearest(key, names);
-    const bool is_close = lower(close) == lower(key) || lower(stem_of(close)) == lower(stem_of(key)) ||
-                          (edit_distance(close, key) <= key.size() / 4 && digits_of(close) == digits_of(key));
-    fail("{}: no image '{}' in {}{}", where, name, path_, is_close ? fmt::format(", the nearest is '{}'", close) : "");
+    const auto passed_over = passed_over_.find(key);
+    if (passed_over != passed_over_.end())
+      fail("{}: '{}' in {} is {}, expected an image", where, name, path_, described(path_, passed_over->second));
+    fail("{}: no image '{}' in {}{}", where, name, path_, suggestion_for(key));
   }
   // A whole name wins over a stem: "a.png" beside "a.png.jpg".
   const auto& files = found->second;

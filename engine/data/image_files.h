@@ -21,8 +21,9 @@ struct ImageListing {
 // Error with the reason unless `folder` is one; `expected` describes it.
 void check_folder(const std::string& folder, const std::string& expected);
 
-// At any depth. Error with the reason when a folder can't be read, or when they are nested too deeply (a link to a folder
-// above it would otherwise never end).
+// At any depth. Error with the reason when a folder can't be read, or when they are nested more
+// than 16 deep or links lead to one more than 16 times (links to folders above or beside them would
+// otherwise never end).
 ImageListing list_images(const std::string& folder);
 
 // One line: "FOLDER: passed over 2 files that are no images: a.heic (a HEIC picture), notes.txt", ten names at most; empty
@@ -36,7 +37,7 @@ void require_images(const std::string& folder, const ImageListing& listing);
 void check_images(std::span<const std::string> files);
 
 // The name in Unicode's composed normal form (NFC): systems differ in the form that they store, and both look the same.
-// What is not UTF-8 stays as it is.
+// What is not UTF-8, or longer than any file's name, stays as it is.
 std::string composed(std::string_view name);
 
 // The images of one folder by name, with or without extension, in either Unicode normal form.
@@ -53,9 +54,14 @@ class ImageFolder {
   const std::vector<std::string>& passed_over() const { return listing_.passed_over; }
 
  private:
+  // ", the nearest is 'NAME'", of the first hundred that are asked for.
+  std::string suggestion_for(const std::string& key) const;
+
   std::string path_;
   ImageListing listing_;
   std::map<std::string, std::vector<std::string>> by_name_;  // whole name or stem, composed -> file names
+  std::map<std::string, std::string> passed_over_;           // likewise
+  mutable int64_t suggestions_ = 0;
 };
 
 }  // namespace lookalike

@@ -1,6 +1,7 @@
 // PNG and BMP by stb_image, which asks for help: it looks at no checksum, reads zeros behind the end of a file, and takes
 // colours that a palette does not have from memory that nobody wrote.
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 
@@ -9,6 +10,24 @@
 #include "engine/core/error.h"
 #include "engine/data/exif.h"
 #include "engine/data/image_decode.h"
+
+namespace lookalike {
+namespace {
+
+// stb_image unpacks what a PNG file holds into memory that grows for as long as there is more. This
+// ends where it has twice what the picture needs; of the other blocks none grows beyond twice the
+// file.
+thread_local size_t stb_growth_limit = 0;
+void* stb_reallocate(void* block, size_t bytes) {
+  return bytes <= stb_growth_limit ? std::realloc(block, bytes) : nullptr;
+}
+
+}  // namespace
+}  // namespace lookalike
+
+#define STBI_MALLOC(bytes) std::malloc(bytes)
+#define STBI_FREE(block) std::free(block)
+#define STBI_REALLOC_SIZED(block, old_bytes, bytes) lookalike::stb_reallocate(block, bytes)
 
 // GCC takes what only readers through callbacks use for uninitialised.
 #pragma GCC diagnostic push
@@ -29,7 +48,13 @@ constexpr size_t kSignatureSize = 8, kBmpColours = 256;
 struct PngChunks {
   size_t palette = 0;  // where it is, if there is one
   int orientation = 1;
+  size_t unpacked = 0;  // bytes of its rows, unpacked; of interlaced ones up to twice as many
 };
+
+// By the kind of colour: grey, RGB, a palette, grey and RGB with alpha.
+size_t png_channels(int colour_type) {
+  return colour_type == 2 ? 3 : colour_type == 4 ? 2 : colour_type == 6 ? 4 : 1;
+}
 
 // Walks the chunks to IEND; stb_image looks at no checksum, and each chunk's own tells a damaged file.
 PngChunks check_png(std::string_view bytes, const std::string& name) {
@@ -43,7 +68,10 @@ PngChunks check_png(std::string_view bytes, const std::string& name) {
           "{}: damaged PNG, the checksum of a chunk is wrong", name);
     if (first) {
       check(body.starts_with("IHDR") && length == 13, "{}: damaged PNG, it does not begin with its size", name);
-      check_size(big_endian(body, 4, 4), big_endian(body, 8, 4), name);
+      const size_t width = big_endian(body, 4, 4), height = big_endian(body, 8, 4);
+      check_size(width, height, name);
+      const size_t depth = big_endian(body, 12, 1), channels = png_channels(static_cast<int>(big_endian(body, 13, 1)));
+      chunks.unpacked = height * (1 + (width * depth + 7) / 8 * channels);
     }
     if (body.starts_with("PLTE")) chunks.palette = at;
     if (body.starts_with("eXIf")) chunks.orientation = exif_orientation(body.substr(4));
@@ -53,13 +81,18 @@ PngChunks check_png(std::string_view bytes, const std::string& name) {
   fail("{}: truncated PNG, it ends before its IEND chunk", name);
 }
 
-Image decode_by_stb(std::string_view bytes, int64_t channels, const std::string& name) {
+// Nothing may grow beyond `unpacked` bytes twice over, nor beyond the file.
+Image decode_by_stb(std::string_view bytes, int64_t channels, const std::string& name, size_t unpacked) {
+  constexpr size_t kLeast = 4096;  // where it begins
+  stb_growth_limit = std::max({2 * unpacked, 2 * bytes.size(), kLeast});
   // Asked for all channels there are (0): it drops alpha where it should blend.
   int width = 0, height = 0, found = 0;
   const std::unique_ptr<stbi_uc, void (*)(void*)> decoded(
       stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()), &width,
                             &height, &found, 0),
       stbi_image_free);
+  if (!decoded && std::string_view(stbi_failure_reason()) == "outofmem")
+    fail("{}: not enough memory, or a damaged image whose data goes on behind its pixels", name);
   check(decoded != nullptr, "{}: damaged image ({})", name, stbi_failure_reason());
   return flattened(decoded.get(), height, width, found, channels);
 }
@@ -84,7 +117,7 @@ Image decode_png(std::string_view bytes, int64_t channels, const std::string& na
       bytes = whole_palette;
     }
   }
-  return upright(decode_by_stb(bytes, channels, name), chunks.orientation);
+  return upright(decode_by_stb(bytes, channels, name, chunks.unpacked), chunks.orientation);
 }
 
 // stb_image knows no gap between the headers and the pixels, and two of the headers wrongly. So it gets a file in one form:
@@ -126,7 +159,7 @@ Image decode_bmp(std::string_view bytes, int64_t channels, const std::string& na
   }
   usual.replace(10, 4, little_endian_of(static_cast<uint32_t>(usual.size())));
   usual.append(bytes.substr(offset, size));
-  return decode_by_stb(usual, channels, name);
+  return decode_by_stb(usual, channels, name, 0);
 }
 
 }  // namespace lookalike

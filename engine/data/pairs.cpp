@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "engine/core/names.h"
 #include "engine/core/random.h"
 #include "engine/data/csv.h"
 #include "engine/data/image_files.h"
@@ -14,25 +15,40 @@ namespace lookalike {
 namespace {
 
 // The rows below the header, which must be there; `expected` describes it.
-std::vector<CsvRow> read_table(const std::string& csv, bool (*is_header)(const std::vector<std::string>&),
-                               const char* expected, std::vector<std::string>* problems) {
-  auto rows = read_csv(csv, problems);
-  check(!rows.empty(), "{}: the file is empty, expected the header {}", csv, expected);
-  check(is_header(rows[0].cells), "{}:{}: the header is '{}', expected {}", csv, rows[0].line,
-        fmt::join(rows[0].cells, ","), expected);
-  check(rows.size() > 1, "{}: nothing below the header", csv);
-  const size_t width = rows[0].cells.size();
-  rows.erase(rows.begin());
-  std::erase_if(rows, [&](const CsvRow& row) {
-    const bool whole = row.cells.size() == width, named = std::ranges::none_of(row.cells, &std::string::empty);
-    if (!whole)
-      report_problem(fmt::format("{}:{}: {} cells, expected {}", csv, row.line, row.cells.size(), width), problems);
-    else if (!named)
-      report_problem(fmt::format("{}:{}: an empty name", csv, row.line), problems);
-    return !whole || !named;
-  });
-  return rows;
-}
+class Table {
+ public:
+  Table(const std::string& csv, bool (*is_header)(const std::vector<std::string>&), const char* expected,
+        std::vector<std::string>* problems)
+      : csv_(csv), problems_(problems), reader_(csv, problems) {
+    CsvRow header;
+    check(reader_.next(header), "{}: the file is empty, expected the header {}", csv, expected);
+    check(is_header(header.cells), "{}:{}: the header is '{}', expected {}", csv, header.line,
+          some_of(header.cells, ","), expected);
+    width_ = header.cells.size();
+  }
+
+  bool next(CsvRow& row) {
+    while (reader_.next(row)) {
+      below_ = true;
+      if (row.cells.size() != width_)
+        report_problem(fmt::format("{}:{}: {} cells, expected {}", csv_, row.line, row.cells.size(), width_),
+                       problems_);
+      else if (std::ranges::any_of(row.cells, &std::string::empty))
+        report_problem(fmt::format("{}:{}: an empty name", csv_, row.line), problems_);
+      else
+        return true;
+    }
+    check(below_, "{}: nothing below the header", csv_);
+    return false;
+  }
+
+ private:
+  std::string csv_;
+  std::vector<std::string>* problems_;
+  CsvReader reader_;
+  size_t width_ = 0;
+  bool below_ = false;  // whether there was a row
+};
 
 // Remembers names and the lines they came from; a second time is a problem.
 class Unique {
@@ -80,7 +96,8 @@ struct Hash {
 std::vector<Pair> read_pairs(const std::string& csv, std::vector<std::string>* problems) {
   std::vector<Pair> pairs;
   Unique left(csv, "left", problems), right(csv, "right", problems);
-  for (CsvRow& row : read_table(csv, is_pairs_header, "left,right", problems)) {
+  Table table(csv, is_pairs_header, "left,right", problems);
+  for (CsvRow row; table.next(row);) {
     left.add(row.cells[0], row.line);
     right.add(row.cells[1], row.line);
     pairs.push_back({std::move(row.cells[0]), std::move(row.cells[1]), row.line});
@@ -129,6 +146,7 @@ Candidates make_candidates(std::span<const Pair> pairs, int64_t count, uint64_t 
   const int64_t n = std::ssize(pairs);
   check(count >= 2 && count <= n, "{} candidates for {} pairs, expected from 2 to the number of pairs", count, n);
   Candidates result;
+  std::vector<int64_t> taken_by(n, -1);
   for (int64_t query = 0; query < n; query++) {
     Random random(seed, RandomUse::candidates, query);
     // Floyd's sampling of count - 1 among the n - 1 other pairs, which are numbered without the query.
@@ -136,8 +154,8 @@ Candidates make_candidates(std::span<const Pair> pairs, int64_t count, uint64_t 
     for (int64_t last = n - count; last < n - 1; last++) {
       const auto other = [&](int64_t i) { return i < query ? i : i + 1; };
       const int64_t drawn = other(random.below(last + 1));
-      const bool taken = std::find(chosen.begin(), chosen.end(), drawn) != chosen.end();
-      chosen.push_back(taken ? other(last) : drawn);
+      chosen.push_back(taken_by[drawn] == query ? other(last) : drawn);
+      taken_by[chosen.back()] = query;
     }
     random.shuffle(std::span(chosen));
     result.left.push_back(pairs[query].left);
@@ -150,7 +168,8 @@ Candidates make_candidates(std::span<const Pair> pairs, int64_t count, uint64_t 
 Candidates read_candidates(const std::string& csv, std::vector<std::string>* problems) {
   Candidates result;
   Unique left(csv, "left", problems);
-  for (CsvRow& row : read_table(csv, is_candidates_header, "left,c0,c1,... (two candidates or more)", problems)) {
+  Table table(csv, is_candidates_header, "left,c0,c1,... (two candidates or more)", problems);
+  for (CsvRow row; table.next(row);) {
     left.add(row.cells[0], row.line);
     result.left.push_back(std::move(row.cells[0]));
     row.cells.erase(row.cells.begin());

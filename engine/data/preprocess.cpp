@@ -1,6 +1,6 @@
 #include "engine/data/preprocess.h"
 
-#include <algorithm>
+#include <cmath>
 
 #include "engine/core/error.h"
 
@@ -18,7 +18,16 @@ Preprocess read_preprocess(Options& options) {
   check(std::ssize(mean) == p.channels && std::ssize(std) == p.channels,
         "{}: mean has {} numbers and std {}, expected {}, one for each channel", options.where(), mean.size(),
         std.size(), p.channels);
-  check(*std::min_element(std.begin(), std.end()) > 0, "{}: std holds a number that is not positive", options.where());
+  // Far beyond what pixels from 0 to 1 need, and near enough that no input becomes infinite. NaN is
+  // not among them.
+  constexpr double kSmallest = 1e-6, kLargest = 1e6;
+  for (int64_t c = 0; c < p.channels; c++) {
+    check(std[c] > 0 || std::isnan(std[c]), "{}: std holds a number that is not positive", options.where());
+    check(std[c] >= kSmallest && std[c] <= kLargest, "{}: std holds {}, expected numbers from {} to {}",
+          options.where(), std[c], kSmallest, kLargest);
+    check(std::abs(mean[c]) <= kLargest, "{}: mean holds {}, expected numbers from {} to {}", options.where(), mean[c],
+          -kLargest, kLargest);
+  }
   p.mean.assign(mean.begin(), mean.end());
   p.std.assign(std.begin(), std.end());
   p.resize = options.choice("resize", p.resize, {"triangle"});
@@ -50,8 +59,7 @@ Image prepare_image(const std::string& path, const Preprocess& preprocess) {
 
 Image prepare_image(const Image& decoded, const Preprocess& preprocess) {
   Image image = with_channels(decoded, preprocess.channels);
-  if (preprocess.crop == "ink") image = crop_to_ink(image);
-  image = resize(image, preprocess.height, preprocess.width);
+  image = (preprocess.crop == "ink" ? resize_to_ink : resize)(image, preprocess.height, preprocess.width);
   if (preprocess.channels == 3 && preprocess.color_order == "bgr") {
     for (size_t i = 0; i < image.pixels.size(); i += 3) std::swap(image.pixels[i], image.pixels[i + 2]);
   }

@@ -62,6 +62,8 @@ Sampler class_sampler(std::span<const int32_t> labels, uint64_t seed) {
                 samples.push_back({0, {last[-1], last[-2]}});
                 images.erase(last - 2, last);
               }
+              // One class of many images must not take many rounds through all the others.
+              std::erase_if(left, [](const auto& images) { return images.size() < 2; });
               random.shuffle(std::span(samples).subspan(round_begin));
             }
             for (int64_t i = 0; i < size; i++) samples[i].id = i;
@@ -75,8 +77,14 @@ Sampler same_different_sampler(std::span<const int32_t> labels, uint64_t seed) {
   std::vector<int64_t> class_of(labels.size());
   for (int64_t c = 0; c < std::ssize(classes); c++)
     for (const int64_t image : classes[c]) class_of[image] = c;
+  std::vector<int64_t> in_classes, begins;  // images class by class, where each class begins
+  for (const auto& images : classes) {
+    begins.push_back(std::ssize(in_classes));
+    in_classes.insert(in_classes.end(), images.begin(), images.end());
+  }
   const int64_t size = std::ssize(labels);
-  return {size, [classes = std::move(classes), class_of = std::move(class_of), size, seed](int64_t epoch) {
+  return {size, [classes = std::move(classes), class_of = std::move(class_of), in_classes = std::move(in_classes),
+                 begins = std::move(begins), size, seed](int64_t epoch) {
             std::vector<Sample> samples;
             Random random(seed, RandomUse::negatives, epoch);
             for (const int64_t image : shuffled(size, seed, epoch)) {
@@ -85,7 +93,16 @@ Sampler same_different_sampler(std::span<const int32_t> labels, uint64_t seed) {
               if (random.below(2) == 0 && classes[own].size() > 1) {
                 while (other == image) other = classes[own][random.below(classes[own].size())];
               } else {
-                while (class_of[other] == own) other = static_cast<int64_t>(random.below(size));
+                constexpr int kTries = 1000;
+                for (int i = 0; i < kTries && class_of[other] == own; i++)
+                  other = static_cast<int64_t>(random.below(size));
+                // Where nearly all images are of this class, draw among the few others alone.
+                if (class_of[other] == own) {
+                  const auto own_begin = begins[own];
+                  auto place = static_cast<int64_t>(random.below(size - std::ssize(classes[own])));
+                  if (place >= own_begin) place += std::ssize(classes[own]);
+                  other = in_classes[place];
+                }
               }
               samples.push_back({std::ssize(samples), {image, other}});
             }

@@ -1,5 +1,8 @@
 #include "engine/io/hdf5_file.h"
 
+#include <new>
+#include <vector>
+
 #include "engine/io/input_file.h"
 #include "engine/io/weight_file.h"
 
@@ -31,8 +34,7 @@ class Handle {
 
 class Hdf5Reader {
  public:
-  explicit Hdf5Reader(const std::filesystem::path& path) : path_(path.string()) {
-    left_ = kMaxInflation * InputFile(path).size();
+  explicit Hdf5Reader(const std::filesystem::path& path) : path_(path.string()), budget_(InputFile(path).size()) {
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // the library's own messages
     const Handle file(H5Fopen(path_.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
     check(file >= 0, "'{}': not an HDF5 file, or damaged", path_);
@@ -44,17 +46,7 @@ class Hdf5Reader {
  private:
   void read_group(hid_t group, const std::string& prefix, int depth) {
     check(depth < kMaxNesting, "'{}': {} is nested too deeply", path_, show_name(prefix));
-    H5G_info_t info;
-    check(H5Gget_info(group, &info) >= 0, "'{}': {} is damaged", path_, show_name(prefix));
-    for (hsize_t i = 0; i < info.nlinks; i++) {
-      check(++objects_ <= kMaxObjects, "'{}': more than {} objects", path_, +kMaxObjects);
-      const auto get_name = [&](char* to, size_t size) {
-        return H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, to, size, H5P_DEFAULT);
-      };
-      const ssize_t length = get_name(nullptr, 0);
-      check(length > 0 && length < 1000, "'{}': a name in {} is damaged", path_, show_name(prefix));
-      std::string name(length, '\0');
-      get_name(name.data(), name.size() + 1);
+    for (const std::string& name : names_in(group, prefix)) {
       const std::string full = prefix + name;
       H5L_info_t link;
       check(H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD,
@@ -65,6 +57,33 @@ class Hdf5Reader {
       if (type == H5I_GROUP) read_group(object, full + "/", depth + 1);
       if (type == H5I_DATASET) read_dataset(object, full);
     }
+  }
+
+  // By iteration: a name by its index takes a walk through the group for each.
+  std::vector<std::string> names_in(hid_t group, const std::string& prefix) {
+    struct {
+      std::vector<std::string> names;
+      bool out_of_memory = false;
+    } found;
+    // Called by C code, which no exception may pass through. A number above zero ends the
+    // iteration, one below fails it.
+    const auto add = [](hid_t, const char* name, const H5L_info_t*, void* to) noexcept -> herr_t {
+      auto& found_here = *static_cast<decltype(found)*>(to);
+      if (std::ssize(found_here.names) > kMaxObjects) return 1;
+      try {
+        found_here.names.emplace_back(name);
+      } catch (const std::bad_alloc&) {
+        found_here.out_of_memory = true;
+        return -1;
+      }
+      return 0;
+    };
+    const herr_t status = H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &found);
+    if (found.out_of_memory) throw std::bad_alloc();
+    check(status >= 0, "'{}': {} is damaged", path_, show_name(prefix));
+    objects_ += std::ssize(found.names);
+    check(objects_ <= kMaxObjects, "'{}': more than {} objects", path_, +kMaxObjects);
+    return std::move(found.names);
   }
 
   void read_dataset(hid_t dataset, const std::string& name) {
@@ -82,9 +101,7 @@ class Hdf5Reader {
     } catch (const Error& error) {
       fail("'{}': {}: {}", path_, show_name(name), error.what());
     }
-    check(shape.size() <= left_ / 4, "'{}': {}: shape {}: the datasets claim more than {} times the file's size", path_,
-          show_name(name), shape, +kMaxInflation);
-    left_ -= 4 * shape.size();
+    budget_.take(shape, DType::f32, fmt::format("'{}': {}", path_, show_name(name)));
     Tensor tensor(shape);
     check(H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.raw()) >= 0, "'{}': {} is damaged",
           path_, show_name(name));
@@ -92,7 +109,8 @@ class Hdf5Reader {
   }
 
   std::string path_;
-  int64_t left_, objects_ = 0;
+  TensorBudget budget_;
+  int64_t objects_ = 0;
   TensorFile result_;
 };
 

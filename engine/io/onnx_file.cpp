@@ -90,63 +90,58 @@ const FileType* find_type(uint64_t data_type) {
   return it == types.end() ? nullptr : &it->second;
 }
 
-void read_initializer(std::string_view bytes, const std::string& path, TensorFile& result) {
+// Calls use(number) for each number of a field, which stand one by one, or packed into bytes.
+template <class Use>
+void for_each_number(const Message& message, const std::string& path, const Use& use) {
+  if (message.is_number) use(message.value);
+  if (!message.is_bytes) return;
+  for (Message packed(message.content, path); !packed.empty();) use(packed.take_number());
+}
+
+void read_initializer(std::string_view bytes, const std::string& path, TensorBudget& budget, TensorFile& result) {
   std::string name;
   std::vector<int64_t> extents;
-  std::vector<uint64_t> integers;
-  std::string elements;
   uint64_t data_type = 0;
   bool external = false;
   for (Message tensor(bytes, path); tensor.next();) {
-    // Numbers of one field stand one by one, or packed into bytes.
-    const auto each = [&](const auto& use) {
-      if (tensor.is_number) use(tensor.value);
-      if (!tensor.is_bytes) return;
-      for (Message packed(tensor.content, path); !packed.empty();) use(packed.take_number());
-    };
-    switch (tensor.field) {
-      case kDims:
-        each([&](uint64_t extent) { extents.push_back(static_cast<int64_t>(extent)); });
-        break;
-      case kDataType:
-        data_type = tensor.value;
-        break;
-      case kName:
-        name = tensor.content;
-        break;
-      case kFloatData:
-      case kDoubleData:
-      case kRawData:
-        elements += tensor.content;
-        break;
-      case kInt32Data:
-      case kInt64Data:
-        each([&](uint64_t value) { integers.push_back(value); });
-        break;
-      case kExternalData:
-        external = true;
-        break;
-      case kDataLocation:
-        external |= tensor.value != 0;
-        break;
-      default:
-        break;
-    }
+    if (tensor.field == kDims)
+      for_each_number(tensor, path, [&](uint64_t extent) {
+        // One more than there may be says that there are too many.
+        if (std::ssize(extents) <= Shape::kMaxRank) extents.push_back(static_cast<int64_t>(extent));
+      });
+    if (tensor.field == kDataType) data_type = tensor.value;
+    if (tensor.field == kName) name = tensor.content;
+    external |= tensor.field == kExternalData || (tensor.field == kDataLocation && tensor.value != 0);
   }
   const std::string shown = show_name(name);
   check(!external, "'{}': the elements of {} are in another file; expected a model in one file", path, shown);
   const FileType* type = find_type(data_type);
   check(type, "'{}': {} has elements of type {}, which can't be read", path, shown, data_type);
-  for (uint64_t value : integers) elements.append(reinterpret_cast<const char*>(&value), type->size);
   Shape shape;
   try {
     shape = Shape(extents);
   } catch (const Error& error) {
     fail("'{}': {}: {}", path, shown, error.what());
   }
-  const auto bytes_there = static_cast<int64_t>(elements.size());
-  check(bytes_there % type->size == 0 && bytes_there / type->size == shape.size(), "'{}': {}: {} bytes for shape {}",
-        path, shown, bytes_there, shape);
+  budget.take(shape, type->dtype, fmt::format("'{}': {}", path, shown));
+
+  // The elements, now that it is known how many bytes they take.
+  std::string elements;
+  int64_t bytes_there = 0;
+  const int64_t expected = shape.size() * type->size;
+  const auto append = [&](std::string_view part) {
+    bytes_there += std::ssize(part);
+    if (bytes_there <= expected) elements += part;
+  };
+  elements.reserve(expected);
+  for (Message tensor(bytes, path); tensor.next();) {
+    if (tensor.field == kFloatData || tensor.field == kDoubleData || tensor.field == kRawData) append(tensor.content);
+    if (tensor.field == kInt32Data || tensor.field == kInt64Data)
+      for_each_number(tensor, path, [&](uint64_t value) {
+        append({reinterpret_cast<const char*>(&value), static_cast<size_t>(type->size)});
+      });
+  }
+  check(bytes_there == expected, "'{}': {}: {} bytes for shape {}", path, shown, bytes_there, shape);
   check(result.tensors.emplace(name, tensor_from_file(elements.data(), shape, *type)).second,
         "'{}': the model has {} twice", path, shown);
 }
@@ -159,10 +154,11 @@ TensorFile read_onnx(const std::filesystem::path& path) {
   file.read(0, bytes.data(), file.size());
   const std::string name = path.string();
   TensorFile result;
+  TensorBudget budget(file.size());
   for (Message model(bytes, name); model.next();) {
     if (model.field != kModelGraph || !model.is_bytes) continue;
     for (Message graph(model.content, name); graph.next();) {
-      if (graph.field == kGraphInitializer && graph.is_bytes) read_initializer(graph.content, name, result);
+      if (graph.field == kGraphInitializer && graph.is_bytes) read_initializer(graph.content, name, budget, result);
     }
   }
   check(!result.tensors.empty(), "'{}': not an ONNX model, or one without weights", name);

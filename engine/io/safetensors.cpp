@@ -167,7 +167,8 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
   }
   std::ranges::stable_sort(order, std::greater{}, [](const auto& item) { return size_of(item.second->dtype()); });
 
-  // Member by member, since an ordered object of the library looks for each new key among all before it.
+  // Member by member, since an ordered object of the library looks for each new key among all
+  // before it.
   std::string header;
   const auto add = [&](const std::string& name, const nlohmann::ordered_json& value) {
     header += (header.empty() ? "{" : ",") + json(name).dump() + ":" + value.dump();

@@ -71,7 +71,7 @@ struct StateDict {
 
 class StateDictReader {
  public:
-  StateDictReader(std::string path, int64_t file_size) : path_(std::move(path)), left_(kMaxInflation * file_size) {}
+  StateDictReader(std::string path, int64_t file_size) : path_(std::move(path)), budget_(file_size) {}
 
   StateDict read(const PickleValue* root) {
     check(root->kind == Kind::dict, "'{}': holds a {}, expected a state dict", path_, name_of(root->kind));
@@ -170,16 +170,12 @@ class StateDictReader {
     }
     check(inside, "'{}': tensor {}: shape {} passes the end of its storage of {} elements", path_, show_name(name),
           tensor.shape, storage.elements);
-    const int64_t bytes = size_of(storage.type.dtype);
-    check(tensor.shape.size() <= left_ / bytes,
-          "'{}': tensor {}: shape {}: the tensors claim more than {} times the file's size", path_, show_name(name),
-          tensor.shape, +kMaxInflation);
-    left_ -= tensor.shape.size() * bytes;
+    budget_.take(tensor.shape, storage.type.dtype, fmt::format("'{}': tensor {}", path_, show_name(name)));
     result_.tensors[key].push_back(std::move(tensor));
   }
 
   std::string path_;
-  int64_t left_;
+  TensorBudget budget_;
   std::string name_;
   StateDict result_;
 };
@@ -235,12 +231,13 @@ TensorFile read_zip_form(const std::filesystem::path& path) {
     const std::string order = zip.read(folder + "byteorder", 16);
     check(order == "little", "'{}': its byte order is {}, expected little", name, show_name(order));
   }
-  const std::string bytes = zip.read(folder + "data.pkl", kMaxPickleBytes);
+  const std::string bytes = zip.read(folder + "data.pkl", std::min(kMaxPickleBytes, kMaxInflation * zip.file().size()));
   const Pickle pickle = read_pickle(bytes, 0, known_globals(), "'" + name + "'");
   const StateDict state = StateDictReader(name, zip.file().size()).read(pickle.root);
 
   TensorFile result;
   add_notes(result, state);
+  int64_t left = kMaxInflation * zip.file().size();  // of what may be unpacked
   for (const auto& [key, storage] : state.storages) {
     const std::string entry = folder + "data/" + key;
     const auto found = zip.entries().find(entry);
@@ -249,7 +246,8 @@ TensorFile read_zip_form(const std::filesystem::path& path) {
     check(bytes % storage.type.size == 0 && bytes / storage.type.size == storage.elements,
           "'{}': {} has {} bytes, but its tensors take it for {} elements of {}", name, show_name(entry), bytes,
           storage.elements, storage.type.size);
-    add_tensors(result, state, key, zip.read(entry, kMaxInflation * zip.file().size()));
+    add_tensors(result, state, key, zip.read(entry, left));
+    left -= bytes;
   }
   return result;
 }

@@ -1,5 +1,6 @@
 #include "engine/io/weight_file.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -31,6 +32,13 @@ Tensor tensor_from_file(const char* data, const Shape& shape, const FileType& ty
     out[i] = type.widen(half);
   }
   return tensor;
+}
+
+void TensorBudget::take(const Shape& shape, DType dtype, const std::string& where) {
+  check(shape.size() <= left_ / size_of(dtype), "{}: shape {}: the tensors claim more than {} times the file's size",
+        where, shape, +kMaxInflation);
+  left_ -= std::max<int64_t>(shape.size() * size_of(dtype), kLeastTensor);
+  check(left_ >= 0, "{}: too many tensors for a file of this size", where);
 }
 
 std::string show_name(const std::string& name) {

@@ -29,6 +29,21 @@ Tensor tensor_from_file(const char* data, const Shape& shape, const FileType& ty
 // What tensors may take in memory for each byte of their file: compressed, shared and repeated elements are allowed, bombs are not.
 inline constexpr int64_t kMaxInflation = 16;
 
+// What is left to the tensors of a file, kMaxInflation times its size at first, and 1 MiB for small
+// ones. A tensor takes at least kLeastTensor bytes, whatever its size.
+class TensorBudget {
+ public:
+  static constexpr int64_t kLeastTensor = 512, kSmall = 1 << 20;
+
+  explicit TensorBudget(int64_t file_bytes) : left_(kMaxInflation * file_bytes + kSmall) {}
+  // Error that begins with `where` when the tensor is more than what is left; else it is taken
+  // away.
+  void take(const Shape& shape, DType dtype, const std::string& where);
+
+ private:
+  int64_t left_;
+};
+
 // A name from a file, in quotes and fit for one line of a message.
 std::string show_name(const std::string& name);
 
