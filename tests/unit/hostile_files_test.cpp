@@ -118,7 +118,7 @@ TEST_CASE("settings may be neither deep nor endless") {
         "r: settings are nested more than 16 levels deep");
   // As deep as lists in lists of dotted keys can be.
   const std::string keys = "a" + repeated(".a", 60);
-  CHECK(error("a = " + repeated("[{" + keys + " = ", 100) + "1" + repeated("}\n]", 100)) ==
+  CHECK(error("a = " + repeated("[\n{" + keys + " = ", 120) + "1" + repeated("}\n]", 120)) ==
         "r: settings are nested more than 16 levels deep");
   CHECK(error("a = '" + std::string(2 * kMegabyte, 'x') + "'").find("at most 1048576 bytes") != std::string::npos);
   CHECK(parse_toml("# " + std::string(500, '.') + "\na = 1  # end ...", "r")["a"] == 1);
