@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <numeric>
+#include <unordered_set>
 
 #include "engine/core/error.h"
 #include "engine/core/random.h"
@@ -133,11 +134,12 @@ Candidates make_candidates(std::span<const Pair> pairs, int64_t count, uint64_t 
     Random random(seed, RandomUse::candidates, query);
     // Floyd's sampling of count - 1 among the n - 1 other pairs, which are numbered without the query.
     std::vector<int64_t> chosen{query};
+    std::unordered_set<int64_t> taken{query};
     for (int64_t last = n - count; last < n - 1; last++) {
       const auto other = [&](int64_t i) { return i < query ? i : i + 1; };
       const int64_t drawn = other(random.below(last + 1));
-      const bool taken = std::find(chosen.begin(), chosen.end(), drawn) != chosen.end();
-      chosen.push_back(taken ? other(last) : drawn);
+      chosen.push_back(taken.contains(drawn) ? other(last) : drawn);
+      taken.insert(chosen.back());
     }
     random.shuffle(std::span(chosen));
     result.left.push_back(pairs[query].left);
