@@ -40,7 +40,7 @@ struct TinyRun {
     Recipe recipe = parse_recipe(
         "[model]\nname = 'convnet_bn'\nchannels = [3]\npool_after = [1]\nembedding = 4\n[input]\nheight = 8\nwidth = "
         "8\n"
-        "[train]\nbatch_pairs = 4\n[split]\nratios = [60, 40, 0]\n",
+        "[train]\nbatch_pairs = 4\n[split]\nratios = [60, 40, 0]\n[evaluate]\ncandidates = 8\n",
         "recipe", {fmt::format("train.epochs={}", epochs)});
     Model model = network(recipe);
     recipe.resolved["model"] = model.config;
@@ -107,14 +107,12 @@ TEST_CASE("a run is resumed from nothing that can't be") {
   // Where it stands.
   for (const int64_t epoch : {int64_t{-1}, int64_t{3}, std::numeric_limits<int64_t>::max()})
     run.refuses_progress("'epoch' is", [&](json& at) { at["epoch"] = epoch; });
-  run.refuses_progress("optimizer/adam.step' is 6, expected 3", [](json& at) {
-    at["epoch"] = 1, at["best_epoch"] = 1, at["stale"] = 0, at["best_ranks"] = json::array();
-    at["best"] = 0;
-  });
+  for (const int64_t step : {0, 1})
+    run.refuses_progress(fmt::format("optimiser state 'adam.step' is 6, expected {}", 3 + step), [&](json& at) {
+      at["epoch"] = 1, at["best_epoch"] = 1, at["stale"] = 0, at["step"] = at["meter"]["steps"] = step;
+    });
   run.refuses_progress("validation top2 of the best epoch is", [](json& at) { at["best"] = 7; });
   run.refuses_progress("'step' is 99", [](json& at) { at["step"] = 99, at["meter"]["steps"] = 99; });
-  run.refuses_progress("optimizer/adam.step' is 6, expected 7",
-                       [](json& at) { at["step"] = 1, at["meter"]["steps"] = 1; });
   // A run that claims to be finished and is not.
   const auto finished = [](TensorFile& file) {
     json at = json::parse(file.metadata.at("progress")), recipe = json::parse(file.metadata.at("recipe"));
@@ -143,7 +141,8 @@ TEST_CASE("a run is resumed from nothing that can't be") {
   run.refuses_last("adam.step' is 9223372036854775807", [](TensorFile& file) {
     file.tensors["optimizer/adam.step"] = Tensor::from({1}, std::vector{std::numeric_limits<int64_t>::max()});
   });
-  run.refuses_last("adam.w' is none of adam", [](TensorFile& file) { file.tensors["optimizer/adam.w"] = Tensor({1}); });
+  run.refuses_last("adam.w' is none of adam",
+                   [](TensorFile& file) { file.tensors["optimizer/adam.w"] = Tensor::zeros({1}); });
   run.refuses_last("NaN or infinity", tensor("conv1.weight", NAN));
   run.refuses_last("norm1.running_var holds a number below 0", tensor("norm1.running_var", -0.5));
   run.refuses_last("seen/training is not sorted", tensor("seen/training", -1));
@@ -270,11 +269,11 @@ TEST_CASE("cached features are those that were written for these images and laye
   const Model model =
       build_model({{"name", "siamese_cnn"}, {"filters", {2}}, {"kernels", {3}}, {"embedding", 6}}, preprocess, 1, "m");
   model.network->freeze("conv1");
-  const ImageStore images(files, preprocess), fewer(std::span(files).first(4), preprocess);
+  const std::vector<std::string> first_files(files.begin(), files.end() - 1);
+  const ImageStore images(files, preprocess), fewer(first_files, preprocess);
   const auto features = [&](const ImageStore& of) { return cached_features(*model.network, "m", of, cache.path()); };
   const Tensor want = features(images);
-  const std::string file = *fs::directory_iterator(cache.path()) / "";
-  const std::string path = file.substr(0, file.size() - 1), good = read_bytes(path);
+  const std::string path = fs::directory_iterator(cache.path())->path(), good = read_bytes(path);
   const Tensor again = features(images);
   CHECK(std::equal(want.raw(), want.raw() + want.bytes(), again.raw()));
 
