@@ -164,6 +164,8 @@ TEST_CASE("a run is resumed from nothing that can't be") {
   }
   fs::remove(metrics);
   run.refuses("metrics.jsonl:1: no line");
+  fs::remove(run.out + "/model.safetensors");
+  run.refuses("model.safetensors: no such file, expected the model of epoch 1");
 
   // What it was trained on.
   for (const char* name : {"train.csv", "val.csv"}) {
