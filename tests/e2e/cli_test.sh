@@ -62,6 +62,32 @@ refuse "--tolerance is -1, expected a number from 0 to 1000000" "" "$lookalike" 
 refuse "--size is 5000, expected from 1 to 4096" o "$lookalike" weights import f --model m --out o --size 5000
 refuse "--precision is fp8, expected fp32, tf32, bf16" "" "${evaluate[@]}" --precision fp8
 
+# Every option that takes a number, as the help lists them: beyond what any number is, and at the edge of 32 and 64 bits.
+numbers_of() {
+  local -a command=("$@")
+  local option value status name
+  "$lookalike" "${command[@]}" --help >help.txt
+  local -a inside
+  mapfile -t inside < <(sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p' help.txt)
+  # An option is named by the help that lists it, its type N, K or X, or of more than one, A,B,C.
+  local -a options
+  mapfile -t options < <(sed -nE 's/^  (-[a-z], )?(--[a-z-]+) (N|X|K,\.\.\.|A,B,C)( .*)?$/\2/p' help.txt)
+  for name in "${inside[@]}"; do numbers_of "${command[@]}" "$name"; done
+  for option in "${options[@]}"; do
+    seen_numbers=$((seen_numbers + 1))
+    for value in -1 -9223372036854775808 9223372036854775808 18446744073709551616 nan inf 1e999 x; do
+      refuse "$option is $value, expected" "" "$lookalike" "${command[@]}" "$option=$value"
+    done
+    # What is in range is refused for what else is missing, at once.
+    for value in 0 1 2147483647 2147483648 9223372036854775807; do
+      refuse "" "" timeout 10 "$lookalike" "${command[@]}" "$option=$value"
+    done
+  done
+}
+seen_numbers=0
+numbers_of
+((seen_numbers >= 15)) || fail "$seen_numbers options with numbers were found in the help"
+
 # Recipes by name, from any folder; what is printed is a recipe.
 "$lookalike" recipes >list.txt
 awk 'length > 80 { exit 1 }' list.txt || fail "the list of recipes is wider than 80 columns"
