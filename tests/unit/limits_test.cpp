@@ -12,8 +12,6 @@
 #include "engine/core/finite.h"
 #include "engine/eval/one_shot.h"
 #include "engine/eval/protocol.h"
-#include "engine/io/safetensors.h"
-#include "engine/train/checkpoint.h"
 #include "engine/train/recipe.h"
 #include "models/model.h"
 #include "tests/op_case.h"
@@ -31,16 +29,13 @@ using Read = std::function<json(const json&)>;
 
 const std::vector<json>& integers_at_limits() {
   constexpr int64_t k31 = int64_t{1} << 31, k63 = std::numeric_limits<int64_t>::max();
-  static const std::vector<json> values{-k63 - 1, -k31,    -1,  0,       1,          2,           3,       5,     16,
-                                        17,       63,      64,  65,      4096,       4097,        65535,   65536, 65537,
-                                        1000001,  k31 - 1, k31, 2 * k31, k63 / 1000, k63 / 2 + 1, k63 - 1, k63};
+  static const std::vector<json> values{-k63 - 1, -1, 0, 1, 2, 5, 64, 65, 65536, 65537, 1000001, k31 - 1, k31, k63};
   return values;
 }
 
 const std::vector<json>& numbers_at_limits() {
-  static const std::vector<json> values{-INFINITY, -1e308, -1e39, -1.0,     -1e-45, -0.0, 0.0, 1e-320, 1e-45,
-                                        1e-38,     1e-13,  1e-6,  0.5,      0.999,  1.0,  1.5, 1e6,    1e6 + 1,
-                                        1e38,      1e39,   1e308, INFINITY, NAN,    0,    1,   -1};
+  static const std::vector<json> values{-INFINITY, -1.0, -1e-45, 0.0,   1e-320,   1e-13, 0.5, 1.0,
+                                        1e6 + 1,   1e38, 1e39,   1e308, INFINITY, NAN,   0,   1};
   return values;
 }
 
@@ -55,8 +50,7 @@ std::vector<json> lists_at_limits(const json& list) {
     lists.push_back(changed);
     lists.push_back(json(std::max<size_t>(list.size(), 1), value));
   }
-  for (const size_t length : {0, 1, 2, 3, 4, 8, 12, 13, 31, 32, 62, 63, 64, 65, 1000})
-    lists.push_back(json(length, first));
+  for (const size_t length : {0, 1, 2, 3, 12, 13, 64, 65, 1000}) lists.push_back(json(length, first));
   return lists;
 }
 
@@ -167,7 +161,7 @@ std::vector<std::string> all_models() {
 
 // Its embedding of a picture, where that takes little.
 void use_model(const json& config, const Preprocess& preprocess) {
-  constexpr int64_t kLittle = 1 << 20;
+  constexpr int64_t kLittle = 1 << 18;
   const ModelSize size = size_of_model(config, preprocess, "file");
   CHECK(size.weight_bytes >= 0);
   CHECK(size.activation_bytes > 0);
@@ -219,15 +213,19 @@ TEST_CASE("every size of image") {
 
 TEST_CASE("a model file's settings at their limits and beyond") {
   TemporaryFolder folder;
-  const std::string path = folder / "file";
+  const std::string path = folder / "file";  // has no weights, so that only a network without any is loaded
   const Preprocess preprocess = images_of(40, 40);
   for (const std::string& name : all_models()) {
     const Read load = [&](const json& table) {
-      write_checkpoint(path, {table, {}, {}, preprocess, {{"weight", Tensor::zeros({100000})}}});
+      const json metadata{
+          {"format", "lookalike-1"}, {"model", table.dump()}, {"preprocess", to_json(preprocess).dump()}};
+      const std::string header = json{{"__metadata__", metadata}}.dump();
+      const uint64_t size = header.size();
+      write_bytes(path, std::string(reinterpret_cast<const char*>(&size), sizeof(size)) + header);
       const std::string why = error_of([&] { load_model(path); });
       CAPTURE(table.dump());
       CAPTURE(why);
-      CHECK(why.starts_with(path));  // there are no weights for it
+      CHECK((why.starts_with(path) || (why.empty() && size_of_model(table, preprocess, "file").weight_bytes == 0)));
       CHECK(why.find('\n') == std::string::npos);
       return size_of_model(table, preprocess, "file").config;
     };
