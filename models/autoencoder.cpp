@@ -6,8 +6,11 @@
 namespace lookalike {
 
 void make_conv_encoder(Options& options, const Shape& input, Initializer& init, Network& network) {
-  const auto filters = options.integers("filters", {32, 32, 32});
+  const auto filters = options.integers("filters", {32, 32, 32}, 1, kMostChannels);
   const double slope = options.number("slope", 0.3, 0, 1);
+  constexpr size_t kMostPoolings = 12;  // of an image of 4096 x 4096
+  check(filters.size() <= kMostPoolings, "{}: {} filters, expected at most {}, each with a pooling", options.where(),
+        filters.size(), +kMostPoolings);
   int64_t channels = input[2], factor = 1;
   for (size_t i = 0; i < filters.size(); i++, factor *= 2) {
     network.layers.add<Conv2d>(
@@ -23,8 +26,9 @@ void make_conv_encoder(Options& options, const Shape& input, Initializer& init, 
 
 void make_autoencoder(Options& options, const Shape& input, Initializer& init, Network& network) {
   make_conv_encoder(options, input, init, network);
-  const auto filters = options.integers("filters", {32, 32, 32}), decoder = options.integers("decoder", {16, 16, 16});
-  const Activation activation{ActivationKind::leaky_relu, options.number("slope", 0.3)};
+  const auto filters = options.integers("filters", {32, 32, 32}, 1, kMostChannels),
+             decoder = options.integers("decoder", {16, 16, 16}, 1, kMostChannels);
+  const Activation activation{ActivationKind::leaky_relu, options.number("slope", 0.3, 0, 1)};
   check(decoder.size() == filters.size(), "{}: {} filters and {} of the decoder, expected as many of each",
         options.where(), filters.size(), decoder.size());
   const int64_t factor = int64_t{1} << filters.size();

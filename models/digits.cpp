@@ -7,8 +7,9 @@
 namespace lookalike {
 
 void make_digits(Options& options, const Shape& input, Initializer& init, Network& network) {
-  const auto filters = options.integers("filters", {32, 64, 128});
-  const int64_t dense = options.integer("dense", 64, 1), embedding = options.integer("embedding", 2, 1);
+  const auto filters = options.integers("filters", {32, 64, 128}, 1, kMostChannels);
+  const int64_t dense = options.integer("dense", 64, 1, kMostChannels),
+                embedding = options.integer("embedding", 2, 1, kMostChannels);
   const bool relu = options.choice("activation", "none", {"none", "relu"}) == "relu";
   const Activation activation{relu ? ActivationKind::relu : ActivationKind::none};
   check(filters.size() == 3, "{}: {} filters, expected 3, one for each convolution", options.where(), filters.size());

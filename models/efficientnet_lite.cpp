@@ -112,7 +112,7 @@ void make_efficientnet_lite(int variant, Options& options, const Shape& input, I
   check(input[0] >= kStride && input[1] >= kStride, "{}: a {} x {} image is too small, expected {} x {} or more",
         options.where(), input[0], input[1], +kStride, +kStride);
   const BatchNormOptions norm{.momentum = options.number("norm_momentum", 0.01, 0, 1),
-                              .epsilon = options.number("norm_epsilon", 1e-3, 0)};
+                              .epsilon = options.number("norm_epsilon", 1e-3, kLeastEpsilon, 1)};
   Builder build(init, norm);
   Sequential& layers = network.layers;
   build.conv(layers, "stem", input[2], kStem, 3, 2, true);

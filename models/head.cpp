@@ -13,7 +13,7 @@ namespace lookalike {
 
 void add_pooling_and_classes(Options& options, Initializer& init, int64_t channels, Network& network) {
   const bool average = options.choice("pool", "avg", {"avg", "flatten"}) == "avg";
-  const int64_t classes = options.integer("classes", 0);
+  const int64_t classes = options.integer("classes", 0, 0, kMostChannels);
   check(average || classes == 0, "{}: classes = {} with pool = flatten, expected pool = avg", options.where(), classes);
   if (average)
     network.layers.add<GridAvgPool>("pool", 1);
@@ -26,20 +26,21 @@ void add_pooling_and_classes(Options& options, Initializer& init, int64_t channe
 
 int64_t embedding_width(Network& network, const Shape& input, const std::string& where) {
   const NoGrad no_grad;
-  const Shape features = network.layers.forward(Variable(Tensor::zeros({1, input[0], input[1], input[2]})), {}).shape();
+  const Tensor image({1, input[0], input[1], input[2]}, DType::f32, Device::meta);
+  const Shape features = network.layers.forward(Variable(image), {}).shape();
   check(features.rank() == 2, "{}: the network ends in {}, expected one row for each image", where, features);
   return features[1];
 }
 
 void add_head(Options& options, const Shape& input, Initializer& init, Network& network) {
   const double dropout = options.number("dropout", 0, 0, 0.99);
-  const auto dense = options.integers("dense", {});
+  const auto dense = options.integers("dense", {}, 1, kMostChannels);
   const bool norm = options.flag("norm", false);
   const BatchNormOptions norm_options{.momentum = options.number("norm_momentum", 0.1, 0, 1),
-                                      .epsilon = options.number("norm_epsilon", 1e-5, 1e-12, 1)};
-  const int64_t embedding = options.integer("embedding", 0);
+                                      .epsilon = options.number("norm_epsilon", 1e-5, kLeastEpsilon, 1)};
+  const int64_t embedding = options.integer("embedding", 0, 0, kMostChannels);
   const bool normalize = options.flag("normalize", true);
-  const auto projector = options.integers("projector", {});
+  const auto projector = options.integers("projector", {}, 1, kMostChannels);
   const std::string matcher = options.choice("matcher", "none", {"none", "classifier", "distance"});
 
   Sequential& layers = network.layers;
@@ -76,7 +77,7 @@ void add_head(Options& options, const Shape& input, Initializer& init, Network& 
   const bool classifier = matcher == "classifier";
   int64_t in = classifier ? 2 * width : width;
   if (classifier) {
-    const int64_t hidden = options.integer("matcher_hidden", 64, 1);
+    const int64_t hidden = options.integer("matcher_hidden", 64, 1, kMostChannels);
     judge.add<Linear>("dense", init, in, hidden, Activation{ActivationKind::relu});
     in = hidden;
   }

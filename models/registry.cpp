@@ -4,9 +4,11 @@
 #include <map>
 
 #include "engine/core/names.h"
+#include "engine/core/storage.h"
 #include "engine/train/checkpoint.h"
 #include "models/model.h"
 #include "models/published_weights.h"
+#include "models/whiten.h"
 
 namespace lookalike {
 namespace {
@@ -27,7 +29,7 @@ const std::map<std::string, ModelFactory>& registry() {
   return entries;
 }
 
-Model build(const nlohmann::json& config, const Preprocess& preprocess, Initializer init, const std::string& where) {
+Model build(const nlohmann::json& config, const Preprocess& preprocess, Initializer& init, const std::string& where) {
   std::vector<std::string> names;
   for (const auto& [name, factory] : registry()) names.push_back(name);
   Options options(config, where);
@@ -59,6 +61,28 @@ Model build(const nlohmann::json& config, const Preprocess& preprocess, Initiali
   return {options.resolved(), preprocess, std::move(network), {}};
 }
 
+// The size of what build() would make of at most `limit` weights.
+ModelSize size_within(const nlohmann::json& config, const Preprocess& preprocess, int64_t limit,
+                      const std::string& where) {
+  constexpr int64_t kWeightBytes = size_of(DType::f32);
+  const int64_t memory = machine_memory();
+  try {
+    Initializer shapes = Initializer::of_shapes(std::min(limit, memory / kWeightBytes));
+    const Model model = build(config, preprocess, shapes, where);
+    const ModelSize size{kWeightBytes * shapes.count(),
+                         model.network->activation_bytes({preprocess.height, preprocess.width, preprocess.channels}),
+                         model.config};
+    check(size.activation_bytes <= memory - size.weight_bytes,
+          "the network's weights take {} bytes and what it makes of one image {}, expected at most the {} that this "
+          "machine has",
+          size.weight_bytes, size.activation_bytes, memory);
+    return size;
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    fail("{}{}", message.starts_with(where) ? "" : where + ": ", message);
+  }
+}
+
 // Up to the digits that a recipe may leave out.
 bool alike(const std::vector<float>& a, const std::vector<float>& b) {
   return std::ranges::equal(a, b, [](float x, float y) { return std::abs(x - y) <= 1e-6f * std::abs(y); });
@@ -66,8 +90,14 @@ bool alike(const std::vector<float>& a, const std::vector<float>& b) {
 
 }  // namespace
 
+ModelSize size_of_model(const nlohmann::json& config, const Preprocess& preprocess, const std::string& where) {
+  return size_within(config, preprocess, std::numeric_limits<int64_t>::max(), where);
+}
+
 Model build_model(const nlohmann::json& config, const Preprocess& preprocess, uint64_t seed, const std::string& where) {
-  return build(config, preprocess, Initializer(seed), where);
+  size_of_model(config, preprocess, where);
+  Initializer init(seed);
+  return build(config, preprocess, init, where);
 }
 
 Model load_model(const std::string& name) {
@@ -77,8 +107,12 @@ Model load_model(const std::string& name) {
   // lacks some, which restore() lists.
   int64_t elements = 0;
   for (const auto& [name, tensor] : checkpoint.tensors) elements += tensor.size();
-  Model model = build(checkpoint.model, checkpoint.preprocess, Initializer(0, 10 * elements, path), path);
+  size_within(checkpoint.model, checkpoint.preprocess, 10 * elements, path);
+  Initializer init(0);
+  Model model = build(checkpoint.model, checkpoint.preprocess, init, path);
   restore(checkpoint, state_of(*model.network), path);
+  if (const auto whitening = checkpoint.tensors.find("whiten.directions"); whitening != checkpoint.tensors.end())
+    check_directions(whitening->second, path);
   model.seen = checkpoint.seen;
   return model;
 }
@@ -108,7 +142,7 @@ std::string start_from(const std::string& name, Model& model) {
     check(found->second.shape() == tensor.shape() && found->second.dtype() == tensor.dtype(),
           "{}: {} is {} {}, the network's is {} {}", path, name, name_of(found->second.dtype()), found->second.shape(),
           name_of(tensor.dtype()), tensor.shape());
-    check_finite(name, found->second, path);
+    check_values(name, found->second, path);
     Tensor(tensor).copy_from(found->second);
     taken++;
   }

@@ -5,10 +5,10 @@
 namespace lookalike {
 
 void make_siamese_cnn(Options& options, const Shape& input, Initializer& init, Network& network) {
-  const auto filters = options.integers("filters", {64, 128});
-  const auto kernels = options.integers("kernels", {5, 3});
-  const auto dense = options.integers("dense", {});
-  const int64_t embedding = options.integer("embedding", 128, 1);
+  const auto filters = options.integers("filters", {64, 128}, 1, kMostChannels);
+  const auto kernels = options.integers("kernels", {5, 3}, 1, kMostKernel);
+  const auto dense = options.integers("dense", {}, 1, kMostChannels);
+  const int64_t embedding = options.integer("embedding", 128, 1, kMostChannels);
   check(filters.size() == kernels.size(), "{}: {} filters and {} kernels, expected as many of each", options.where(),
         filters.size(), kernels.size());
 

@@ -52,7 +52,7 @@ class Fire : public Module {
 }  // namespace
 
 void make_squeezenet(Options& options, const Shape& input, Initializer& init, Network& network) {
-  const int64_t classes = options.integer("classes", 0, 0);
+  const int64_t classes = options.integer("classes", 0, 0, kMostChannels);
   constexpr int64_t kSmallest = 31;  // what leaves the last pool a window
   check(input[0] >= kSmallest && input[1] >= kSmallest, "{}: a {} x {} image is too small, expected {} x {} or more",
         options.where(), input[0], input[1], +kSmallest, +kSmallest);

@@ -88,6 +88,20 @@ Whitening whitening_of(const Model& model, const std::string& images, int64_t co
   return result;
 }
 
+void check_directions(const Tensor& directions, const std::string& path) {
+  // Orthogonal they are up to rounding, which is much for those that embeddings hardly vary in.
+  constexpr double kMostCosine = 0.5;
+  const int64_t n = directions.shape()[0], d = directions.shape()[1];
+  const auto values = directions.span<float>();
+  const std::vector<double> products = products_of_rows({values.begin(), values.end()}, n, d);
+  for (int64_t i = 0; i < n; i++) {
+    check(products[i * n + i] > 0, "{}: tensor whiten.directions: row {} is 0, expected a direction", path, i);
+    for (int64_t j = 0; j < i; j++)
+      check(std::abs(products[i * n + j]) <= kMostCosine * std::sqrt(products[i * n + i] * products[j * n + j]),
+            "{}: tensor whiten.directions: rows {} and {} are not orthogonal", path, j, i);
+  }
+}
+
 void set_whitening(Model& model, const Whitening& whitening, const std::string& path) {
   check(!model.config.contains("whiten"), "{}: whitens its embeddings already", path);
   check(!model.network->matcher && model.network->similarity == Similarity::cosine,

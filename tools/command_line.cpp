@@ -158,19 +158,18 @@ CLI::Option* whole_number(CLI::Option* option, int64_t low, int64_t high) {
     const auto [stop, error] = std::from_chars(text.data(), end, value);
     const bool whole = error == std::errc() && stop == end;
     if (whole && value >= low && value <= high) return std::string();
-    const bool open = high == std::numeric_limits<int64_t>::max() && error != std::errc::result_out_of_range;
-    fail("{} is {}, expected {}{}", option->get_name(), shown(text), whole ? "" : "a whole number, ",
-         open ? fmt::format("{} or more", low) : fmt::format("from {} to {}", low, high));
+    fail("{} is {}, expected {}from {} to {}", option->get_name(), shown(text), whole ? "" : "a whole number, ", low,
+         high);
   });
 }
 
-CLI::Option* number(CLI::Option* option, double low) {
+CLI::Option* number(CLI::Option* option, double low, double high) {
   return option->check([=](const std::string& text) {
     double value = 0;
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, value);
-    check(error == std::errc() && stop == end && std::isfinite(value) && value >= low,
-          "{} is {}, expected a number, {} or more", option->get_name(), shown(text), low);
+    check(error == std::errc() && stop == end && value >= low && value <= high,
+          "{} is {}, expected a number from {} to {}", option->get_name(), shown(text), low, high);
     return std::string();
   });
 }

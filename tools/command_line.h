@@ -20,10 +20,10 @@ class HelpFormatter : public CLI::FormatterBase {
 // with an example.
 std::string explain(const CLI::App& app, const CLI::ParseError& error);
 
-// The option takes whole numbers from `low` to `high` alone, or finite numbers; any other text is
-// an Error that says so.
-CLI::Option* whole_number(CLI::Option* option, int64_t low, int64_t high = std::numeric_limits<int64_t>::max());
-CLI::Option* number(CLI::Option* option, double low);
+// The option takes whole numbers from `low` to `high` alone, or numbers; any other text is an Error
+// that says so.
+CLI::Option* whole_number(CLI::Option* option, int64_t low, int64_t high);
+CLI::Option* number(CLI::Option* option, double low, double high);
 // The option takes these words alone, which its help lists.
 CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words);
 

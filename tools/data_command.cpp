@@ -12,12 +12,14 @@
 #include <fmt/ranges.h>
 
 #include "engine/core/error.h"
+#include "engine/core/options.h"
 #include "engine/data/check.h"
 #include "engine/data/class_layout.h"
 #include "engine/data/class_split.h"
 #include "engine/data/csv.h"
 #include "engine/data/emoji.h"
 #include "engine/data/pairs.h"
+#include "engine/eval/protocol.h"
 #include "engine/io/atomic_file.h"
 #include "tools/commands.h"
 
@@ -119,12 +121,15 @@ void add_split(CLI::App& data) {
       "lookalike data split mine/pairs.csv --ratios 70,15,15\n"
       "lookalike data split pictures --by classes");
   command->add_option("INPUT", args->input, "Pairs file, or a folder of pairs or of classes")->required();
-  number(command->add_option("--ratios", args->ratios, "Shares of train, validation and test, on any scale"), 0)
+  number(command->add_option("--ratios", args->ratios, "Shares of train, validation and test, on any scale"), 0,
+         kLargeNumber)
       ->delimiter(',')
       ->expected(3)
       ->type_name("A,B,C")
       ->default_str("70,15,15");
-  whole_number(command->add_option("--seed", args->seed, "Of the shuffle"), 0)->type_name("N")->capture_default_str();
+  whole_number(command->add_option("--seed", args->seed, "Of the shuffle"), 0, kAnySeed)
+      ->type_name("N")
+      ->capture_default_str();
   one_of(command->add_option("--by", args->by,
                              "Of class folders: whole classes, or images of each class (default: classes where ten or "
                              "more have two images)"),
@@ -158,10 +163,13 @@ void add_candidates(CLI::App& data) {
   auto args = std::make_shared<Arguments>();
   command->footer("lookalike data candidates mine/test.csv --count 20 --out candidates.csv");
   command->add_option("PAIRS", args->csv, "Pairs file")->required();
-  whole_number(command->add_option("--count", args->count, "Candidates a query, the true one included"), 2)
+  whole_number(command->add_option("--count", args->count, "Candidates a query, the true one included"), 2,
+               kMostCandidates)
       ->type_name("N")
       ->capture_default_str();
-  whole_number(command->add_option("--seed", args->seed, "Of the draw"), 0)->type_name("N")->capture_default_str();
+  whole_number(command->add_option("--seed", args->seed, "Of the draw"), 0, kAnySeed)
+      ->type_name("N")
+      ->capture_default_str();
   command->add_option("--out", args->out, "Candidates file to write")->type_name("FILE.csv")->required();
   command->callback([args] {
     check_can_write(args->out);

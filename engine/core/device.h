@@ -6,10 +6,12 @@
 
 namespace lookalike {
 
-enum class Device : uint8_t { cpu, cuda };
+// meta: nowhere. A tensor there has a shape and a type but no elements, and an op on it computes the shape of its result alone:
+// what a network would take is known before it takes any.
+enum class Device : uint8_t { cpu, cuda, meta };
 
 inline const char* name_of(Device device) {
-  return device == Device::cpu ? "cpu" : "cuda";
+  return device == Device::cpu ? "cpu" : device == Device::cuda ? "cuda" : "meta";
 }
 
 // "cpu" or "cuda"; anything else, or a device that this build or this machine lacks, is an Error that says so.

@@ -9,4 +9,7 @@ namespace lookalike {
 // type. A tensor of rank 0 is one row.
 int64_t first_row_not_finite(const Tensor& tensor);
 
+// The least element of an f32 or f64 tensor on the CPU without NaN; infinity where it has none.
+double least_value(const Tensor& tensor);
+
 }  // namespace lookalike

@@ -20,12 +20,14 @@ void Shape::assign(const int64_t* begin, const int64_t* end) {
   check(end - begin <= kMaxRank, "shape has {} axes, expected at most {}", end - begin, +kMaxRank);
   rank_ = static_cast<int>(end - begin);
   std::copy(begin, end, extents_.begin());
+  int64_t product = 1;  // without those that are 0, so that the product of any of them fits, too
   for (int axis = 0; axis < rank_; axis++) {
     const int64_t extent = extents_[axis];
     check(extent >= 0, "shape axis {} is {}, expected at least 0", axis, extent);
-    check(extent == 0 || size_ <= (int64_t{1} << 62) / extent, "shape has more than 2^62 elements");
-    size_ *= extent;
+    check(extent == 0 || product <= (int64_t{1} << 62) / extent, "shape has more than 2^62 elements");
+    product *= std::max<int64_t>(extent, 1);
   }
+  size_ = std::count(begin, end, 0) > 0 ? 0 : product;
 }
 
 int64_t Shape::operator[](int axis) const {

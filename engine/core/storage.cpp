@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/core/error.h"
 #include "kernels/gpu/device.h"
@@ -120,6 +121,10 @@ std::shared_ptr<std::byte> arena_allocate(size_t bytes, Device device) {
             }
             arena().give_back(b, rounded);
           }};
+}
+
+int64_t machine_memory() {
+  return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
 }
 
 void arena_guard_blocks() {

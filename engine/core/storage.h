@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "engine/core/device.h"
@@ -13,6 +14,9 @@ namespace lookalike {
 // `bytes` of uninitialised memory, aligned to 64 bytes, freed into the arena with its last owner. Thread-safe. GPU memory
 // may be used on the compute stream.
 std::shared_ptr<std::byte> arena_allocate(size_t bytes, Device device = Device::cpu);
+
+// What this machine has, in bytes, whoever uses it.
+int64_t machine_memory();
 
 // For tests. From now on blocks begin as NaN, so that elements that nobody wrote show, and the program aborts when the
 // bytes behind a block have changed by the time it is freed.

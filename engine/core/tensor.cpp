@@ -12,7 +12,11 @@ namespace lookalike {
 
 namespace {
 
+constexpr int64_t kMostElements = int64_t{1} << 56;  // whose bytes fit an int64_t
+
 void copy_bytes(std::byte* to, Device to_device, const std::byte* from, Device from_device, int64_t bytes) {
+  if (to_device == Device::meta) return;
+  check(from_device != Device::meta, "a copy of a tensor without elements");
   if (to_device == Device::cpu && from_device == Device::cpu) {
     std::memcpy(to, from, bytes);
     return;
@@ -44,11 +48,13 @@ To convert(From x) {
 }  // namespace
 
 Tensor::Tensor(Shape shape, DType dtype, Device device) : shape_(shape), dtype_(dtype), device_(device) {
-  memory_ = arena_allocate(static_cast<size_t>(shape.size() * size_of(dtype)), device);
+  check(shape.size() <= kMostElements, "a tensor of shape {}, which no memory holds", shape);
+  memory_ = arena_allocate(device == Device::meta ? 0 : static_cast<size_t>(shape.size() * size_of(dtype)), device);
 }
 
 Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
   Tensor result(shape, dtype, device);
+  if (device == Device::meta) return result;
   if constexpr (gpu::kBuilt) {
     if (device == Device::cuda) {
       gpu::fill_bytes(result.raw(), 0, result.bytes(), gpu::compute_stream());
@@ -96,6 +102,7 @@ Tensor Tensor::to(Device device) const {
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return clone();
   Tensor result(shape_, dtype, device_);
+  if (device_ == Device::meta) return result;
   if (device_ == Device::cuda) {
     check((dtype == DType::f32 || dtype == DType::bf16) && (dtype_ == DType::f32 || dtype_ == DType::bf16),
           "conversion of {} to {} on the GPU, expected f32 and bf16", name_of(dtype_), name_of(dtype));
@@ -123,6 +130,7 @@ void Tensor::copy_from(const Tensor& source) {
 }
 
 void Tensor::fill(double value) {
+  if (device_ == Device::meta) return;
   if constexpr (gpu::kBuilt) {
     if (device_ == Device::cuda) {
       LOOKALIKE_ON_GPU(*this, { on::fill(data<T>(), value, size(), stream...); });
@@ -152,7 +160,7 @@ void Tensor::check_type(DType asked) const {
 }
 
 void Tensor::check_on_cpu() const {
-  check(device_ == Device::cpu, "the elements of a tensor on the GPU are read on the CPU");
+  check(device_ == Device::cpu, "the elements of a tensor on {} are read on the CPU", name_of(device_));
 }
 
 }  // namespace lookalike

@@ -1,7 +1,5 @@
 #include "engine/data/preprocess.h"
 
-#include <cmath>
-
 #include "engine/core/error.h"
 
 namespace lookalike {
@@ -13,21 +11,13 @@ Preprocess read_preprocess(Options& options) {
   p.channels = options.integer("channels", p.channels, 1, 3);
   check(p.channels != 2, "{}: channels = 2, expected 1 (grey) or 3 (colour)", options.where());
   p.color_order = options.choice("color_order", p.color_order, {"rgb", "bgr"});
-  const auto mean = options.numbers("mean", std::vector<double>(p.channels, 0.0));
-  const auto std = options.numbers("std", std::vector<double>(p.channels, 1.0));
+  const auto mean = options.numbers("mean", std::vector<double>(p.channels, 0.0), -kLargeNumber, kLargeNumber);
+  const auto std = options.numbers("std", std::vector<double>(p.channels, 1.0), 0, kLargeNumber);
   check(std::ssize(mean) == p.channels && std::ssize(std) == p.channels,
         "{}: mean has {} numbers and std {}, expected {}, one for each channel", options.where(), mean.size(),
         std.size(), p.channels);
-  // Far beyond what pixels from 0 to 1 need, and near enough that no input becomes infinite. NaN is
-  // not among them.
-  constexpr double kSmallest = 1e-6, kLargest = 1e6;
-  for (int64_t c = 0; c < p.channels; c++) {
-    check(std[c] > 0 || std::isnan(std[c]), "{}: std holds a number that is not positive", options.where());
-    check(std[c] >= kSmallest && std[c] <= kLargest, "{}: std holds {}, expected numbers from {} to {}",
-          options.where(), std[c], kSmallest, kLargest);
-    check(std::abs(mean[c]) <= kLargest, "{}: mean holds {}, expected numbers from {} to {}", options.where(), mean[c],
-          -kLargest, kLargest);
-  }
+  for (const double x : std)
+    check(x >= 1 / kLargeNumber, "{}: std holds {}, expected numbers from {} to {}", options.where(), x, 1 / kLargeNumber, kLargeNumber);
   p.mean.assign(mean.begin(), mean.end());
   p.std.assign(std.begin(), std.end());
   p.resize = options.choice("resize", p.resize, {"triangle"});

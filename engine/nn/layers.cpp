@@ -10,9 +10,17 @@
 
 namespace lookalike {
 
+Initializer Initializer::of_shapes(int64_t limit) {
+  Initializer result(0);
+  result.device_ = Device::meta, result.limit_ = limit;
+  return result;
+}
+
 Variable Initializer::uniform(const Shape& shape, double bound) {
-  check(shape.size() <= left_, "{}: the network needs weights {}, far more than the file holds", file_, shape);
-  left_ -= shape.size();
+  check(shape.size() <= limit_ - count_, "weights {} make the network too large, expected at most {} weights in all",
+        shape, limit_);
+  count_ += shape.size();
+  if (device_ == Device::meta) return Variable(Tensor(shape, DType::f32, Device::meta), true);
   Random random(seed_, RandomUse::weights, next_++);
   Tensor values(shape);
   for (float& x : values.span<float>()) x = random.uniform(static_cast<float>(-bound), static_cast<float>(bound));

@@ -17,15 +17,17 @@ namespace lookalike {
 class Initializer {
  public:
   explicit Initializer(uint64_t seed) : seed_(seed) {}
-  // For a network described by `file`, which is not to be trusted: at most `limit` weights in all.
-  Initializer(uint64_t seed, int64_t limit, std::string file) : seed_(seed), left_(limit), file_(std::move(file)) {}
+  // Weights on Device::meta, at most `limit` in all.
+  static Initializer of_shapes(int64_t limit);
   // Uniform in [-bound, bound]. Error beyond the limit.
   Variable uniform(const Shape& shape, double bound);
+  // How many weights there are so far.
+  int64_t count() const { return count_; }
 
  private:
   uint64_t seed_;
-  int64_t left_ = std::numeric_limits<int64_t>::max();
-  std::string file_;
+  Device device_ = Device::cpu;
+  int64_t count_ = 0, limit_ = std::numeric_limits<int64_t>::max();
   uint64_t next_ = 0;
 };
 

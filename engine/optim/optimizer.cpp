@@ -1,10 +1,12 @@
 #include "engine/optim/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include <fmt/ranges.h>
 
+#include "engine/core/finite.h"
 #include "engine/core/options.h"
 #include "engine/optim/adam.h"
 #include "engine/optim/sgd.h"
@@ -100,7 +102,7 @@ std::vector<std::pair<std::string, Tensor>> Optimizer::state() const {
   return result;
 }
 
-void Optimizer::load_state(const std::map<std::string, Tensor>& tensors) {
+void Optimizer::load_state(const std::map<std::string, Tensor>& tensors, int64_t steps) {
   const auto mine = state();
   for (const auto& [name, tensor] : mine) {
     const auto found = tensors.find(name);
@@ -108,7 +110,18 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& tensors) {
     check(found->second.shape() == tensor.shape() && found->second.dtype() == tensor.dtype(),
           "optimiser state '{}' is {} {}, expected {} {}", name, name_of(found->second.dtype()), found->second.shape(),
           name_of(tensor.dtype()), tensor.shape());
+    if (tensor.dtype() == DType::i64) {
+      const int64_t stored = *found->second.data<int64_t>();
+      check(stored == steps, "optimiser state '{}' is {}, expected {}, the steps of the run", name, stored, steps);
+      continue;
+    }
+    check(first_row_not_finite(found->second) < 0, "optimiser state '{}' holds NaN or infinity", name);
+    check(!name.starts_with(name_ + ".v/") || least_value(found->second) >= 0,
+          "optimiser state '{}' holds a number below 0, expected means of squares", name);
   }
+  for (const auto& [name, tensor] : tensors)
+    check(std::ranges::any_of(mine, [&](const auto& entry) { return entry.first == name; }),
+          "optimiser state '{}' is none of {}", name, name_);
   for (auto [name, tensor] : mine) tensor.copy_from(tensors.at(name));
 }
 
@@ -135,14 +148,14 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::
 OptimizerOptions read_optimizer(Options& options) {
   OptimizerOptions result;
   result.name = options.choice("name", result.name, names());
-  result.weight_decay = options.number("weight_decay", result.weight_decay, 0);
-  const double below_one = std::nextafter(1.0, 0.0);
+  result.weight_decay = options.number("weight_decay", result.weight_decay, 0, kLargeNumber);
+  constexpr double kBelowOne = 1 - 1e-6;  // as a float, too
   if (result.name == "sgd") {
-    result.momentum = options.number("momentum", result.momentum, 0, below_one);
+    result.momentum = options.number("momentum", result.momentum, 0, kBelowOne);
   } else {
-    result.beta1 = options.number("beta1", result.beta1, 0, below_one);
-    result.beta2 = options.number("beta2", result.beta2, 0, below_one);
-    result.epsilon = options.number("epsilon", result.epsilon, 0);
+    result.beta1 = options.number("beta1", result.beta1, 0, kBelowOne);
+    result.beta2 = options.number("beta2", result.beta2, 0, kBelowOne);
+    result.epsilon = options.number("epsilon", result.epsilon, 1e-30, 1);
   }
   return result;
 }

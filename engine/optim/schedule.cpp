@@ -38,13 +38,13 @@ ScheduleOptions read_schedule(Options& options, int64_t epochs, int64_t steps_pe
   ScheduleOptions result;
   const auto steps = [&](double count) { return std::llround(count * static_cast<double>(steps_per_epoch)); };
   result.name = options.choice("schedule", result.name, {"constant", "step", "cosine"});
-  result.rate = options.number("learning_rate", result.rate, std::numeric_limits<double>::min());
+  result.rate = options.number("learning_rate", result.rate, 1e-30, 1e38);
   result.total_steps = epochs * steps_per_epoch;
-  result.warmup_steps =
-      std::min<int64_t>(steps(options.number("warmup_epochs", 0, 0)), std::max<int64_t>(result.total_steps - 1, 0));
+  result.warmup_steps = std::min<int64_t>(steps(options.number("warmup_epochs", 0, 0, kMostEpochs)),
+                                          std::max<int64_t>(result.total_steps - 1, 0));
   if (result.name == "cosine") result.final_fraction = options.number("final_fraction", result.final_fraction, 0, 1);
   if (result.name == "step") {
-    result.step_every = std::max<int64_t>(steps(options.number("step_epochs", 10, 0)), 1);
+    result.step_every = std::max<int64_t>(steps(options.number("step_epochs", 10, 0, kMostEpochs)), 1);
     result.step_factor = options.number("step_factor", result.step_factor, 0, 1);
   }
   return result;

@@ -13,6 +13,9 @@ namespace lookalike {
 
 class Options;
 
+// Of a run; times the steps of any epoch it is an int64_t.
+constexpr int64_t kMostEpochs = 1'000'000;
+
 struct ScheduleOptions {
   std::string name = "constant";  // constant | step | cosine
   double rate = 1e-3;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/core/finite.h"
 #include "engine/core/json_text.h"
 #include "engine/core/names.h"
 #include "engine/io/safetensors.h"
@@ -43,6 +44,8 @@ Checkpoint read_checkpoint(const std::string& path) {
   const json recipe = parse("recipe", false);
   // Files from before models remembered have no such key; those with a recipe were trained on something.
   const auto memory = file.metadata.find("seen");
+  check(memory == file.metadata.end() || memory->second == "all" || memory->second == "some",
+        "{}: metadata 'seen' is '{}', expected all or some", path, memory->second);
   seen.complete = memory == file.metadata.end() ? recipe.is_null() : memory->second == "all";
   return {parse("model", true),     recipe,
           parse("progress", false), preprocess_from_json(parse("preprocess", true), path + ": metadata 'preprocess'"),
@@ -56,7 +59,7 @@ std::map<std::string, Tensor> tensors_of(const NetworkState& state) {
   return tensors;
 }
 
-void check_finite(const std::string& name, const Tensor& tensor, const std::string& path) {
+void check_values(const std::string& name, const Tensor& tensor, const std::string& path) {
   // Zero times a number is zero, times anything else a NaN, which stays in the sum.
   const auto sum_of_zeros = [](const auto& values) {
     double sum = 0;
@@ -70,6 +73,8 @@ void check_finite(const std::string& name, const Tensor& tensor, const std::stri
                      : tensor.dtype() == DType::f64 ? sum_of_zeros(tensor.span<double>())
                                                     : 0;
   check(sum == 0, "{}: tensor {} holds NaN or infinity, expected finite weights", path, name);
+  check(!name.ends_with("running_var") || least_value(tensor) >= 0,
+        "{}: tensor {} holds a number below 0, expected variances", path, name);
 }
 
 void restore(const Checkpoint& checkpoint, const NetworkState& state, const std::string& path) {
@@ -91,7 +96,7 @@ void restore(const Checkpoint& checkpoint, const NetworkState& state, const std:
   const std::string separator = problems.empty() || left_over.empty() ? "" : "; ";
   check(problems.empty() && left_over.empty(), "{}: the tensors do not fit the network: {}{}{}", path,
         some_of(problems, "; ", many ? 5 : 10), separator, some_of(left_over, "; ", many ? 5 : 10));
-  for (auto& [name, tensor] : wanted) check_finite(name, checkpoint.tensors.at(name), path);
+  for (auto& [name, tensor] : wanted) check_values(name, checkpoint.tensors.at(name), path);
   for (auto& [name, tensor] : wanted) tensor.copy_from(checkpoint.tensors.at(name));
 }
 

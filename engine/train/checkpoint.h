@@ -29,11 +29,11 @@ Checkpoint read_checkpoint(const std::string& path);
 
 // The network's tensors for a checkpoint; on whatever device the network is.
 std::map<std::string, Tensor> tensors_of(const NetworkState& state);
-// Error that names the tensor where it holds a NaN or an infinity.
-void check_finite(const std::string& name, const Tensor& tensor, const std::string& path);
+// Error that names the tensor where it holds a NaN or an infinity, or variances (running_var) below 0.
+void check_values(const std::string& name, const Tensor& tensor, const std::string& path);
 
 // Copies a checkpoint's tensors into the network. One Error lists everything that is missing, left over or of another
-// shape, or names the tensor that holds a NaN or an infinity.
+// shape, or names the tensor that check_values() refuses.
 void restore(const Checkpoint& checkpoint, const NetworkState& state, const std::string& path);
 
 }  // namespace lookalike

@@ -20,6 +20,7 @@ void add(ContentHash& hash, const std::string& name, const Tensor& tensor) {
 
 std::string key_of(const Network& network, const std::string& model, const ImageStore& images, const Compute& compute) {
   ContentHash hash;
+  hash.add("with its key and the hash of its features");  // as files of earlier versions were not
   hash.add(fmt::format("{} {} {}", name_of(compute.device), static_cast<int>(compute.precision),
                        static_cast<int>(compute.conv)));
   hash.add(model);
@@ -32,12 +33,20 @@ std::string key_of(const Network& network, const std::string& model, const Image
   return hash.hex();
 }
 
+// The metadata of a file: what its features are for, and what they are.
+std::map<std::string, std::string> description_of(const std::string& key, const Tensor& features) {
+  ContentHash hash;
+  add(hash, "features", features);
+  return {{"key", key}, {"features", hash.hex()}};
+}
+
 }  // namespace
 
 Tensor cached_features(Network& network, const std::string& model, const ImageStore& images, const std::string& folder,
                        const Compute& compute) {
   namespace fs = std::filesystem;
-  const fs::path file = fs::path(folder) / (key_of(network, model, images, compute) + ".safetensors");
+  const std::string key = key_of(network, model, images, compute);
+  const fs::path file = fs::path(folder) / (key + ".safetensors");
   NoGrad no_grad;
   const std::vector<int64_t> all = images.all();
   const auto features_of = [&](int64_t begin, int64_t end) {
@@ -52,6 +61,9 @@ Tensor cached_features(Network& network, const std::string& model, const ImageSt
           "{}: expected a tensor 'features', f32 {}; delete the file", file.string(), expected);
     const int64_t bad = first_row_not_finite(found->second);
     check(bad < 0, "{}: the features of image {} hold NaN or infinity; delete the file", file.string(), bad);
+    check(kept.metadata == description_of(key, found->second),
+          "{}: the features are not those that were written for these images and layers; delete the file",
+          file.string());
     return found->second;
   }
   make_folders(folder);
@@ -70,6 +82,7 @@ Tensor cached_features(Network& network, const std::string& model, const ImageSt
   }
   TensorFile kept;
   kept.tensors["features"] = features;
+  kept.metadata = description_of(key, features);
   write_safetensors(file, kept);
   return features;
 }

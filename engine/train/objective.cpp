@@ -24,7 +24,7 @@ std::vector<LabelledPair> pairs_of(const LossInput& in) {
 
 Objective contrastive(Options& options) {
   ContrastiveOptions loss;
-  loss.margin = options.number("margin", 1, 0);
+  loss.margin = options.number("margin", 1, 0, kLargeNumber);
   loss.half = options.flag("half", false);
   loss.hinge =
       options.choice("hinge", "distance", {"distance", "squared"}) == "squared" ? Hinge::squared : Hinge::distance;
@@ -39,7 +39,7 @@ Objective triplet(Options& options) {
   std::vector<std::string> names;
   for (const auto& [name, kind] : kinds) names.push_back(name);
   TripletOptions loss;
-  loss.margin = options.number("margin", 0.5, 0);
+  loss.margin = options.number("margin", 0.5, 0, kLargeNumber);
   loss.squared = options.flag("squared", false);
   loss.negatives = kinds.at(options.choice("negatives", "batch_hard", names));
   return {.loss = [loss](const LossInput& in) {
@@ -50,12 +50,12 @@ Objective triplet(Options& options) {
 }
 
 Objective nt_xent(Options& options) {
-  const double temperature = options.number("temperature", 0.1, 1e-6);
+  const double temperature = options.number("temperature", 0.1, 1 / kLargeNumber, kLargeNumber);
   return {.loss = [temperature](const LossInput& in) { return nt_xent_loss(in.output, temperature); }};
 }
 
 Objective barlow_twins(Options& options) {
-  const double lambda = options.number("lambda", 5e-3, 0);
+  const double lambda = options.number("lambda", 5e-3, 0, kLargeNumber);
   return {.loss = [lambda](const LossInput& in) { return barlow_twins_loss(in.output, lambda); }};
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/core/error.h"
+#include "engine/core/options.h"
 
 namespace lookalike {
 
@@ -22,8 +23,8 @@ class Fields {
 
   double number(const char* key, double low, double high) const {
     const json& value = at(key);
-    check(value.is_number() && value.get<double>() >= low && value.get<double>() <= high,
-          "{}: '{}' is {}, expected a number from {} to {}", where_, key, value.dump(), low, high);
+    check(is_number_within(value, low, high), "{}: '{}' is {}, expected a number from {} to {}", where_, key,
+          value.dump(), low, high);
     return value;
   }
 
@@ -42,11 +43,7 @@ class Fields {
 
  private:
   int64_t as_integer(const json& value, const char* key, int64_t low, int64_t high) const {
-    // The file's numbers may be larger than an int64_t.
-    const bool fits = value.is_number_unsigned()  ? value.get<uint64_t>() <= static_cast<uint64_t>(high)
-                      : value.is_number_integer() ? value.get<int64_t>() <= high
-                                                  : false;
-    check(fits && value.get<int64_t>() >= low, "{}: '{}' is {}, expected an integer from {} to {}", where_, key,
+    check(is_integer_within(value, low, high), "{}: '{}' is {}, expected an integer from {} to {}", where_, key,
           value.dump(), low, high);
     return value;
   }

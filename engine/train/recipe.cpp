@@ -4,6 +4,8 @@
 
 #include <fmt/ranges.h>
 
+#include "engine/eval/protocol.h"
+
 namespace lookalike {
 
 using nlohmann::json;
@@ -33,34 +35,34 @@ Recipe recipe_of(const json& table, const std::string& path) {
   });
   read("augmentation", [&](Options& o) { recipe.augmentation = read_augmentation(o); });
   read("train", [&](Options& o) {
-    recipe.batch_pairs = o.integer("batch_pairs", 32, 2);
-    recipe.epochs = o.integer("epochs", 10, 1);
-    recipe.seed = o.integer("seed", 0);
+    recipe.batch_pairs = o.integer("batch_pairs", 32, 2, kMostBatchPairs);
+    recipe.epochs = o.integer("epochs", 10, 1, kMostEpochs);
+    recipe.seed = o.integer("seed", 0, 0, kAnySeed);
     recipe.monitor = o.choice("monitor", "top2", {"loss", "top1", "top2", "top4", "mrr", "last"});
-    recipe.patience = o.integer("patience", 0);
-    recipe.checkpoint_steps = o.integer("checkpoint_steps", 0);
+    recipe.patience = o.integer("patience", 0, 0, kMostEpochs);
+    recipe.checkpoint_steps = o.integer("checkpoint_steps", 0, 0, std::numeric_limits<int32_t>::max());
     recipe.start = o.text("start", "");
     recipe.freeze = o.text("freeze", "");
   });
   read("optimizer", [&](Options& o) {
     recipe.optimizer = read_optimizer(o);
-    recipe.clip_norm = o.number("clip_norm", 0, 0);
+    recipe.clip_norm = o.number("clip_norm", 0, 0, 1e38);
     recipe.stage_decay = o.number("stage_decay", 1, 0, 1);
     read_schedule(o, recipe.epochs, 1);
   });
   read("split", [&](Options& o) {
-    const auto ratios = o.numbers("ratios", {70, 15, 15});
+    const auto ratios = o.numbers("ratios", {70, 15, 15}, 0, kLargeNumber);
     check(ratios.size() == 3, "{}: split: ratios has {} numbers, expected 3: train, validation, test", path,
           ratios.size());
     std::copy(ratios.begin(), ratios.end(), recipe.split_ratios.begin());
-    recipe.split_seed = o.integer("seed", 0);
+    recipe.split_seed = o.integer("seed", 0, 0, kAnySeed);
     recipe.split_by_ratios = o.choice("from", "folder", {"folder", "ratios"}) == "ratios";
     recipe.held_out = o.texts("held_out");
   });
   read("evaluate", [&](Options& o) {
-    recipe.candidates = o.integer("candidates", 20, 2);
-    recipe.lists = o.integer("lists", 5, 1);
-    recipe.evaluate_seed = o.integer("seed", 0);
+    recipe.candidates = o.integer("candidates", 20, 2, kMostCandidates);
+    recipe.lists = o.integer("lists", 5, 1, kMostLists);
+    recipe.evaluate_seed = o.integer("seed", 0, 0, kAnySeed);
   });
   const auto all = [](const std::vector<float>& values, float value) {
     return std::ranges::all_of(values, [&](float x) { return x == value; });

@@ -32,6 +32,8 @@
 
 namespace lookalike {
 
+constexpr int64_t kMostBatchPairs = 1 << 16;
+
 struct Recipe {
   nlohmann::json resolved;  // every section but [model], each key with its value, defaults filled in
   nlohmann::json model;     // [model] as given; models/registry.cpp reads it

@@ -9,6 +9,7 @@
 
 #include "engine/core/finite.h"
 #include "engine/core/progress.h"
+#include "engine/core/storage.h"
 #include "engine/data/csv.h"
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
@@ -26,12 +27,25 @@ using nlohmann::json;
 
 namespace {
 
-// The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind them is dropped.
-void keep_lines(const std::string& file, int64_t count) {
+// The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind them is left out. Error that names
+// the line unless it is of its epoch, and that of the best one has the figure which made it so.
+std::string finished_lines(const std::string& file, const Position& at, const std::string& monitor) {
   std::ifstream in(file);
   std::string kept, line;
-  for (int64_t i = 0; i < count && std::getline(in, line); i++) kept += line + '\n';
-  write_file_atomically(file, kept);
+  for (int64_t epoch = 1; epoch <= at.epoch; epoch++) {
+    check(bool(std::getline(in, line)), "{}:{}: no line for epoch {}, expected one for each of {} finished epochs",
+          file, epoch, epoch, at.epoch);
+    const json metrics = json::parse(line, nullptr, false);
+    check(metrics.is_object() && metrics.contains("epoch") && metrics["epoch"] == epoch && metrics.contains("loss") &&
+              metrics["loss"].is_number() && metrics.contains("validation") && metrics["validation"].is_object(),
+          "{}:{}: expected the metrics of epoch {} as a JSON object", file, epoch, epoch);
+    if (epoch == at.best_epoch && monitor != "last")
+      check(metrics["validation"].value(monitor, json()) == at.best,
+            "{}:{}: validation {} of the best epoch is {}, expected {} as last.safetensors has it", file, epoch,
+            monitor, metrics["validation"].value(monitor, json()).dump(), at.best);
+    kept += line + '\n';
+  }
+  return kept;
 }
 
 void append_line(const std::string& file, const std::string& line) {
@@ -74,6 +88,7 @@ class Run {
   bool finished() const;
   Checkpoint read_back();
   void resume(const Checkpoint& checkpoint);
+  void check_memory() const;
   void check_lengthening() const;
   void say_what_batches_lack();
   void open_loader();
@@ -139,6 +154,7 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   check(data_.sampler.size > 0, "{}: nothing to train on", job.data);
   batch_ = std::min(recipe.batch_pairs, data_.sampler.size);
   steps_per_epoch_ = data_.sampler.size / batch_;
+  check_memory();
   schedule_ = std::make_unique<Schedule>(make_schedule(recipe, steps_per_epoch_));
   if (before) {
     for (const auto& [name, rows] : data_.splits) {
@@ -167,11 +183,23 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   make_folders(path("splits"));
   for (const auto& [name, rows] : data_.splits) write_csv(path(("splits/" + name).c_str()), rows);
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
-  keep_lines(path("metrics.jsonl"), at_.epoch);
+  write_file_atomically(path("metrics.jsonl"), finished_lines(path("metrics.jsonl"), at_, recipe.monitor));
 
   say_what_batches_lack();
   if (recipe.hard_negatives && at_.step == 0) find_hardest();
   open_loader();
+}
+
+// A batch that can't fit is an Error before any memory is taken; the GPU says so itself.
+void Run::check_memory() const {
+  if (job_.compute.device != Device::cpu) return;
+  const Preprocess& p = recipe_.preprocess;
+  const int64_t memory = machine_memory(), image = network_.activation_bytes({p.height, p.width, p.channels}),
+                pairs = memory / (recipe_.objective.views() * std::max<int64_t>(image, 1));
+  check(
+      batch_ <= pairs,
+      "train.batch_pairs = {}: the network makes {} bytes of each image, and this machine has {}, expected at most {}",
+      batch_, image, memory, pairs);
 }
 
 bool Run::finished() const {
@@ -244,13 +272,18 @@ Checkpoint Run::read_back() {
     fail("{}: the recipe differs from the one this run began with: {}{}", job_.out, differences[0],
          differences.size() > 1 ? fmt::format(", and {} more", differences.size() - 1) : "");
   const json& train = checkpoint.recipe["train"];
-  check(train.contains("epochs") && train["epochs"].is_number_integer() && train["epochs"] >= 1,
-        "{}: metadata 'recipe': train.epochs, expected an integer from 1", file);
+  check(train.contains("epochs") && is_integer_within(train["epochs"], 1, kMostEpochs),
+        "{}: metadata 'recipe': train.epochs, expected an integer from 1 to {}", file, kMostEpochs);
   epochs_before_ = train["epochs"];
   at_ = position_from_json(checkpoint.progress, epochs_before_, file);
   check(at_.epoch < recipe_.epochs || (at_.epoch == recipe_.epochs && at_.step == 0),
         "{}: train.epochs is {} (--epochs), but this run has done {} epochs{} already", job_.out, recipe_.epochs,
         at_.epoch, at_.step > 0 ? fmt::format(" and {} steps", at_.step) : "");
+  finished_lines(path("metrics.jsonl"), at_, recipe_.monitor);
+  check(at_.best_epoch == 0 || fs::exists(path("model.safetensors")),
+        "{}: no such file, expected the model of epoch {}", path("model.safetensors"), at_.best_epoch);
+  for (const auto& [name, tensor] : checkpoint.tensors)
+    check(first_row_not_finite(tensor) < 0, "{}: tensor '{}' holds NaN or infinity", file, name);
   return checkpoint;
 }
 
@@ -261,14 +294,16 @@ void Run::resume(const Checkpoint& checkpoint) {
   check(!recipe_.hard_negatives || at_.step == 0 || std::ssize(at_.hardest) == pairs,
         "{}: metadata 'progress': 'hardest' does not fit {} pairs", file, pairs);
   check_lengthening();
-  for (const auto& [name, tensor] : checkpoint.tensors)
-    check(first_row_not_finite(tensor) < 0, "{}: tensor '{}' holds NaN or infinity", file, name);
   restore(checkpoint, state_, file);
   std::map<std::string, Tensor> optimizer_state;
   for (const auto& [name, tensor] : checkpoint.tensors) {
     if (name.starts_with(kOptimizerPrefix)) optimizer_state[name.substr(std::strlen(kOptimizerPrefix))] = tensor;
   }
-  optimizer_->load_state(optimizer_state);
+  try {
+    optimizer_->load_state(optimizer_state, at_.epoch * steps_per_epoch_ + at_.step);
+  } catch (const Error& error) {
+    fail("{}: {}", file, error.what());
+  }
   seen_.add(checkpoint.seen);
   never_active_ = at_.epoch == 0;
 }

@@ -89,7 +89,7 @@ refuse "expected train, val, test" "" "${evaluate[@]}" --data data --part tests
 refuse "expected cosine or distance" "" "${evaluate[@]}" --data data --similarity dot
 refuse "--count is for pairs" "" "${evaluate[@]}" --data data --count 5
 refuse "--ways is for class data" "" "${evaluate[@]}" --data pairs --ways 5
-refuse "--ways is 1, expected 2 or more" "" "${evaluate[@]}" --data data --ways 1
+refuse "--ways is 1, expected from 2 to 1000000" "" "${evaluate[@]}" --data data --ways 1
 refuse "train-images-idx3-ubyte: no such file" "" "${evaluate[@]}" --data idx --part train
 refuse "no such folder" "" "${evaluate[@]}" --data nowhere
 refuse "no data set" "" "${evaluate[@]}" --data run/splits

@@ -52,15 +52,41 @@ for option in top:1 lists:1 count:2 ways:2 runs:1 seed:0; do
   refuse "$name is '', expected a whole number, " "" "${evaluate[@]}" "$name" ""
   refuse "$name is 99999999999999999999, expected a whole number, from $low to " "" "${evaluate[@]}" "$name" 99999999999999999999
 done
-refuse "--top is 0, expected 1 or more" "" "${evaluate[@]}" --top 1,0
+refuse "--top is 0, expected from 1 to 1000000" "" "${evaluate[@]}" --top 1,0
 refuse "--lists is 1000000000, expected from 1 to 100000" "" "${evaluate[@]}" --lists 1000000000
 for value in 0 -1 2000 x ""; do refuse "--size is ${value:-$none}, expected" e "$lookalike" data emoji --out e --size "$value"; done
-for value in -1 x inf nan; do refuse "--ratios is $value, expected a number, 0 or more" "" "$lookalike" data split data/pairs.csv --ratios "1,$value,2"; done
+for value in -1 x inf nan; do refuse "--ratios is $value, expected a number from 0 to 1000000" "" "$lookalike" data split data/pairs.csv --ratios "1,$value,2"; done
 for value in -1 x 1e9; do refuse "--seed is $value, expected" r "$lookalike" train digits --data data --out r --seed $value; done
-refuse "--count is 0, expected 2 or more" c.csv "$lookalike" data candidates data/pairs.csv --count 0 --out c.csv
-refuse "--tolerance is -1, expected a number, 0 or more" "" "$lookalike" weights verify m --reference r --tolerance -1
+refuse "--count is 0, expected from 2 to 1000000" c.csv "$lookalike" data candidates data/pairs.csv --count 0 --out c.csv
+refuse "--tolerance is -1, expected a number from 0 to 1000000" "" "$lookalike" weights verify m --reference r --tolerance -1
 refuse "--size is 5000, expected from 1 to 4096" o "$lookalike" weights import f --model m --out o --size 5000
 refuse "--precision is fp8, expected fp32, tf32, bf16" "" "${evaluate[@]}" --precision fp8
+
+# Every option that takes a number, as the help lists them: beyond what any number is, and at the edge of 32 and 64 bits.
+numbers_of() {
+  local -a command=("$@")
+  local option value status name
+  "$lookalike" "${command[@]}" --help >help.txt
+  local -a inside
+  mapfile -t inside < <(sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p' help.txt)
+  # An option is named by the help that lists it, its type N, K or X, or of more than one, A,B,C.
+  local -a options
+  mapfile -t options < <(sed -nE 's/^  (-[a-z], )?(--[a-z-]+) (N|X|K,\.\.\.|A,B,C)( .*)?$/\2/p' help.txt)
+  for name in "${inside[@]}"; do numbers_of "${command[@]}" "$name"; done
+  for option in "${options[@]}"; do
+    seen_numbers=$((seen_numbers + 1))
+    for value in -1 -9223372036854775808 9223372036854775808 18446744073709551616 nan inf 1e999 x; do
+      refuse "$option is $value, expected" "" "$lookalike" "${command[@]}" "$option=$value"
+    done
+    # What is in range is refused for what else is missing, at once.
+    for value in 0 1 2147483647 2147483648 9223372036854775807; do
+      refuse "" "" timeout 10 "$lookalike" "${command[@]}" "$option=$value"
+    done
+  done
+}
+seen_numbers=0
+numbers_of
+((seen_numbers >= 15)) || fail "$seen_numbers options with numbers were found in the help"
 
 # Recipes by name, from any folder; what is printed is a recipe.
 "$lookalike" recipes >list.txt

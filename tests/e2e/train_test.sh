@@ -162,7 +162,7 @@ cp -r data other && "$lookalike" data split other/pairs.csv --ratios 60,20,20 --
 refuse "a/splits/test.csv" "" "$lookalike" train tiny.toml --data other --out a --resume --epochs 7
 on_gpu=("$lookalike" embed a/model.safetensors data/left/pair000.png --device cuda --out g.npy)
 "${on_gpu[@]}" >/dev/null 2>&1 || refuse "cuda" g.npy "${on_gpu[@]}"  # where there is a GPU, train_gpu_test.sh uses it
-refuse "--epochs is -3, expected 1 or more" d "$lookalike" train tiny.toml --data data --out d --epochs -3
+refuse "--epochs is -3, expected from 1 to 1000000" d "$lookalike" train tiny.toml --data data --out d --epochs -3
 evaluate=("$lookalike" evaluate a/model.safetensors --data data)
 refuse "--scores requires --candidates" s.csv "${evaluate[@]}" --pairs a/splits/test.csv --scores s.csv
 refuse "--truth requires --candidates" "" "${evaluate[@]}" --truth a/splits/test.csv

@@ -146,8 +146,8 @@ TEST_CASE("numbers of the preprocessing are finite and leave inputs finite") {
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
   CHECK(error("mean", {0.5, 0, 0}) == "");
   for (const double wrong : {nan, infinity, -infinity, 1e300, 1e39}) {
-    CHECK(error("mean", {0, wrong, 0}).starts_with("p: mean holds "));
-    if (wrong != -infinity) CHECK(error("std", {1, 1, wrong}).starts_with("p: std holds "));
+    for (const char* key : {"mean", "std"})
+      CHECK(error(key, {1, 1, wrong}).find("expected a list of at most") != std::string::npos);
   }
   CHECK(error("std", {1e-300, 1, 1}).starts_with("p: std holds 1e-300"));
   CHECK(error("height", uint64_t{1} << 63) != "");

@@ -135,7 +135,7 @@ TEST_CASE("an optimiser loaded from its state goes on bit for bit, with any numb
     omp_set_num_threads(threads);
 
     auto second = make_optimizer(options, resumed);
-    second->load_state(saved(*first));
+    second->load_state(saved(*first), 3);
     for (size_t i = 0; i < whole.size(); i++) resumed[i].variable.value().copy_from(whole[i].variable.value());
     for (uint64_t step = 3; step < 6; step++) {
       omp_set_num_threads(1);
@@ -169,13 +169,31 @@ TEST_CASE("loading optimiser state names what is missing and then changes nothin
   auto wrong = state;
   wrong["adam.step"].data<int64_t>()[0] = 7;
   wrong.erase("adam.v/conv.bias");
-  CHECK(message_of([&] { adam->load_state(wrong); }) == "optimiser state 'adam.v/conv.bias' is missing");
+  CHECK(message_of([&] { adam->load_state(wrong, 7); }) == "optimiser state 'adam.v/conv.bias' is missing");
   CHECK(saved(*adam).at("adam.step").data<int64_t>()[0] == 0);
   wrong["adam.v/conv.bias"] = Tensor::zeros({64});
-  CHECK(message_of([&] { adam->load_state(wrong); }) ==
+  CHECK(message_of([&] { adam->load_state(wrong, 7); }) ==
         "optimiser state 'adam.v/conv.bias' is f32 [64], expected f32 [65]");
-  CHECK(message_of([&] { make_optimizer({.name = "sgd"}, parameters)->load_state(state); }) ==
+  CHECK(message_of([&] { make_optimizer({.name = "sgd"}, parameters)->load_state(state, 0); }) ==
         "optimiser state 'sgd.step' is missing");
+  const auto says = [&](const char* name, double value) {
+    auto bad = state;
+    bad[name] = bad.at(name).clone();
+    if (bad[name].dtype() == DType::i64)
+      *bad[name].data<int64_t>() = static_cast<int64_t>(value);
+    else
+      bad[name].data<float>()[1] = static_cast<float>(value);
+    return message_of([&] { adam->load_state(bad, 7); });
+  };
+  for (const double value : {-1.0, 5.0, 9e18})
+    CHECK(says("adam.step", value).ends_with("expected 7, the steps of the run"));
+  CHECK(says("adam.m/conv.bias", NAN) == "optimiser state 'adam.m/conv.bias' holds NaN or infinity");
+  CHECK(says("adam.v/conv.bias", INFINITY) == "optimiser state 'adam.v/conv.bias' holds NaN or infinity");
+  CHECK(says("adam.v/conv.bias", -1e-9).find("'adam.v/conv.bias' holds a number below 0") != std::string::npos);
+  CHECK(says("adam.m/conv.bias", -1) == "");
+  auto more = state;
+  more["adam.w/conv.bias"] = Tensor::zeros({65});
+  CHECK(message_of([&] { adam->load_state(more, 7); }) == "optimiser state 'adam.w/conv.bias' is none of adam");
 }
 
 TEST_CASE("optimisers refuse what they cannot train") {
