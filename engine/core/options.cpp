@@ -1,8 +1,6 @@
 #include "engine/core/options.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <sstream>
 
@@ -209,14 +207,6 @@ json parse_toml(const std::string& text, const std::string& where) {
   } catch (const Error& error) {
     fail("{}: {}", where, error.what());
   }
-}
-
-json read_toml(const std::string& path) {
-  std::ifstream file(path);
-  check(file.good() && !std::filesystem::is_directory(path), "{}: no file that can be read", path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return parse_toml(text.str(), path);
 }
 
 void set_option(json& table, const std::string& assignment) {

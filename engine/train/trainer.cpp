@@ -4,14 +4,15 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "engine/core/finite.h"
 #include "engine/core/progress.h"
 #include "engine/data/csv.h"
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/input_file.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/collapse.h"
 #include "engine/train/feature_cache.h"
@@ -28,16 +29,10 @@ namespace {
 
 // The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind them is dropped.
 void keep_lines(const std::string& file, int64_t count) {
-  std::ifstream in(file);
+  std::istringstream in(fs::exists(file) ? read_file(file) : "");
   std::string kept, line;
   for (int64_t i = 0; i < count && std::getline(in, line); i++) kept += line + '\n';
   write_file_atomically(file, kept);
-}
-
-void append_line(const std::string& file, const std::string& line) {
-  std::ofstream out(file, std::ios::app);
-  out << line << '\n';
-  check(out.flush().good(), "{}: cannot be written", file);
 }
 
 // What a loss that draws numbers draws them from.
@@ -71,6 +66,7 @@ class Run {
   TrainResult go();
 
  private:
+  void check_new() const;
   bool finished() const;
   Checkpoint read_back();
   void resume(const Checkpoint& checkpoint);
@@ -98,6 +94,7 @@ class Run {
   const Recipe& recipe_;
   Network& network_;
   const TrainJob& job_;
+  std::optional<Claim> claim_;  // to the run folder
   NetworkState state_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainingData data_;
@@ -119,8 +116,9 @@ class Run {
 
 Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
     : recipe_(recipe), network_(network), job_(job), seen_(job.seen) {
-  check(job.resume || !fs::exists(path("last.safetensors")),
-        "{}: holds a run already; continue it with --resume or name another folder", job.out);
+  // At once where the folder is there, so that a second training ends before its work.
+  if (fs::is_directory(job.out)) claim_.emplace(job.out);
+  check_new();
   std::optional<Checkpoint> before;
   if (job.resume) before = read_back();
   if (finished()) return;
@@ -165,6 +163,10 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
 
   // Nothing is written before everything that can be wrong with the input has been read.
   make_folders(path("splits"));
+  if (!claim_) {
+    claim_.emplace(job.out);
+    check_new();  // the folder is that of another training that has ended meanwhile
+  }
   for (const auto& [name, rows] : data_.splits) write_csv(path(("splits/" + name).c_str()), rows);
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
   keep_lines(path("metrics.jsonl"), at_.epoch);
@@ -172,6 +174,11 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   say_what_batches_lack();
   if (recipe.hard_negatives && at_.step == 0) find_hardest();
   open_loader();
+}
+
+void Run::check_new() const {
+  check(job_.resume || !fs::exists(path("last.safetensors")),
+        "{}: holds a run already; continue it with --resume or name another folder", job_.out);
 }
 
 bool Run::finished() const {
