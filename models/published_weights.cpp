@@ -88,7 +88,8 @@ std::string download(const std::string& package, const fs::path& folder) {
   const std::string said = folder / "pip.txt";
   posix_spawn_file_actions_t to_file;
   posix_spawn_file_actions_init(&to_file);
-  posix_spawn_file_actions_addopen(&to_file, STDOUT_FILENO, said.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600);
+  posix_spawn_file_actions_addopen(&to_file, STDOUT_FILENO, said.c_str(),
+                                   O_WRONLY | O_CREAT | O_EXCL, 0600);
   posix_spawn_file_actions_adddup2(&to_file, STDOUT_FILENO, STDERR_FILENO);
   pid_t child;
   const int failed = posix_spawnp(&child, pointers[0], &to_file, nullptr, pointers.data(), environ);
