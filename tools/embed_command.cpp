@@ -11,7 +11,9 @@
 #include "engine/io/npy.h"
 #include "models/center.h"
 #include "models/model.h"
+#include "models/published_weights.h"
 #include "tools/commands.h"
+#include "tools/output_files.h"
 
 namespace lookalike {
 namespace {
@@ -26,8 +28,12 @@ struct EmbedArguments {
 };
 
 void run_embed(const EmbedArguments& arguments) {
-  check_can_write(arguments.out);
-  check_can_write(arguments.out + ".txt");
+  std::vector<NamedInput> inputs{{"MODEL", find_weights(arguments.model).value_or("")},
+                                 {"--center", arguments.center}};
+  for (const std::string& input : arguments.inputs) inputs.push_back({"INPUT", input});
+  check_outputs(
+      {{"--out", arguments.out, FileKind::npy}, {"--out", arguments.out + ".txt", FileKind::names}},
+      inputs);
   const Compute compute = arguments.compute.parse();
   Model model = load_model(arguments.model);
   std::vector<std::string> skipped;
@@ -44,7 +50,7 @@ void run_embed(const EmbedArguments& arguments) {
     }
     const ImageListing listing = list_images(input);
     require_images(input, listing);
-    if (!listing.passed_over.empty()) fmt::print(stderr, "{}\n", describe_passed_over(input, listing.passed_over));
+    if (!listing.passed_over.empty()) say_line(describe_passed_over(input, listing.passed_over));
     for (const std::string& path : listing.images) files.push_back(fs::path(input) / path);
   }
 
@@ -58,7 +64,7 @@ void run_embed(const EmbedArguments& arguments) {
   Tensor result = comparable_rows(*model.network, embed_files(*model.network, files, model.preprocess, compute, &times,
                                                               side, arguments.skip_corrupt ? &unread : nullptr));
   if (!unread.empty()) {
-    for (const auto& [file, why] : unread) fmt::print(stderr, "skipped: {}\n", why);
+    for (const auto& [file, why] : unread) say("skipped: {}", why);
     std::vector<int64_t> read;
     for (int64_t i = 0; i < std::ssize(files); i++)
       if (!unread.contains(i)) read.push_back(i);
@@ -69,13 +75,22 @@ void run_embed(const EmbedArguments& arguments) {
   }
   check_finite(result, files);
   std::string names;
-  for (const std::string& file : files) names += file + '\n';
+  for (const std::string& file : files) {
+    for (const char c : file)
+      names += c == '\n' ? "\\n" : std::string(1, c);  // a line a row, always
+    names += '\n';
+  }
+  // Open while the other is written, so that no second process mixes its files with these.
+  AtomicFile list(arguments.out + ".txt");
+  list.write(names);
+  list.flush();
   write_npy(arguments.out, result);
-  write_file_atomically(arguments.out + ".txt", names);
-  fmt::print("{}: {} embeddings of {} values; their files are listed in {}.txt\n", arguments.out, files.size(),
-             result.shape()[1], arguments.out);
-  fmt::print(
-      "{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, the network {:.2f} s, {:.2f} s of both at once\n",
+  list.commit();
+  print_line("{}: {} embeddings of {} values; their files are listed in {}.txt", arguments.out,
+             files.size(), result.shape()[1], arguments.out);
+  print_line(
+      "{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, the network {:.2f} s, {:.2f} s "
+      "of both at once",
       times.total, static_cast<double>(files.size()) / times.total, times.decoding, times.network,
       std::max(0., times.decoding + times.network - times.total));
 }
@@ -89,7 +104,8 @@ void add_embed_command(CLI::App& app) {
   command->add_option("MODEL", arguments->model, "Checkpoint (RUN/model.safetensors), or the name of published weights")
       ->required();
   command->add_option("INPUT", arguments->inputs, "Images, and folders with images at any depth")->required();
-  command->add_option("--out", arguments->out, "File to write; FILE.npy.txt gets the names")
+  output_name(
+      command->add_option("--out", arguments->out, "File to write; FILE.npy.txt gets the names"))
       ->type_name("FILE.npy")
       ->required();
   one_of(command->add_option("--side", arguments->side,

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <sstream>
 
@@ -256,15 +254,6 @@ json parse_toml(const std::string& text, const std::string& where) {
   } catch (const Error& error) {
     fail("{}: {}", where, error.what());
   }
-}
-
-json read_toml(const std::string& path) {
-  std::ifstream file(path);
-  check(file.good() && !std::filesystem::is_directory(path), "{}: no file that can be read", path);
-  std::string text(kMaxTomlBytes + 1, '\0');  // which parse_toml() refuses when it is full
-  file.read(text.data(), std::ssize(text));
-  text.resize(file.gcount());
-  return parse_toml(text, path);
 }
 
 void set_option(json& table, const std::string& assignment) {

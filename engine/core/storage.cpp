@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/core/error.h"
+#include "engine/core/output.h"
 #include "kernels/gpu/device.h"
 
 namespace lookalike {
@@ -116,7 +117,7 @@ std::shared_ptr<std::byte> arena_allocate(size_t bytes, Device device) {
   if (guard) std::fill_n(block, bytes + guard, kGuard);
   return {block, [=](std::byte* b) {
             if (std::any_of(b + bytes, b + bytes + guard, [](std::byte x) { return x != kGuard; })) {
-              fmt::print(stderr, "a tensor of {} bytes was written behind its end\n", bytes);
+              say("a tensor of {} bytes was written behind its end", bytes);
               std::abort();
             }
             arena().give_back(b, rounded);

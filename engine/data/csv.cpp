@@ -22,10 +22,7 @@ void report_problem(std::string message, std::vector<std::string>* problems) {
     problems->push_back(fmt::format("more than {} problems, the rest is not listed", kMaxProblems));
 }
 
-CsvReader::CsvReader(const std::string& path, std::vector<std::string>* problems) : path_(path), problems_(problems) {
-  const InputFile file(path);
-  text_.resize(file.size());
-  file.read(0, text_.data(), file.size());
+CsvReader::CsvReader(const std::string& path, std::vector<std::string>* problems) : path_(path), text_(read_file(path)), problems_(problems) {
   check(text_.find('\0') == text_.npos, "{}: not text, expected a CSV file", path);
   at_ = text_.starts_with("\xEF\xBB\xBF") ? 3 : 0;
 }

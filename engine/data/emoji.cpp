@@ -19,6 +19,8 @@
 #include "engine/data/image_files.h"
 #include "engine/data/pairs.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/input_file.h"
+#include "engine/io/scratch_folder.h"
 
 namespace lookalike {
 namespace {
@@ -46,6 +48,7 @@ fs::path gemojione_folder() {
 
 // Has librsvg's program draw an SVG file into a PNG file.
 void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
+  if (fs::exists(svg)) InputFile{svg};  // or it would wait for what a pipe brings
   std::vector<std::string> arguments{"rsvg-convert",       "--width",  std::to_string(size), "--height",
                                      std::to_string(size), "--output", png.string(),         svg.string()};
   std::vector<char*> pointers;
@@ -96,16 +99,12 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
   const fs::path pictures = assets / "png";
 
   // Made beside its place and renamed, so that a reader never sees half of it.
-  const fs::path temporary = fmt::format("{}.{}.tmp", out.string(), getpid());
-  const struct Cleanup {
-    fs::path path;
-    ~Cleanup() {
-      std::error_code ignored;
-      fs::remove_all(path, ignored);
-    }
-  } cleanup{temporary};
-  fs::create_directories(temporary / "left");
-  fs::create_directories(temporary / "right");
+  if (out.has_parent_path()) make_folders(out.parent_path());
+  const Claim claim(out, options.out);
+  const ScratchFolder scratch(hidden_beside(out, "folder"));
+  const fs::path temporary = scratch / "pairs";
+  make_folders(temporary / "left");
+  make_folders(temporary / "right");
 
   std::vector<Pair> pairs;
   const std::vector<std::string> files = ImageFolder(pictures).files();
@@ -129,6 +128,7 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
   check(!pairs.empty(), "{} and the pictures share no emoji", font_path);
   write_pairs(temporary / "pairs.csv", pairs);
   write_file_atomically(temporary / "ATTRIBUTION.txt", kAttribution);
+  check(!fs::exists(out), "{}: was made by another process meanwhile", options.out);
   fs::rename(temporary, out);
   return std::ssize(pairs);
 } catch (const fs::filesystem_error& error) {

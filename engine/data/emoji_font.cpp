@@ -8,10 +8,12 @@
 #include FT_TRUETYPE_TAGS_H
 
 #include "engine/core/error.h"
+#include "engine/io/input_file.h"
 
 namespace lookalike {
 
 EmojiFont::EmojiFont(const std::string& path) : path_(path) {
+  InputFile{path};  // or FreeType would wait for what a pipe brings
   FT_Library library = nullptr;
   check(FT_Init_FreeType(&library) == 0, "FreeType does not start");
   library_ = {library, FT_Done_FreeType};

@@ -1,9 +1,11 @@
-// A binary file opened for reading: its size is known, and every read is checked against it.
+// A file opened for reading: its size is known, and every read is checked against it. Pipes, devices
+// and folders are refused at once, standard input (/dev/stdin) too unless it is a file.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 namespace lookalike {
 
@@ -25,5 +27,8 @@ class InputFile {
   int descriptor_ = -1;
   int64_t size_ = 0;
 };
+
+// All of a file.
+std::string read_file(const std::filesystem::path& path);
 
 }  // namespace lookalike

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "engine/core/finite.h"
 #include "engine/core/progress.h"
@@ -13,6 +13,7 @@
 #include "engine/data/csv.h"
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/input_file.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/collapse.h"
 #include "engine/train/feature_cache.h"
@@ -30,7 +31,7 @@ namespace {
 // The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind them is left out. Error that names
 // the line unless it is of its epoch, and that of the best one has the figure which made it so.
 std::string finished_lines(const std::string& file, const Position& at, const std::string& monitor) {
-  std::ifstream in(file);
+  std::istringstream in(fs::exists(file) ? read_file(file) : "");
   std::string kept, line;
   for (int64_t epoch = 1; epoch <= at.epoch; epoch++) {
     check(bool(std::getline(in, line)), "{}:{}: no line for epoch {}, expected one for each of {} finished epochs",
@@ -46,12 +47,6 @@ std::string finished_lines(const std::string& file, const Position& at, const st
     kept += line + '\n';
   }
   return kept;
-}
-
-void append_line(const std::string& file, const std::string& line) {
-  std::ofstream out(file, std::ios::app);
-  out << line << '\n';
-  check(out.flush().good(), "{}: cannot be written", file);
 }
 
 // What a loss that draws numbers draws them from.
@@ -85,6 +80,7 @@ class Run {
   TrainResult go();
 
  private:
+  void check_new() const;
   bool finished() const;
   Checkpoint read_back();
   void resume(const Checkpoint& checkpoint);
@@ -113,6 +109,7 @@ class Run {
   const Recipe& recipe_;
   Network& network_;
   const TrainJob& job_;
+  std::optional<Claim> claim_;  // to the run folder
   NetworkState state_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainingData data_;
@@ -134,8 +131,9 @@ class Run {
 
 Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
     : recipe_(recipe), network_(network), job_(job), seen_(job.seen) {
-  check(job.resume || !fs::exists(path("last.safetensors")),
-        "{}: holds a run already; continue it with --resume or name another folder", job.out);
+  // At once where the folder is there, so that a second training ends before its work.
+  if (fs::is_directory(job.out)) claim_.emplace(job.out);
+  check_new();
   std::optional<Checkpoint> before;
   if (job.resume) before = read_back();
   if (finished()) return;
@@ -180,10 +178,15 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   }
 
   // Nothing is written before everything that can be wrong with the input has been read.
+  const std::string metrics = finished_lines(path("metrics.jsonl"), at_, recipe.monitor);
   make_folders(path("splits"));
+  if (!claim_) {
+    claim_.emplace(job.out);
+    check_new();  // the folder is that of another training that has ended meanwhile
+  }
   for (const auto& [name, rows] : data_.splits) write_csv(path(("splits/" + name).c_str()), rows);
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
-  write_file_atomically(path("metrics.jsonl"), finished_lines(path("metrics.jsonl"), at_, recipe.monitor));
+  write_file_atomically(path("metrics.jsonl"), metrics);
 
   say_what_batches_lack();
   if (recipe.hard_negatives && at_.step == 0) find_hardest();
@@ -200,6 +203,11 @@ void Run::check_memory() const {
       batch_ <= pairs,
       "train.batch_pairs = {}: the network makes {} bytes of each image, and this machine has {}, expected at most {}",
       batch_, image, memory, pairs);
+}
+
+void Run::check_new() const {
+  check(job_.resume || !fs::exists(path("last.safetensors")),
+        "{}: holds a run already; continue it with --resume or name another folder", job_.out);
 }
 
 bool Run::finished() const {
