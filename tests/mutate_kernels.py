@@ -58,7 +58,7 @@ NUMBER = r"-?[\d.]+f?|int64_t\{\d+\}"
 CONSTANT = r"(?:\w+::)*(?:k[A-Z]\w*|\d+)"
 CONSTANTS = rf"{CONSTANT}(?:\s*[-+*/]\s*{CONSTANT})*"
 # Flags where they decide, not where they are made, and pointers that may be null.
-FLAG = r"(?<![\w.])(?:\w+\.)*(?:inside_?|exists|valid|whole)(?:\[\w+\])?"
+FLAG = r"(?<![\w.])(?<!< )(?:\w+\.)*(?:inside_?|exists|valid|whole)(?:\[\w+\])?"
 FLAGS = re.compile(rf"{FLAG}(?= \?| &&)|(?:(?<=[(!])|(?<=&& )){FLAG}(?=\))|(?<= = ){FLAG}(?=;)|"
                    r"(?<=global, kBytes, )valid|[\w.]+ != nullptr")
 TOKEN = re.compile(r"&&|\|\||::|->|<<|>>|[-+*/%&|^!=<>]=|\w+|\S")
