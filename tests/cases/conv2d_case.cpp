@@ -79,10 +79,6 @@ const RegisterOpCases cases([](std::vector<OpCase>& add) {
 
   const Conv2dOptions same{.padding = 1};
   const Conv2dOptions pooled{.padding = 1, .activation = relu, .max_pool = 2};
-  // Only the bias learns: nothing asks for the gradient of what activation and pooling were given.
-  OpCase bias = make_case({2, 5, 7, 3, 33, 3, 3, pooled});
-  bias.name += ", the bias alone", bias.differentiable = {false, false, true};
-  add.push_back(bias);
   add.push_back(make_bench({64, 64, 64, 3, 64, 5, 5, {.padding = 2, .activation = relu, .max_pool = 2}}, true));
   add.push_back(make_bench({64, 32, 32, 64, 128, 3, 3, pooled}));
   add.push_back(make_bench({64, 64, 64, 32, 32, 3, 3, same, false}));

@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/batch_norm.h"
+#include "tests/gpu/device_array.h"
 #include "tests/op_case.h"
 
 namespace lookalike::testing {
@@ -29,6 +31,16 @@ TEST_CASE("batch norm on the GPU keeps the running averages of the CPU") {
     const OpRun want = running_averages(shape, DType::f64, Device::cpu);
     CHECK(largest_error(running_averages(shape, DType::f32, Device::cuda), want) <= 1e-6);
   }
+}
+
+TEST_CASE("batch norm on the GPU finds mean and variance 0 where there are no rows") {
+  const BatchNormParams p{.views = 2, .images = 0, .height = 1, .width = 1, .channels = 3};
+  DeviceArray<float> x(0), mean(6), variance(6);
+  DeviceArray<double> workspace(cuda::batch_norm_workspace(p));
+  cuda::batch_norm_statistics(p, x.data(), workspace.data(), mean.data(), variance.data(),
+                              gpu::compute_stream());
+  CHECK(mean.read() == std::vector<float>(6));
+  CHECK(variance.read() == std::vector<float>(6));
 }
 
 }  // namespace
