@@ -37,8 +37,8 @@ TEST_CASE("batch norm on the GPU finds mean and variance 0 where there are no ro
   const BatchNormParams p{.views = 2, .images = 0, .height = 1, .width = 1, .channels = 3};
   DeviceArray<float> x(0), mean(6), variance(6);
   DeviceArray<double> workspace(cuda::batch_norm_workspace(p));
-  cuda::batch_norm_statistics(p, x.data(), workspace.data(), mean.data(), variance.data(),
-                              gpu::compute_stream());
+  const gpu::Stream stream = gpu::compute_stream();
+  cuda::batch_norm_statistics(p, x.data(), workspace.data(), mean.data(), variance.data(), stream);
   CHECK(mean.read() == std::vector<float>(6));
   CHECK(variance.read() == std::vector<float>(6));
 }
