@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(kThreads)
                           const float* variance, float* running_mean, float* running_variance) {
   const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (c >= channels) return;
-  const float keep = 1 - momentum, unbiased = static_cast<float>(rows) / static_cast<float>(rows - 1);
+  const float count = static_cast<float>(rows), keep = 1 - momentum, unbiased = count / (count - 1);
   float m = running_mean[c], v = running_variance[c];
   for (int64_t view = 0; view < views; view++) {
     m = keep * m + momentum * mean[view * channels + c];

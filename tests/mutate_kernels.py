@@ -47,8 +47,8 @@ SOUNDS = re.compile(r"\b\w*(?:sync|wait|commit|fence|arrive|barrier)\w*(?=[(<])"
 HARMLESS = re.compile(r"__(?:shfl|ballot|any|all)\w*_sync|cp_async|__syncthreads_\w+")
 # Comparisons of values, not of places; and those with >= that let through where they hold.
 VALUES = re.compile(
-    r"squared < near|near < .*|far >= 0|partner\[row\] < .*|a < b|triplets.*anchor < row|at < place|"
-    r"place\[j\] < 0|row < x.n \? positive|l < r|own_logit < top")
+    r"squared < near|near < .*|far >= 0|partner\[row\] < .*|a < b|triplets.*anchor < row|"
+    r"at < place|place\[j\] < 0|row < x.n \? positive|l < r|own_logit < top")
 THROUGH = re.compile(r".* >= 0|row >= begin|begin \+ anchors >= m")
 # Counts that may be zero, or too few to divide by.
 COUNTS = re.compile(r"\b(?:\w+\.)?(?:blocks|rows|n) > [01]\b")

@@ -120,7 +120,7 @@ void Emulator::access(const void* address, size_t bytes, bool write, void* pc, s
   if (running->fiber.owns(at)) return;
   if (reinterpret_cast<uintptr_t>(address) % alignment != 0) {
     const char* const does = write ? "writes" : "reads";
-    fail(fmt::format("{} {} bytes at once where they are not aligned{}", does, bytes, source_line(pc)));
+    fail(fmt::format("{} {} bytes where they are not aligned{}", does, bytes, source_line(pc)));
   }
   if (at >= shared.data() && at < shared.data() + shared.size()) {
     count_access(write ? AccessKind::shared_store : AccessKind::shared_load, address, bytes, pc);

@@ -225,7 +225,7 @@ const std::vector<Mistake>& mistakes() {
       MISTAKE(exited_lane, 1, "whose lane 7 has ended"),
       MISTAKE(lane_not_in_mask, 1, "reads lane 16, which is not in its mask"),
       MISTAKE(outside_buffer, 1, "of a buffer of 256 bytes"),
-      MISTAKE(not_aligned, 1, "reads 16 bytes at once where they are not aligned"),
+      MISTAKE(not_aligned, 1, "reads 16 bytes where they are not aligned"),
       MISTAKE(outside_shared, 1, "outside of every array, behind values"),
       MISTAKE(two_blocks, 2, "another block"),
       MISTAKE(read_of_another_block, 2, "another block"),
