@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(kThreads)
                           const float* variance, float* running_mean, float* running_variance) {
   const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (c >= channels) return;
-  const float keep = 1 - momentum, unbiased = static_cast<float>(rows) / static_cast<float>(max(rows - 1, int64_t{1}));
+  const float count = static_cast<float>(rows), keep = 1 - momentum, unbiased = count / (count - 1);
   float m = running_mean[c], v = running_variance[c];
   for (int64_t view = 0; view < views; view++) {
     m = keep * m + momentum * mean[view * channels + c];
@@ -368,6 +368,7 @@ void batch_norm_statistics(const BatchNormParams& p, const T* x, double* workspa
 
 void batch_norm_update_running(const BatchNormParams& p, const float* mean, const float* variance, double momentum,
                                float* running_mean, float* running_variance, gpu::Stream stream) {
+  if (p.view_rows() == 0) return;
   gpu::launch({"batch_norm_update_running", gpu::element_blocks(p.channels), dim3(gpu::kElementThreads), stream},
               update_running_kernel, p.views, p.channels, p.view_rows(), static_cast<float>(momentum), mean, variance,
               running_mean, running_variance);

@@ -34,8 +34,9 @@ int64_t batch_norm_workspace(const BatchNormParams& p);
 template <class T>
 void batch_norm_statistics(const BatchNormParams& p, const T* x, double* workspace, T* mean, T* variance);
 
-// running = (1 - momentum) * running + momentum * (a view's value), one view after the other, running [C] in place. The
-// running variance takes the unbiased one (divided by count - 1), or nothing from a view with one value per channel.
+// running = (1 - momentum) * running + momentum * (a view's value), one view after the other, [C] in
+// place. The running variance takes the unbiased one (divided by count - 1), or nothing from a view
+// with one value per channel; views without values change neither.
 template <class T>
 void batch_norm_update_running(const BatchNormParams& p, const T* mean, const T* variance, double momentum,
                                T* running_mean, T* running_variance);

@@ -95,8 +95,8 @@ void conv2d_forward(const Conv2dParams& p, const T* x, const float* w, const flo
 template <class T>
 void conv2d_forward_plus(const Conv2dParams& p, const T* x, const float* w, const float* bias, const T* plus, T* y,
                          T* workspace, gpu::Stream stream);
-// dz[batch, out_h, out_w, out_c] and dbias[out_c] overwritten; either may be null. Without activation and pooling dz is dy
-// and need not be made. Takes the workspace of backward_weights.
+// dz[batch, out_h, out_w, out_c] and dbias[out_c] overwritten. dbias may be null, and without pooling
+// dz; with neither activation nor pooling it is dy. Takes the workspace of backward_weights.
 template <class T>
 void conv2d_output_gradient(const Conv2dParams& p, const T* dy, const T* y, const uint8_t* argmax, T* dz, float* dbias,
                             T* workspace, gpu::Stream stream);

@@ -38,7 +38,7 @@ struct OutputGradient {
   F f;
   const T *dy, *y;
   const uint8_t* argmax;
-  T* dz;  // may be null
+  T* dz;  // may be null without kPool
   int channels, out_h, out_w;
   gpu::FastDivide by_width, by_height;  // windows
 
@@ -91,7 +91,6 @@ struct OutputGradient {
           sums[j] += gradients[j];
         }
       }
-      if (dz == nullptr) continue;
       T* const to = dz + int64_t{(n * out_h + 2 * h) * out_w + 2 * w} * channels + share.column;
 #pragma unroll
       for (int i = 0; i < 4; i++) {

@@ -14,6 +14,15 @@ __device__ inline bool is_in(int i, int size) {
   return static_cast<unsigned>(i) < static_cast<unsigned>(size);
 }
 
+// One pixel further out than the image everything is white.
+__device__ inline float near_image(float place, int size) {
+  return fminf(fmaxf(place, -1.0f), static_cast<float>(size));
+}
+
+__device__ inline int nearest(int i, int size) {
+  return min(max(i, 0), size - 1);
+}
+
 template <int kChannels>
 struct Source {
   int height, width, image_size;
@@ -26,10 +35,9 @@ struct Source {
     int column = pixel, row = by_width.split(column);
     const int image = by_height.split(row);
     const ImageDraw draw = draws[image];
-    // One pixel further out than the image everything is white.
     const float column_f = static_cast<float>(column), row_f = static_cast<float>(row);
-    const float x = fminf(fmaxf(draw.xx * column_f + (draw.xy * row_f + draw.x0), -1.0f), static_cast<float>(width));
-    const float y = fminf(fmaxf(draw.yx * column_f + (draw.yy * row_f + draw.y0), -1.0f), static_cast<float>(height));
+    const float x = near_image(draw.xx * column_f + (draw.xy * row_f + draw.x0), width);
+    const float y = near_image(draw.yx * column_f + (draw.yy * row_f + draw.y0), height);
     const int left = static_cast<int>(floorf(x)), top = static_cast<int>(floorf(y));
     const float right_share = x - static_cast<float>(left), bottom_share = y - static_cast<float>(top);
     // The four pixels around; what is outside weighs nothing, and another pixel stands for it.
@@ -43,7 +51,7 @@ struct Source {
     for (int h = 0; h < 2; h++) {
 #pragma unroll
       for (int w = 0; w < 2; w++) {
-        const int row_in = min(max(top + h, 0), height - 1), column_in = min(max(left + w, 0), width - 1);
+        const int row_in = nearest(top + h, height), column_in = nearest(left + w, width);
         const uint8_t* const at = from + static_cast<unsigned>((row_in * width + column_in) * kChannels);
         const float weight = down[h] * across[w];
 #pragma unroll

@@ -41,14 +41,26 @@ LOOKALIKE_UNSEEN inline bool mutated(int i) {
 
 DELETED = (("barrier", r"\b__sync(?:threads|warp)\(\);|(?<![\w:])(?:Group::)?sync\(\);"),
            ("async", r"(?<!::)\bcp_async_(?:wait<[^;]*>|commit)\(\);"))
+# Device code may call nothing else that sounds like synchronisation; else the script would pass
+# over a kind of wait that it does not know.
+SOUNDS = re.compile(r"\b\w*(?:sync|wait|commit|fence|arrive|barrier)\w*(?=[(<])")
+HARMLESS = re.compile(r"__(?:shfl|ballot|any|all)\w*_sync|cp_async|__syncthreads_\w+")
 # Comparisons of values, not of places; and those with >= that let through where they hold.
-VALUES = re.compile(r"squared < near|near < .*|far >= 0|partner\[row\] < .*|a < b|triplets.*anchor < row|at < place|place\[j\] < 0|row < x.n \? positive")
+VALUES = re.compile(
+    r"squared < near|near < .*|far >= 0|partner\[row\] < .*|a < b|triplets.*anchor < row|"
+    r"at < place|place\[j\] < 0|row < x.n \? positive|l < r|own_logit < top")
 THROUGH = re.compile(r".* >= 0|row >= begin|begin \+ anchors >= m")
+# Counts that may be zero, or too few to divide by.
+COUNTS = re.compile(r"\b(?:\w+\.)?(?:blocks|rows|n) > [01]\b")
+# What decides whether a place may be read and written in vectors.
+ALIGNED = re.compile(r"(?:\b[\w.]+|reinterpret_cast<uintptr_t>\([\w.]+\)) % (?:4|16|kRun) == 0")
+NUMBER = r"-?[\d.]+f?|int64_t\{\d+\}"
 CONSTANT = r"(?:\w+::)*(?:k[A-Z]\w*|\d+)"
 CONSTANTS = rf"{CONSTANT}(?:\s*[-+*/]\s*{CONSTANT})*"
 # Flags where they decide, not where they are made, and pointers that may be null.
-FLAG = r"(?<![\w.])(?:\w+\.)*(?:inside_?|exists|valid|whole)(?:\[\w+\])?"
-FLAGS = re.compile(rf"{FLAG}(?= \?| &&)|(?:(?<=[(!])|(?<=&& )){FLAG}(?=\))|(?<= = ){FLAG}(?=;)|(?<=global, kBytes, )valid|[\w.]+ != nullptr")
+FLAG = r"(?<![\w.])(?<!< )(?:\w+\.)*(?:inside_?|exists|valid|whole)(?:\[\w+\])?"
+FLAGS = re.compile(rf"{FLAG}(?= \?| &&)|(?:(?<=[(!])|(?<=&& )){FLAG}(?=\))|(?<= = ){FLAG}(?=;)|"
+                   r"(?<=global, kBytes, )valid|[\w.]+ != nullptr")
 TOKEN = re.compile(r"&&|\|\||::|->|<<|>>|[-+*/%&|^!=<>]=|\w+|\S")
 STOPS = {",", ";", "?", ":", "&&", "||", "!", "=", "==", "!=", "+=", "return"}
 
@@ -110,15 +122,22 @@ def mutants_of(text):
     def bound(begin, end, becomes, after, before="("):
         return begin, "bound", f"{text[begin:end]} {becomes}", [(begin, before), (end, after)]
 
-    for match in FLAGS.finditer(code):
-        yield bound(*match.span(), "-> true", " || {})")
-    for match in re.finditer(r"(?<![:\w])min\(", code):
+    for pattern in FLAGS, COUNTS, ALIGNED:
+        for match in pattern.finditer(code):
+            yield bound(*match.span(), "-> true", " || {})")
+    for match in re.finditer(r"[\w.]+ == nullptr", code):
+        yield bound(*match.span(), "-> false", " && !{})")
+    for match in re.finditer(r"(?<![:\w])(?:min|max|f(?:min|max)f)\(", code):
         end = closing(code, match.end() - 1)
         commas = [i for i in range(match.end(), end) if code[i] == ","]
         comma = next(i for i in commas if closing("(" + code[match.end():i] + ")", 0) == i - match.end() + 2)
         a, b = text[match.end():comma].strip(), text[comma + 1:end - 1].strip()
+        if bool(re.fullmatch(NUMBER, b)) != ("max" in match[0]):
+            continue  # a clamp of a value, or the largest of some
+        sign = "<" if "max" in match[0] else ">"
         for take, other in ((a, b), (b, a)):
-            yield bound(match.start(), end, f"-> {take}", ")", "(%s > %s && {} ? %s : " % (take, other, take))
+            before = f"({take} {sign} {other} && {{}} ? {take} : "
+            yield bound(match.start(), end, f"-> {take}", ")", before)
 
     loops = []  # of each the range of its condition, and a pattern for ends that are no bound of data: of geometric steps, and of constants
     for match in re.finditer(r"\bfor \(", code):
@@ -139,21 +158,34 @@ def mutants_of(text):
         if VALUES.match(text[begin:end + 11]) or harmless and re.fullmatch(harmless, b):
             continue
         if harmless:
-            equal = f"{a} == {b}" + (" + 1" if token[0] == "<=" else "")
+            equal = f"{a} == {b}" + {"<": "", "<=": " + 1", ">=": " - 1"}[token[0]]
             yield bound(begin, end, "lets one more round through", " || (%s && {}))" % equal)
         elif re.match(rf"\s*\?\s*{re.escape(a)}\s*:\s*{re.escape(b)}\b", text[end:]):
             yield bound(begin, end, f"? {a} : {b} -> {a}", " || {})")
             yield bound(begin, end, f"? {a} : {b} -> {b}", " && !{})")
-        elif token[0] == "<" and b != "0" or THROUGH.fullmatch(text[begin:end]):
+        elif (token[0] == "<" and b != "0" or token[0] == "<=" and " + " in a or
+              THROUGH.fullmatch(text[begin:end])):
             yield bound(begin, end, "-> true", " || {})")
         elif token[0] != "<=":
             yield bound(begin, end, "-> false", " && !{})")
 
 
+def check_synchronisation(path, text):
+    code = device_code(text)
+    for _, statement in DELETED:
+        code = re.sub(statement, blank, code)
+    code = re.sub(r"\bsimt::\w+|\bvoid \w+(?=\()", blank, code)
+    unknown = [name for name in SOUNDS.findall(code) if not HARMLESS.fullmatch(name)]
+    if unknown:
+        raise SystemExit(f"{path}: {unknown[0]}() is a kind of wait or barrier without mutants")
+
+
 def plant(tree):
     table = []
-    for path in sorted([*tree.glob("kernels/*.cu"), *tree.glob("kernels/*.h"), *tree.glob("kernels/gpu/*.h")]):
+    paths = {path for end in ("cu", "cuh", "h") for path in tree.glob(f"kernels/**/*.{end}")}
+    for path in sorted(paths - set(tree.glob("kernels/simt/**/*"))):
         text, insertions = path.read_text(), []
+        check_synchronisation(path, text)
         for at, kind, what, inserts in sorted(mutants_of(text)):
             on = f"::lookalike::mutated({len(table)})"
             insertions += [(place, -order, piece.replace("{}", on)) for order, (place, piece) in enumerate(inserts)]
@@ -161,7 +193,8 @@ def plant(tree):
             table.append((str(path.relative_to(tree)), str(line), kind, " ".join(what.split())))
         for place, _, piece in sorted(insertions, reverse=True):
             text = text[:place] + piece + text[place:]
-        path.write_text(text)
+        if insertions:
+            path.write_text(text)
     (tree / "mutants.tsv").write_text("".join("\t".join(row) + "\n" for row in table))
     (tree / "kernels/gpu/mutants.h").write_text(HEADER % (len(table), len(table)))
     kernel = tree / "kernels/gpu/kernel.h"

@@ -93,7 +93,7 @@ __device__ inline void merge_lines(const T (&values)[kRun], int first, int colum
     T value = values[j];
     for (int distance = kWarp / 2; distance >= across; distance /= 2)
       value = merge(value, __shfl_xor_sync(kAllLanes, value, distance));
-    if (lane < across) of_warps[thread / kWarp][j][lane] = value;
+    of_warps[thread / kWarp][j][lane] = value;
   }
   __syncthreads();
   if (thread >= across * kRun || first + thread >= columns) return;

@@ -66,7 +66,6 @@ static __global__ void finish_pairs_kernel(const float* e, int64_t m, int64_t d,
   }
   const int lane = threadIdx.x % kWarp;
   const int64_t first = (int64_t{blockIdx.x} * (kListThreads / kWarp) + threadIdx.x / kWarp) * kGatherRows;
-  if (first >= m) return;
   const int64_t column = int64_t{blockIdx.y} * kGatherColumns + lane;
   float own[kGatherRows][4], gradient[kGatherRows][4];
 #pragma unroll

@@ -98,7 +98,7 @@ struct Emulator {
   // Of the running thread: remembers the error and never returns.
   [[noreturn]] void fail(const std::string& what);
   std::string place(const Thread& thread) const;
-  void access(const void* address, size_t bytes, bool write, void* pc);
+  void access(const void* address, size_t bytes, bool write, void* pc, size_t alignment = 1);
   std::byte* allocate_shared(size_t bytes, size_t alignment, const void* key, const char* name);
   void check_shared(const std::byte* at, size_t bytes, bool write, void* pc);
   // An atomic both reads and writes, and races with all but atomics.

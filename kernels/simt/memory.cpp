@@ -115,9 +115,13 @@ void Emulator::check_shared(const std::byte* at, size_t bytes, bool write, void*
       fmt::format("{} shared memory outside of every array{}{}", write ? "writes" : "reads", nearest, source_line(pc)));
 }
 
-void Emulator::access(const void* address, size_t bytes, bool write, void* pc) {
+void Emulator::access(const void* address, size_t bytes, bool write, void* pc, size_t alignment) {
   const auto* const at = static_cast<const std::byte*>(address);
   if (running->fiber.owns(at)) return;
+  if (reinterpret_cast<uintptr_t>(address) % alignment != 0) {
+    const char* const does = write ? "writes" : "reads";
+    fail(fmt::format("{} {} bytes where they are not aligned{}", does, bytes, source_line(pc)));
+  }
   if (at >= shared.data() && at < shared.data() + shared.size()) {
     count_access(write ? AccessKind::shared_store : AccessKind::shared_load, address, bytes, pc);
     return check_shared(at, bytes, write, pc);
@@ -201,16 +205,16 @@ void touch_atomic(const void* address, size_t bytes) {
 #ifndef __SANITIZE_ADDRESS__
 extern "C" {
 
-#define LOOKALIKE_SEE(function, bytes, write)                                    \
-  void function(void* address) {                                                 \
-    auto& e = lookalike::simt::emulator();                                       \
-    if (e.running) e.access(address, bytes, write, __builtin_return_address(0)); \
+#define LOOKALIKE_SEE(function, bytes, write, alignment)                                    \
+  void function(void* address) {                                                            \
+    auto& e = lookalike::simt::emulator();                                                  \
+    if (e.running) e.access(address, bytes, write, __builtin_return_address(0), alignment); \
   }
-#define LOOKALIKE_SEE_SIZE(n)                       \
-  LOOKALIKE_SEE(__tsan_read##n, n, false)           \
-  LOOKALIKE_SEE(__tsan_write##n, n, true)           \
-  LOOKALIKE_SEE(__tsan_unaligned_read##n, n, false) \
-  LOOKALIKE_SEE(__tsan_unaligned_write##n, n, true)
+#define LOOKALIKE_SEE_SIZE(n)                          \
+  LOOKALIKE_SEE(__tsan_read##n, n, false, n)           \
+  LOOKALIKE_SEE(__tsan_write##n, n, true, n)           \
+  LOOKALIKE_SEE(__tsan_unaligned_read##n, n, false, 1) \
+  LOOKALIKE_SEE(__tsan_unaligned_write##n, n, true, 1)
 LOOKALIKE_SEE_SIZE(1)
 LOOKALIKE_SEE_SIZE(2)
 LOOKALIKE_SEE_SIZE(4)

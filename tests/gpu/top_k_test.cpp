@@ -10,17 +10,21 @@
 namespace lookalike::testing {
 namespace {
 
+using Rows = std::vector<float>;
+
 struct Found {
   std::vector<int64_t> indices;
   std::vector<float> scores;
 };
 
-Found search_on_gpu(const std::vector<float>& queries, const std::vector<float>& database, int64_t d, int64_t k) {
+// The database begins `offset` floats behind where it is aligned.
+Found search_on_gpu(const Rows& queries, Rows database, int64_t d, int64_t k, int64_t offset = 0) {
   const int64_t q = std::ssize(queries) / d, n = std::ssize(database) / d;
+  database.insert(database.begin(), offset, NAN);
   DeviceArray<float> from(queries), to(database), scores(q * k);
   DeviceArray<int64_t> indices(q * k);
   DeviceArray<uint64_t> workspace(cuda::top_k_workspace(q, n, k));
-  cuda::top_k(from.data(), to.data(), q, n, d, k, workspace.data(), scores.data(), indices.data(),
+  cuda::top_k(from.data(), to.data() + offset, q, n, d, k, workspace.data(), scores.data(), indices.data(),
               gpu::compute_stream());
   workspace.read();
   return {indices.read(), scores.read()};
@@ -85,6 +89,14 @@ TEST_CASE("top_k of what is no number") {
   check_top_k({1, -1}, rows, 1, 300);
   check_top_k({1, -1}, rows, 1, 5);
   check_top_k({1}, std::vector<float>(200, NAN), 1, 150);
+}
+
+TEST_CASE("top_k of rows that are not aligned") {
+  const Rows queries = whole_numbers(8, 1), database = whole_numbers(40, 2);
+  const Found want = search_on_gpu(queries, database, 4, 3);
+  const Found found = search_on_gpu(queries, database, 4, 3, 1);
+  CHECK(found.indices == want.indices);
+  CHECK(found.scores == want.scores);
 }
 
 TEST_CASE("top_k of ordinary rows") {

@@ -94,6 +94,13 @@ __global__ void outside_buffer(const float* x, float* y) {
 }
 
 template <bool kRight>
+__global__ void not_aligned(const float* x, float* y) {
+  const float* const from = x + 4 * (threadIdx.x % 8) + (kRight ? 0 : 1);
+  const float4 values = *reinterpret_cast<const float4*>(from);
+  y[threadIdx.x] = values.x + values.y + values.z + values.w;
+}
+
+template <bool kRight>
 __global__ void outside_shared(const float* x, float* y) {
   LOOKALIKE_SHARED(float, values, [64]);
   LOOKALIKE_SHARED(float, more, [64]);
@@ -218,6 +225,7 @@ const std::vector<Mistake>& mistakes() {
       MISTAKE(exited_lane, 1, "whose lane 7 has ended"),
       MISTAKE(lane_not_in_mask, 1, "reads lane 16, which is not in its mask"),
       MISTAKE(outside_buffer, 1, "of a buffer of 256 bytes"),
+      MISTAKE(not_aligned, 1, "reads 16 bytes where they are not aligned"),
       MISTAKE(outside_shared, 1, "outside of every array, behind values"),
       MISTAKE(two_blocks, 2, "another block"),
       MISTAKE(read_of_another_block, 2, "another block"),
