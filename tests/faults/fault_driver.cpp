@@ -380,6 +380,8 @@ void Faults::make_inputs() {
   fs::copy_file(in / "run/model.safetensors", old / "changed/m.safetensors");
   fs::copy(in / "run", old / "resume", fs::copy_options::recursive);
   fs::copy(in / "classes", old / "classes", fs::copy_options::recursive);
+  fs::create_directories(old / "cached");
+  fs::copy(in / "pairs", old / "cached/data", fs::copy_options::recursive);
   fs::create_directories(old / "empty");
   inputs_ = inputs();
 }
@@ -393,7 +395,7 @@ void Faults::list_commands() {
       {"--help", {"evaluate", "--help"}},
       {"--version", {"--version"}},
       {"data split", {"data", "split", pairs + "/pairs.csv", "--out", "out"}, "split", false, true},
-      {"data split, classes", {"data", "split", "out", "--by", "images"}, "classes", false, true},
+      {"data split, classes", {"data", "split", "out", "--by", "images", "--ratios", "1,1,0"}, "classes", false, true},
       {"data candidates",
        {"data", "candidates", pairs + "/pairs.csv", "--count", "3", "--out", "out/c.csv"},
        "candidates"},
@@ -401,7 +403,7 @@ void Faults::list_commands() {
       {"data check, classes", {"data", "check", classes}},
       {"train", {"train", in("tiny.toml"), "--data", pairs, "--out", "out/run"}, "empty", true},
       {"train --resume", {"train", in("tiny.toml"), "--data", pairs, "--out", "out", "--resume"}, "resume", true},
-      {"train, classes, --skip-corrupt",
+      {"train, classes",
        {"train", in("classes.toml"), "--data", classes, "--out", "out/run", "--skip-corrupt", "--epochs", "1"},
        "empty",
        true},
@@ -412,9 +414,9 @@ void Faults::list_commands() {
        "empty",
        true},
       {"train --freeze",
-       {"train", in("frozen.toml"), "--data", pairs, "--out", "out/run", "--start", model, "--freeze", "pool1", "--set",
-        "augment.flip=false"},
-       "empty",
+       {"train", in("frozen.toml"), "--data", "out/data", "--out", "out/run", "--start", model, "--freeze", "conv2",
+        "--cache-features"},
+       "cached",
        true},
       {"evaluate", {"evaluate", model, "--data", pairs, "--include-seen", "--count", "3", "--json", "out/e.json"},
        "evaluate"},
