@@ -1,5 +1,6 @@
 // lookalike embed: images to a NumPy array of embeddings, and a file with a line for each row.
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -70,8 +71,17 @@ void run_embed(const EmbedArguments& arguments) {
   check_finite(result, files);
   std::string names;
   for (const std::string& file : files) names += file + '\n';
+  // The names are on the disk before the array takes its place, so that what is left to fail is a rename; then neither stays.
+  AtomicFile listing(arguments.out + ".txt");
+  listing.write(names);
+  listing.flush();
   write_npy(arguments.out, result);
-  write_file_atomically(arguments.out + ".txt", names);
+  try {
+    listing.commit();
+  } catch (...) {
+    for (const std::string& file : {arguments.out, arguments.out + ".txt"}) std::remove(file.c_str());
+    throw;
+  }
   fmt::print("{}: {} embeddings of {} values; their files are listed in {}.txt\n", arguments.out, files.size(),
              result.shape()[1], arguments.out);
   fmt::print(

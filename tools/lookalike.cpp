@@ -1,24 +1,49 @@
 // lookalike: trains, evaluates and uses Siamese networks. Exit status 0 only when the thing asked for was done.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
 
+#include <unistd.h>
+
 #include "engine/core/error.h"
+#include "engine/core/resources.h"
 #include "tools/commands.h"
 
 namespace {
 
-int refuse(std::string message) {
+// What can be said where there is no memory left to put words together.
+int refuse_for_memory() noexcept {
+  constexpr char kLine[] = "lookalike: not enough memory\n";
+  std::fflush(stderr);
+  [[maybe_unused]] const ssize_t told = write(STDERR_FILENO, kLine, std::strlen(kLine));
+  return 1;
+}
+
+int refuse(std::string_view text) {
+  std::string message(text);
   std::ranges::replace(message, '\n', ' ');  // one line, whatever a file is called
   fmt::print(stderr, "lookalike: {}\n", message);
   return 1;
 }
 
-}  // namespace
+// Some functions that must not throw ask for memory all the same, such as the destructor of nlohmann::json: where they get
+// none, the program ends here.
+[[noreturn]] void end_for_memory() {
+  if (!std::current_exception()) std::abort();
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    _exit(refuse_for_memory());
+  } catch (...) {
+    std::abort();
+  }
+}
 
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app{"Siamese networks that learn which images look alike.", "lookalike"};
   app.formatter(std::make_shared<lookalike::HelpFormatter>());
   app.set_help_flag("-h,--help", "Print this");
@@ -45,9 +70,22 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return refuse(lookalike::explain(app, error));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  std::set_terminate(end_for_memory);
+  try {
+    return run(argc, argv);
+  } catch (const lookalike::OutOfMemory& error) {
+    return refuse(error.what());
   } catch (const std::bad_alloc&) {
-    return refuse("not enough memory");
+    return refuse_for_memory();
   } catch (const std::exception& error) {
     return refuse(error.what());
   }
+} catch (const std::bad_alloc&) {
+  return refuse_for_memory();
 }

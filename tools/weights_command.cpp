@@ -54,6 +54,7 @@ void list_tensors(const SafetensorsHeader& header) {
     }
     fmt::print("  {}:\n", printable(key));
     std::istringstream lines(text);
+    lines.exceptions(std::ios::badbit);  // else a lack of memory would end the text early
     for (std::string line; std::getline(lines, line);) fmt::print("    {}\n", printable(line));
   }
 }

@@ -1,8 +1,11 @@
 #include "engine/core/options.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <numeric>
 #include <sstream>
 
@@ -214,9 +217,13 @@ json parse_toml(const std::string& text, const std::string& where) {
 json read_toml(const std::string& path) {
   std::ifstream file(path);
   check(file.good() && !std::filesystem::is_directory(path), "{}: no file that can be read", path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return parse_toml(text.str(), path);
+  std::string text;
+  try {
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  } catch (const std::ios::failure&) {
+    fail("{}: cannot be read: {}", path, std::strerror(errno));
+  }
+  return parse_toml(text, path);
 }
 
 void set_option(json& table, const std::string& assignment) {
@@ -232,6 +239,7 @@ void set_option(json& table, const std::string& assignment) {
   }
   json* at = &table;
   std::istringstream parts(key);
+  parts.exceptions(std::ios::badbit);  // streams keep quiet on a lack of memory
   for (std::string part; std::getline(parts, part, '.');) {
     check(at->is_object() || at->is_null(), "--set {}: '{}' is not a section", assignment, part);
     check(!part.empty(), "--set {}: expected section.key=value, as in --set train.epochs=5", assignment);
@@ -243,6 +251,7 @@ void set_option(json& table, const std::string& assignment) {
 
 std::string to_toml(const json& table) {
   std::ostringstream out;
+  out.exceptions(std::ios::badbit);
   out << to_table(table) << '\n';
   return out.str();
 }

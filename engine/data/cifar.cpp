@@ -1,7 +1,7 @@
 #include "engine/data/cifar.h"
 
 #include <filesystem>
-#include <fstream>
+#include <sstream>
 
 #include "engine/core/error.h"
 #include "engine/io/input_file.h"
@@ -17,8 +17,9 @@ std::vector<std::string> read_names(const std::string& path, int64_t classes) {
     for (int64_t i = 0; i < classes; i++) names.push_back(fmt::format("{}", i));
     return names;
   }
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
+  std::istringstream lines(read_whole(path));
+  lines.exceptions(std::ios::badbit);
+  for (std::string line; std::getline(lines, line);) {
     if (line.ends_with('\r')) line.pop_back();
     if (!line.empty()) names.push_back(line);
   }

@@ -12,9 +12,7 @@ void report_problem(std::string message, std::vector<std::string>* problems) {
 }
 
 std::vector<CsvRow> read_csv(const std::string& path, std::vector<std::string>* problems) {
-  const InputFile file(path);
-  std::string text(file.size(), '\0');
-  file.read(0, text.data(), file.size());
+  const std::string text = read_whole(path);
   check(text.find('\0') == text.npos, "{}: not text, expected a CSV file", path);
 
   std::vector<CsvRow> rows;

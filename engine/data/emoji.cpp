@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdio>
+#include <deque>
 #include <filesystem>
 #include <optional>
 #include <vector>
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/core/error.h"
@@ -19,6 +18,7 @@
 #include "engine/data/image_files.h"
 #include "engine/data/pairs.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/child_process.h"
 
 namespace lookalike {
 namespace {
@@ -48,20 +48,36 @@ fs::path gemojione_folder() {
 void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
   std::vector<std::string> arguments{"rsvg-convert",       "--width",  std::to_string(size), "--height",
                                      std::to_string(size), "--output", png.string(),         svg.string()};
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  pointers.push_back(nullptr);
-  posix_spawn_file_actions_t quiet;
-  posix_spawn_file_actions_init(&quiet);
-  posix_spawn_file_actions_addopen(&quiet, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  pid_t child;
-  const int failed = posix_spawnp(&child, pointers[0], &quiet, nullptr, pointers.data(), environ);
-  posix_spawn_file_actions_destroy(&quiet);
-  check(failed == 0, "rsvg-convert is not installed, which draws emoji larger than {} pixels: {}", kPngSize,
-        "apt-get install librsvg2-bin");
-  int status = 0;
-  check(waitpid(child, &status, 0) == child && status == 0, "{}: rsvg-convert cannot draw it", svg.string());
+  const std::string missing =
+      fmt::format("rsvg-convert is not installed, which draws emoji larger than {} pixels: {}", kPngSize,
+                  "apt-get install librsvg2-bin");
+  check(run_program(std::move(arguments), "/dev/null", missing), "{}: rsvg-convert cannot draw it", svg.string());
 }
+
+// A folder in the making: what it holds is removed with it unless it was put in its place. That takes no memory, which may
+// be what is missing.
+class NewFolder {
+ public:
+  explicit NewFolder(const fs::path& path) : path_(path) { fs::create_directory(add(path)); }
+  ~NewFolder() {
+    if (placed_) return;
+    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) std::remove(part->c_str());
+  }
+  NewFolder(const NewFolder&) = delete;
+  NewFolder& operator=(const NewFolder&) = delete;
+
+  // Of a file or folder in it that will be made.
+  const fs::path& add(const fs::path& part) { return parts_.emplace_back(part); }
+  void place(const fs::path& target) {
+    fs::rename(path_, target);
+    placed_ = true;
+  }
+
+ private:
+  fs::path path_;
+  std::deque<fs::path> parts_;
+  bool placed_ = false;
+};
 
 // "0023-20E3" to {0x23, 0x20E3}; nothing for another kind of name.
 std::optional<std::vector<uint32_t>> code_points_of(const std::string& name) {
@@ -97,15 +113,9 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
 
   // Made beside its place and renamed, so that a reader never sees half of it.
   const fs::path temporary = fmt::format("{}.{}.tmp", out.string(), getpid());
-  const struct Cleanup {
-    fs::path path;
-    ~Cleanup() {
-      std::error_code ignored;
-      fs::remove_all(path, ignored);
-    }
-  } cleanup{temporary};
-  fs::create_directories(temporary / "left");
-  fs::create_directories(temporary / "right");
+  make_folders(out.has_parent_path() ? out.parent_path() : ".");
+  NewFolder folder(temporary);
+  for (const char* side : {"left", "right"}) fs::create_directory(folder.add(temporary / side));
 
   std::vector<Pair> pairs;
   const std::vector<std::string> files = ImageFolder(pictures).files();
@@ -118,8 +128,8 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
     if (!drawn) continue;
     std::string name = fs::path(file).stem();
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    write_file_atomically(temporary / "left" / (name + ".png"), encode_png(*drawn));
-    const fs::path right = temporary / "right" / (name + ".png");
+    write_file_atomically(folder.add(temporary / "left" / (name + ".png")), encode_png(*drawn));
+    const fs::path right = folder.add(temporary / "right" / (name + ".png"));
     const bool vector = options.size > kPngSize;
     if (vector) draw_svg(assets / "svg" / fs::path(file).replace_extension("svg"), options.size, right);
     const Image picture = read_image(vector ? right : pictures / file, 3);
@@ -127,9 +137,9 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
     pairs.push_back({name, name});
   }
   check(!pairs.empty(), "{} and the pictures share no emoji", font_path);
-  write_pairs(temporary / "pairs.csv", pairs);
-  write_file_atomically(temporary / "ATTRIBUTION.txt", kAttribution);
-  fs::rename(temporary, out);
+  write_pairs(folder.add(temporary / "pairs.csv"), pairs);
+  write_file_atomically(folder.add(temporary / "ATTRIBUTION.txt"), kAttribution);
+  folder.place(out);
   return std::ssize(pairs);
 } catch (const fs::filesystem_error& error) {
   fail("{}: {}", error.path1().string(), error.code().message());

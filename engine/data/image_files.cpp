@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <new>
 
 #include <utf8proc.h>
 
@@ -152,6 +153,7 @@ std::string composed(std::string_view name) {
   const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(name.data()), std::ssize(name), &result,
                                  static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owner(result, std::free);
+  if (size == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
   return size < 0 ? std::string(name) : std::string(reinterpret_cast<const char*>(result), size);
 }
 

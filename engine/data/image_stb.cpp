@@ -1,8 +1,10 @@
 // PNG and BMP by stb_image, which asks for help: it looks at no checksum, reads zeros behind the end of a file, and takes
 // colours that a palette does not have from memory that nobody wrote.
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <memory>
+#include <new>
 
 #include <zlib.h>
 
@@ -60,6 +62,7 @@ Image decode_by_stb(std::string_view bytes, int64_t channels, const std::string&
       stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()), &width,
                             &height, &found, 0),
       stbi_image_free);
+  if (!decoded && std::strcmp(stbi_failure_reason(), "outofmem") == 0) throw std::bad_alloc();
   check(decoded != nullptr, "{}: damaged image ({})", name, stbi_failure_reason());
   return flattened(decoded.get(), height, width, found, channels);
 }

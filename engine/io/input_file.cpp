@@ -8,12 +8,14 @@
 #include <unistd.h>
 
 #include "engine/core/error.h"
+#include "engine/core/resources.h"
 
 namespace lookalike {
 
 InputFile::InputFile(const std::filesystem::path& path) : path_(path) {
   // Without O_NONBLOCK the open of a named pipe would wait for a writer.
   descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) throw_if_exhausted(errno, fmt::format("cannot read '{}'", path.string()));
   check(descriptor_ >= 0, "cannot read '{}': {}", path.string(), std::strerror(errno));
   struct stat info;
   if (fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -35,6 +37,13 @@ void InputFile::read(int64_t offset, void* to, int64_t bytes) const {
     check(got > 0, "'{}' ends at byte {}, expected {} more bytes", path_.string(), offset, bytes);
     out += got, offset += got, bytes -= got;
   }
+}
+
+std::string read_whole(const std::filesystem::path& path) {
+  const InputFile file(path);
+  std::string text(file.size(), '\0');
+  file.read(0, text.data(), file.size());
+  return text;
 }
 
 }  // namespace lookalike

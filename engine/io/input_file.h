@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 namespace lookalike {
 
@@ -25,5 +26,8 @@ class InputFile {
   int descriptor_ = -1;
   int64_t size_ = 0;
 };
+
+// All of a file, such as a text.
+std::string read_whole(const std::filesystem::path& path);
 
 }  // namespace lookalike

@@ -12,6 +12,7 @@
 #include "engine/data/csv.h"
 #include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/input_file.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/collapse.h"
 #include "engine/train/feature_cache.h"
@@ -28,10 +29,11 @@ namespace {
 
 // The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind them is dropped.
 void keep_lines(const std::string& file, int64_t count) {
-  std::ifstream in(file);
-  std::string kept, line;
-  for (int64_t i = 0; i < count && std::getline(in, line); i++) kept += line + '\n';
-  write_file_atomically(file, kept);
+  std::string text;
+  if (count > 0 && fs::exists(file)) text = read_whole(file);
+  size_t end = 0;
+  for (int64_t i = 0; i < count && end < text.size(); i++) end = std::min(text.find('\n', end), text.size() - 1) + 1;
+  write_file_atomically(file, text.substr(0, end));
 }
 
 void append_line(const std::string& file, const std::string& line) {
