@@ -1,5 +1,6 @@
 // lookalike: trains, evaluates and uses Siamese networks. Exit status 0 only when the thing asked for was done.
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -30,17 +31,19 @@ int refuse(std::string_view text) {
   return 1;
 }
 
-// Some functions that must not throw ask for memory all the same, such as the destructor of nlohmann::json: where they get
-// none, the program ends here.
+std::atomic<bool> memory_ran_out = false;
+
+[[noreturn]] void note_lack_of_memory() {
+  memory_ran_out = true;
+  throw std::bad_alloc();
+}
+
+// Functions of libraries that must not throw ask for memory all the same, such as the destructor of nlohmann::json and
+// std::filesystem::directory_iterator::increment: where they get none, the program ends here. What was thrown cannot be
+// asked for: GCC calls this while it unwinds, before anything is caught.
 [[noreturn]] void end_for_memory() {
-  if (!std::current_exception()) std::abort();
-  try {
-    throw;
-  } catch (const std::bad_alloc&) {
-    _exit(refuse_for_memory());
-  } catch (...) {
-    std::abort();
-  }
+  if (memory_ran_out) _exit(refuse_for_memory());
+  std::abort();
 }
 
 int run(int argc, char** argv) {
@@ -76,6 +79,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  std::set_new_handler(note_lack_of_memory);
   std::set_terminate(end_for_memory);
   try {
     return run(argc, argv);

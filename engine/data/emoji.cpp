@@ -110,6 +110,7 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
   const EmojiFont font(font_path);
   const fs::path assets = options.gemojione.empty() ? gemojione_folder() : fs::path(options.gemojione);
   const fs::path pictures = assets / "png";
+  const std::vector<std::string> files = ImageFolder(pictures).files();
 
   // Made beside its place and renamed, so that a reader never sees half of it.
   const fs::path temporary = fmt::format("{}.{}.tmp", out.string(), getpid());
@@ -118,7 +119,6 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
   for (const char* side : {"left", "right"}) fs::create_directory(folder.add(temporary / side));
 
   std::vector<Pair> pairs;
-  const std::vector<std::string> files = ImageFolder(pictures).files();
   ProgressCount progress("drawing", "pictures", std::ssize(files));
   for (const std::string& file : files) {
     progress.add();
