@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 
+#include <execinfo.h>
 #include <unistd.h>
 
 #include "engine/core/error.h"
@@ -81,6 +82,10 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) try {
   std::set_new_handler(note_lack_of_memory);
   std::set_terminate(end_for_memory);
+  // glibc loads what it ends threads with, as the OpenMP runtime has it, when it first needs it, and aborts where there is
+  // no memory for that; this has it loaded now.
+  void* frame;
+  backtrace(&frame, 1);
   try {
     return run(argc, argv);
   } catch (const lookalike::OutOfMemory& error) {

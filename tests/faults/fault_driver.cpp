@@ -450,6 +450,9 @@ void Faults::list_commands() {
       {"weights inspect .pth", {"weights", "inspect", in("zip.pth")}},
       {"weights inspect .pth, packed", {"weights", "inspect", in("deflated.pth")}},
       {"weights inspect .pth, legacy", {"weights", "inspect", in("legacy.pth")}},
+#ifdef LOOKALIKE_HAS_HDF5
+      {"weights inspect .h5", {"weights", "inspect", in("keras.h5")}},
+#endif
       {"weights inspect .onnx", {"weights", "inspect", in("tensors.onnx")}},
       {"weights import",
        {"weights", "import", in("squeezenet.safetensors"), "--model", "squeezenet", "--allow-unknown", "--out",
