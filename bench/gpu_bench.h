@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,6 +12,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/random.h"
+#include "engine/io/atomic_file.h"
 #include "kernels/bf16.h"
 #include "kernels/conv2d.h"
 #include "kernels/gpu/device.h"
@@ -223,7 +223,7 @@ class Bench {
     if (json_.empty()) return;
     const nlohmann::json all{
         {"device", gpu::limits().name}, {"copy_gb_per_s", copy_}, {"cublas_tflop_per_s", peaks_}, {"kernels", rows_}};
-    std::ofstream(json_) << all.dump(1) << "\n";
+    write_file_atomically(json_, all.dump(1) + "\n");
   }
 
   const bool tiny;

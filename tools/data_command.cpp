@@ -19,7 +19,9 @@
 #include "engine/data/emoji.h"
 #include "engine/data/pairs.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/claim.h"
 #include "tools/commands.h"
+#include "tools/output_files.h"
 
 namespace lookalike {
 namespace {
@@ -32,7 +34,7 @@ void add_emoji(CLI::App& data) {
   auto* command = data.add_subcommand("emoji", "Make a pairs data set from the emoji of two installed packages");
   auto options = std::make_shared<EmojiOptions>();
   command->footer("lookalike data emoji --out datasets/emoji --size 64");
-  command->add_option("--out", options->out, "New folder to make")->type_name("DIR")->required();
+  output_name(command->add_option("--out", options->out, "New folder to make"))->type_name("DIR")->required();
   whole_number(command->add_option("--size", options->size, "Pixels, both ways, 1 to 1024"), 1, 1024)
       ->type_name("N")
       ->capture_default_str();
@@ -40,13 +42,14 @@ void add_emoji(CLI::App& data) {
       ->type_name("FILE");
   command->add_option("--gemojione", options->gemojione, "Folder with png/ and svg/ (from ruby-gemojione by default)")
       ->type_name("DIR");
-  command->callback([options] { fmt::print("{}: {} pairs\n", options->out, make_emoji_pairs(*options)); });
+  command->callback([options] { print_line("{}: {} pairs", options->out, make_emoji_pairs(*options)); });
 }
 
 using Rows = std::vector<std::vector<std::string>>;
 
 // The three parts of a split in `folder`, all or none; those without a share are not there afterwards.
 void write_parts(const fs::path& folder, const std::array<Rows, 3>& parts) {
+  const Claim claim(folder);
   std::map<fs::path, std::optional<std::string>> files;
   for (int part = 0; part < 3; part++) {
     // A header alone is a part without a share.
@@ -54,6 +57,13 @@ void write_parts(const fs::path& folder, const std::array<Rows, 3>& parts) {
     if (parts[part].size() > 1) text = csv_text(parts[part]);
   }
   write_files_together(files);
+}
+
+// Error where one of the parts would replace, or its absence remove, what no split has made.
+void check_parts(const fs::path& folder, const std::string& input) {
+  std::vector<NamedOutput> outputs;
+  for (const char* name : kPartFiles) outputs.push_back({"split", folder / name, FileKind::part});
+  check_replaced(outputs, {{"INPUT", input}});
 }
 
 void split_pairs_file(const std::string& csv, const std::string& out, const std::array<double, 3>& ratios,
@@ -68,6 +78,7 @@ void split_pairs_file(const std::string& csv, const std::string& out, const std:
         "{}: a split would replace it by a part of itself, expected another folder in --out, or another name for all "
         "pairs, pairs.csv",
         csv);
+  check_parts(folder, csv);
   const Split split = split_pairs(read_pairs(csv), ratios, seed);
   if (!folder.empty()) make_folders(folder);
   const std::vector<Pair>* parts[] = {&split.train, &split.validation, &split.test};
@@ -79,7 +90,7 @@ void split_pairs_file(const std::string& csv, const std::string& out, const std:
   write_parts(folder, rows);
   for (int part = 0; part < 3; part++)
     if (!parts[part]->empty())
-      fmt::print("{}: {} pairs, hash {}\n", (folder / kPartFiles[part]).string(), parts[part]->size(),
+      print_line("{}: {} pairs, hash {}", (folder / kPartFiles[part]).string(), parts[part]->size(),
                  content_hash(*parts[part]));
 }
 
@@ -88,6 +99,7 @@ void split_class_folder(const std::string& folder, const std::array<double, 3>& 
   check(layout_of(folder) == Layout::folders, "{}: its files are parts already, expected class folders", folder);
   check(parts_of(folder).folders.empty(), "{}: has its parts in folders already, expected a folder for each class",
         folder);
+  check_parts(folder, "");
   const ClassListing listing = list_all_classes(folder);
   const ClassSplit split =
       split_classes(listing.labels, ratios, seed, by.empty() ? std::nullopt : std::optional(parse_split_by(by)));
@@ -103,7 +115,7 @@ void split_class_folder(const std::string& folder, const std::array<double, 3>& 
   write_parts(folder, rows);
   for (int part = 0; part < 3; part++)
     if (!classes[part].empty())
-      fmt::print("{}: {} images of {} classes\n", (fs::path(folder) / kPartFiles[part]).string(),
+      print_line("{}: {} images of {} classes", (fs::path(folder) / kPartFiles[part]).string(),
                  split.images[part].size(), classes[part].size());
 }
 
@@ -129,7 +141,8 @@ void add_split(CLI::App& data) {
                              "Of class folders: whole classes, or images of each class (default: classes where ten or "
                              "more have two images)"),
          {"classes", "images"});
-  auto* out = command->add_option("--out", args->out, "Folder for the three files (beside the pairs file by default)")
+  auto* out = output_name(command->add_option("--out", args->out,
+                                              "Folder for the three files (beside the pairs file by default)"))
                   ->type_name("DIR");
   command->callback([args, out] {
     const std::array<double, 3> ratios{args->ratios[0], args->ratios[1], args->ratios[2]};
@@ -162,12 +175,12 @@ void add_candidates(CLI::App& data) {
       ->type_name("N")
       ->capture_default_str();
   whole_number(command->add_option("--seed", args->seed, "Of the draw"), 0)->type_name("N")->capture_default_str();
-  command->add_option("--out", args->out, "Candidates file to write")->type_name("FILE.csv")->required();
+  output_name(command->add_option("--out", args->out, "Candidates file to write"))->type_name("FILE.csv")->required();
   command->callback([args] {
-    check_can_write(args->out);
+    check_outputs({{"--out", args->out, FileKind::candidates}}, {{"PAIRS", args->csv}});
     const Candidates candidates = make_candidates(read_pairs(args->csv), args->count, args->seed);
     write_candidates(args->out, candidates);
-    fmt::print("{}: {} queries of {} candidates, hash {}\n", args->out, candidates.left.size(), args->count,
+    print_line("{}: {} queries of {} candidates, hash {}", args->out, candidates.left.size(), args->count,
                content_hash(candidates));
   });
 }
@@ -182,10 +195,10 @@ void add_check(CLI::App& data) {
       ->required();
   command->callback([folder] {
     const auto [problems, notes] = check_data(*folder);
-    for (const std::string& problem : problems) fmt::print("{}\n", problem);
-    for (const std::string& note : notes) fmt::print("note: {}\n", note);
+    for (const std::string& problem : problems) print_one(one_line(problem));
+    for (const std::string& note : notes) print_line("note: {}", one_line(note));
     check(problems.empty(), "{}: {} problem{}", *folder, problems.size(), problems.size() == 1 ? "" : "s");
-    fmt::print("{}: no problems\n", *folder);
+    print_line("{}: no problems", *folder);
   });
 }
 

@@ -12,7 +12,9 @@
 #include "engine/io/npy.h"
 #include "models/center.h"
 #include "models/model.h"
+#include "models/published_weights.h"
 #include "tools/commands.h"
+#include "tools/output_files.h"
 
 namespace lookalike {
 namespace {
@@ -27,8 +29,9 @@ struct EmbedArguments {
 };
 
 void run_embed(const EmbedArguments& arguments) {
-  check_can_write(arguments.out);
-  check_can_write(arguments.out + ".txt");
+  std::vector<NamedInput> inputs{{"MODEL", find_weights(arguments.model).value_or("")}, {"--center", arguments.center}};
+  for (const std::string& input : arguments.inputs) inputs.push_back({"INPUT", input});
+  check_outputs({{"--out", arguments.out, FileKind::npy}, {"--out", arguments.out + ".txt", FileKind::names}}, inputs);
   const Compute compute = arguments.compute.parse();
   Model model = load_model(arguments.model);
   std::vector<std::string> skipped;
@@ -45,7 +48,7 @@ void run_embed(const EmbedArguments& arguments) {
     }
     const ImageListing listing = list_images(input);
     require_images(input, listing);
-    if (!listing.passed_over.empty()) fmt::print(stderr, "{}\n", describe_passed_over(input, listing.passed_over));
+    if (!listing.passed_over.empty()) say_line(describe_passed_over(input, listing.passed_over));
     for (const std::string& path : listing.images) files.push_back(fs::path(input) / path);
   }
 
@@ -59,7 +62,7 @@ void run_embed(const EmbedArguments& arguments) {
   Tensor result = comparable_rows(*model.network, embed_files(*model.network, files, model.preprocess, compute, &times,
                                                               side, arguments.skip_corrupt ? &unread : nullptr));
   if (!unread.empty()) {
-    for (const auto& [file, why] : unread) fmt::print(stderr, "skipped: {}\n", why);
+    for (const auto& [file, why] : unread) say("skipped: {}", why);
     std::vector<int64_t> read;
     for (int64_t i = 0; i < std::ssize(files); i++)
       if (!unread.contains(i)) read.push_back(i);
@@ -71,21 +74,22 @@ void run_embed(const EmbedArguments& arguments) {
   check_finite(result, files);
   std::string names;
   for (const std::string& file : files) names += file + '\n';
-  // The names are on the disk before the array takes its place, so that what is left to fail is a rename; then neither stays.
-  AtomicFile listing(arguments.out + ".txt");
-  listing.write(names);
-  listing.flush();
+  // Open while the other is written, so that no second process mixes its files with these, and on the disk, so that what is
+  // left to fail is a rename; then neither stays.
+  AtomicFile list(arguments.out + ".txt");
+  list.write(names);
+  list.flush();
   write_npy(arguments.out, result);
   try {
-    listing.commit();
+    list.commit();
   } catch (...) {
     for (const std::string& file : {arguments.out, arguments.out + ".txt"}) std::remove(file.c_str());
     throw;
   }
-  fmt::print("{}: {} embeddings of {} values; their files are listed in {}.txt\n", arguments.out, files.size(),
+  print_line("{}: {} embeddings of {} values; their files are listed in {}.txt", arguments.out, files.size(),
              result.shape()[1], arguments.out);
-  fmt::print(
-      "{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, the network {:.2f} s, {:.2f} s of both at once\n",
+  print_line(
+      "{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, the network {:.2f} s, {:.2f} s of both at once",
       times.total, static_cast<double>(files.size()) / times.total, times.decoding, times.network,
       std::max(0., times.decoding + times.network - times.total));
 }
@@ -99,7 +103,7 @@ void add_embed_command(CLI::App& app) {
   command->add_option("MODEL", arguments->model, "Checkpoint (RUN/model.safetensors), or the name of published weights")
       ->required();
   command->add_option("INPUT", arguments->inputs, "Images, and folders with images at any depth")->required();
-  command->add_option("--out", arguments->out, "File to write; FILE.npy.txt gets the names")
+  output_name(command->add_option("--out", arguments->out, "File to write; FILE.npy.txt gets the names"))
       ->type_name("FILE.npy")
       ->required();
   one_of(command->add_option("--side", arguments->side,

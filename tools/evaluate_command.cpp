@@ -17,7 +17,9 @@
 #include "engine/io/atomic_file.h"
 #include "models/center.h"
 #include "models/model.h"
+#include "models/published_weights.h"
 #include "tools/commands.h"
+#include "tools/output_files.h"
 
 namespace lookalike {
 namespace {
@@ -72,6 +74,11 @@ nlohmann::ordered_json json_of(const std::vector<AnyReport>& reports) {
   return json;
 }
 
+// Names of files need not be UTF-8; what is not is replaced.
+std::string text_of(const nlohmann::ordered_json& json) {
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+}
+
 // The mean picture of the training pairs; undefined, and said, where it can't be had: it is a side computation, which stops nothing.
 Tensor training_mean(const fs::path& data, const Preprocess& preprocess) {
   const fs::path train = data / "train.csv";
@@ -79,7 +86,7 @@ Tensor training_mean(const fs::path& data, const Preprocess& preprocess) {
   try {
     return mean_pixels(load_pairs(pairs_folder(data, "train"), train, preprocess, OnCorrupt::skip).images);
   } catch (const Error& error) {
-    fmt::print(stderr, "without 'pixels minus training mean': {}\n", error.what());
+    say("without 'pixels minus training mean': {}", error.what());
     return {};
   }
 }
@@ -96,11 +103,11 @@ void check_unseen(const EvaluateArguments& arguments, const std::string& where, 
                                        where, arguments.model, in_validation);
   check(arguments.include_seen, "{}; {}--include-seen measures them all the same, in rows of their own", seen,
         has_own ? fmt::format("what it has not seen: {} {}; ", split, own.string()) : "");
-  fmt::print(stderr, "{}: such figures say nothing of new pictures\n", seen);
+  say("{}: such figures say nothing of new pictures", seen);
 }
 
 void report_passed_over(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) fmt::print(stderr, "{}\n", line);
+  for (const std::string& line : lines) say_line(line);
 }
 
 void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
@@ -129,7 +136,7 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   report_passed_over(ranked.passed_over);
   report_skipped(ranked.skipped);
   const std::string shorter = from_pairs ? shorter_lists(std::ssize(ranked.protocol.left), arguments.count) : "";
-  if (!shorter.empty()) fmt::print(stderr, "{}: {}\n", where, shorter);
+  if (!shorter.empty()) say("{}: {}", where, shorter);
   const Tensor left_embeddings = embed(*model.network, ranked.images, ranked.left, compute, PairSide::left),
                right_embeddings = embed(*model.network, ranked.images, ranked.right, compute, PairSide::right);
   check_finite(left_embeddings, ranked.protocol.left);
@@ -138,7 +145,7 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   mark_unread(ranked, scores);
   if (!labelled) {
     write_scores(arguments.scores, ranked.protocol, scores);
-    fmt::print("{}: scores of {} lists of {} candidates\n", arguments.scores, ranked.protocol.lists.lists(),
+    print_line("{}: scores of {} lists of {} candidates", arguments.scores, ranked.protocol.lists.lists(),
                ranked.protocol.lists.count);
     return;
   }
@@ -192,10 +199,9 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     verdict_line = '\n' + in_lines(sentence(arguments.model, kRawPixels,
                                             any_seen ? "on what it has not seen, top-1" : "top-1", verdict));
   }
-  fmt::print("{}\n{}{}", ranking_table(reports), verification_table(std::span(reports).subspan(of_model)),
-             verdict_line);
   if (!arguments.scores.empty()) write_scores(arguments.scores, ranked.protocol, scores);
-  if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
+  if (!arguments.json.empty()) write_file_atomically(arguments.json, text_of(json));
+  print_text(ranking_table(reports) + '\n' + verification_table(std::span(reports).subspan(of_model)) + verdict_line);
 }
 
 void evaluate_class_data(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
@@ -258,11 +264,11 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
   json["seen_in_training"] = in_training;
   json["seen_in_validation"] = in_validation;
   json["remembers_all_it_saw"] = model.seen.complete;
-  fmt::print("{}{}\n{}", text, class_table(reports), sentences);
-  if (!arguments.json.empty()) write_file_atomically(arguments.json, json.dump(2) + "\n");
+  if (!arguments.json.empty()) write_file_atomically(arguments.json, text_of(json));
   if (!arguments.scatter.empty())
     write_file_atomically(arguments.scatter,
                           scatter_svg(arguments.model, embeddings, data.labels, data.classes, arguments.seed));
+  print_text(text + class_table(reports) + '\n' + sentences);
 }
 
 void run_evaluate(const EvaluateArguments& arguments) {
@@ -270,14 +276,20 @@ void run_evaluate(const EvaluateArguments& arguments) {
   for (const auto* option : pairs ? arguments.of_classes : arguments.of_pairs)
     check(option->count() == 0, "{} is for {}, and {} holds {}", option->get_name(), pairs ? "class data" : "pairs",
           arguments.data, pairs ? "pairs" : "classes of images");
-  for (const std::string& file : {arguments.json, arguments.scores, arguments.scatter}) check_can_write(file);
+  check_outputs({{"--json", arguments.json, FileKind::json},
+                 {"--scores", arguments.scores, FileKind::scores},
+                 {"--scatter", arguments.scatter, FileKind::svg}},
+                {{"MODEL", find_weights(arguments.model).value_or("")},
+                 {"--center", arguments.center},
+                 {"--pairs", arguments.pairs},
+                 {"--candidates", arguments.candidates},
+                 {"--truth", arguments.truth},
+                 {"--images", arguments.images}});
   const Compute compute = arguments.compute.parse();
   Model model = load_model(arguments.model);
   if (!model.seen.complete)
-    fmt::print(
-        stderr,
-        "{}: does not remember all that it was trained on; whether these figures are of pictures that it has seen "
-        "can't be told\n",
+    say("{}: does not remember all that it was trained on; whether these figures are of pictures that it has seen "
+        "can't be told",
         arguments.model);
   std::vector<std::string> skipped;
   if (!arguments.center.empty())
@@ -305,7 +317,7 @@ void add_evaluate_command(CLI::App& app) {
   auto* seed = whole_number(command->add_option("--seed", arguments->seed, "Of what is drawn at random"), 0)
                    ->type_name("N")
                    ->capture_default_str();
-  command->add_option("--json", arguments->json, "Also write the results here")->type_name("FILE");
+  output_name(command->add_option("--json", arguments->json, "Also write the results here"))->type_name("FILE");
   add_skip_option(*command, arguments->skip_corrupt);
   command->add_flag("--include-seen", arguments->include_seen,
                     "Also measure on what trained the model or chose its epoch, in rows that say so");
@@ -322,7 +334,7 @@ void add_evaluate_command(CLI::App& app) {
   auto* candidates = of_pairs("--candidates", arguments->candidates, "FILE", "Candidate lists to rank, left,c0,...");
   candidates->excludes(pairs)->excludes(seed);
   of_pairs("--truth", arguments->truth, "FILE", "True partners for --candidates, left,right")->needs(candidates);
-  of_pairs("--scores", arguments->scores, "FILE", "Write a score for each cell of --candidates, as CSV")
+  output_name(of_pairs("--scores", arguments->scores, "FILE", "Write a score for each cell of --candidates, as CSV"))
       ->needs(candidates);
   whole_number(of_pairs("--count", arguments->count, "N", "Random candidates a query"), 2)->excludes(candidates);
   whole_number(of_pairs("--lists", arguments->lists, "N", "Random lists a query"), 1, 100000)->excludes(candidates);
@@ -350,7 +362,7 @@ void add_evaluate_command(CLI::App& app) {
       2);
   whole_number(of_classes("--runs", arguments->runs, "N", "One-shot runs for each group"), 1, 100000);
   one_of(of_classes("--similarity", arguments->similarity, "", "Instead of the model's own"), {"cosine", "distance"});
-  of_classes("--scatter", arguments->scatter, "FILE.svg", "Write a picture of the embeddings here");
+  output_name(of_classes("--scatter", arguments->scatter, "FILE.svg", "Write a picture of the embeddings here"));
   command->callback([arguments] { run_evaluate(*arguments); });
 }
 

@@ -1,17 +1,16 @@
 // lookalike: trains, evaluates and uses Siamese networks. Exit status 0 only when the thing asked for was done.
-#include <algorithm>
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
+#include <sstream>
 
 #include <execinfo.h>
 #include <unistd.h>
 
 #include "engine/core/error.h"
+#include "engine/core/output.h"
 #include "engine/core/resources.h"
 #include "tools/commands.h"
 
@@ -19,17 +18,15 @@ namespace {
 
 // What can be said where there is no memory left to put words together.
 int refuse_for_memory() noexcept {
-  constexpr char kLine[] = "lookalike: not enough memory\n";
-  std::fflush(stderr);
-  [[maybe_unused]] const ssize_t told = write(STDERR_FILENO, kLine, std::strlen(kLine));
+  lookalike::write_to_stderr("lookalike: not enough memory\n");
   return 1;
 }
 
-int refuse(std::string_view text) {
-  std::string message(text);
-  std::ranges::replace(message, '\n', ' ');  // one line, whatever a file is called
-  fmt::print(stderr, "lookalike: {}\n", message);
+int refuse(const char* message) noexcept try {
+  lookalike::write_to_stderr(lookalike::one_line(fmt::format("lookalike: {}", message)) + '\n');
   return 1;
+} catch (const std::bad_alloc&) {
+  return refuse_for_memory();
 }
 
 std::atomic<bool> memory_ran_out = false;
@@ -45,6 +42,14 @@ std::atomic<bool> memory_ran_out = false;
 [[noreturn]] void end_for_memory() {
   if (memory_ran_out) _exit(refuse_for_memory());
   std::abort();
+}
+
+// The words of --help and --version, else nothing.
+std::string asked_for(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream words, ignored;
+  words.exceptions(std::ios::badbit);  // streams keep quiet on a lack of memory
+  if (error.get_exit_code() == 0) app.exit(error, words, ignored);
+  return words.str();
 }
 
 int run(int argc, char** argv) {
@@ -64,22 +69,22 @@ int run(int argc, char** argv) {
   lookalike::add_embed_command(app);
   lookalike::add_compare_command(app);
   lookalike::add_weights_command(app);
-  if (argc == 1) {
-    fmt::print("{}", app.help());
-    return 0;
-  }
+  std::string help = argc == 1 ? app.help() : "";
   try {
-    app.parse(argc, argv);
-    return 0;
+    if (help.empty()) app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    return refuse(lookalike::explain(app, error));
+    help = asked_for(app, error);
+    if (help.empty()) return refuse(lookalike::explain(app, error).c_str());
   }
+  lookalike::print_text(help);
+  lookalike::finish_output();
+  return 0;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) try {
+int main(int argc, char** argv) {
+  lookalike::open_standard_files();
   std::set_new_handler(note_lack_of_memory);
   std::set_terminate(end_for_memory);
   // glibc loads what it ends threads with, as the OpenMP runtime has it, when it first needs it, and aborts where there is
@@ -95,6 +100,4 @@ int main(int argc, char** argv) try {
   } catch (const std::exception& error) {
     return refuse(error.what());
   }
-} catch (const std::bad_alloc&) {
-  return refuse_for_memory();
 }

@@ -2,8 +2,6 @@
 #include <memory>
 #include <string>
 
-#include <fmt/format.h>
-
 #include "models/recipes.h"
 #include "tools/commands.h"
 
@@ -14,7 +12,7 @@ void add_recipes_command(CLI::App& app) {
   auto name = std::make_shared<std::string>();
   command->footer("lookalike recipes\nlookalike recipes emoji-best >my.toml");
   command->add_option("NAME", *name, "Print this recipe");
-  command->callback([name] { fmt::print("{}", name->empty() ? list_recipes() : recipe_text(*name)); });
+  command->callback([name] { print_text(name->empty() ? list_recipes() : recipe_text(*name)); });
 }
 
 }  // namespace lookalike

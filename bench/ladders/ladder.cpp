@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/random.h"
+#include "engine/io/atomic_file.h"
 
 namespace lookalike::ladder {
 namespace {
@@ -219,6 +219,6 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "--only: there is no ladder '{}'\n", only);
     return 1;
   }
-  if (!json_file.empty()) std::ofstream(json_file) << results.dump(1) << '\n';
+  if (!json_file.empty()) lookalike::write_file_atomically(json_file, results.dump(1) + "\n");
   return failed == 0 ? 0 : 1;
 }

@@ -10,12 +10,18 @@
 
 namespace lookalike {
 
-// Control characters as escapes ("\\n", "\\x1b"): what a file or its name holds must not break a line nor command a terminal.
-std::string printable(std::string_view text);
+// What a file or its name holds must not break a line, command a terminal or reorder what it shows.
+// Control characters, Unicode's line ends and bidirectional controls, and bytes that are no UTF-8
+// come back as escapes ("\\n", "\\x1b", "\\u202e"). `lines`: line ends stay.
+std::string printable(std::string_view text, bool lines = false);
+
+// The text as a message: printable, and of at most 300 characters, with "..." in place of the
+// middle of what is longer.
+std::string one_line(std::string_view text);
 
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message) : std::runtime_error(printable(message)) {}
+  explicit Error(const std::string& message) : std::runtime_error(one_line(message)) {}
 };
 
 template <class... Args>

@@ -1,11 +1,6 @@
 #include "engine/core/options.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <numeric>
 #include <sstream>
 
@@ -212,18 +207,6 @@ json parse_toml(const std::string& text, const std::string& where) {
   } catch (const Error& error) {
     fail("{}: {}", where, error.what());
   }
-}
-
-json read_toml(const std::string& path) {
-  std::ifstream file(path);
-  check(file.good() && !std::filesystem::is_directory(path), "{}: no file that can be read", path);
-  std::string text;
-  try {
-    text.assign(std::istreambuf_iterator<char>(file), {});
-  } catch (const std::ios::failure&) {
-    fail("{}: cannot be read: {}", path, std::strerror(errno));
-  }
-  return parse_toml(text, path);
 }
 
 void set_option(json& table, const std::string& assignment) {

@@ -61,8 +61,7 @@ std::string nearest(const std::string& word, const std::vector<std::string>& wor
 // ", did you mean 'WORD'?", or nothing where no word is near.
 std::string suggestion(const std::string& word, const std::vector<std::string>& words);
 
-// A TOML file as JSON, or the text of one that `where` names; syntax errors are Errors with file and line.
-nlohmann::json read_toml(const std::string& path);
+// The text of a TOML file, which `where` names, as JSON; syntax errors are Errors with file and line.
 nlohmann::json parse_toml(const std::string& text, const std::string& where);
 // Sets the dotted `key` (loss.margin) of `table` to a value in TOML syntax; a bare word counts as a string.
 void set_option(nlohmann::json& table, const std::string& assignment);

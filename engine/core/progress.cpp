@@ -1,10 +1,11 @@
 #include "engine/core/progress.h"
 
-#include <cstdio>
 #include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
+
+#include "engine/core/output.h"
 
 namespace lookalike {
 
@@ -20,20 +21,18 @@ void Progress::update(const std::string& line) {
   const auto now = std::chrono::steady_clock::now();
   if (!terminal_ || now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
-  fmt::print(stderr, "\r\033[K{}", line);
-  std::fflush(stderr);
+  write_to_stderr("\r\033[K" + one_line(line));
   shown_ = true;
 }
 
 void Progress::print(const std::string& line) {
   clear();
-  fmt::print(stderr, "{}\n", line);
+  say_line(line);
 }
 
 void Progress::clear() {
   if (!shown_) return;
-  fmt::print(stderr, "\r\033[K");
-  std::fflush(stderr);
+  write_to_stderr("\r\033[K");
   shown_ = false;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "engine/core/error.h"
+#include "engine/core/output.h"
 #include "engine/core/resources.h"
 #include "kernels/gpu/device.h"
 
@@ -117,7 +118,7 @@ std::shared_ptr<std::byte> arena_allocate(size_t bytes, Device device) {
   if (guard) std::fill_n(block, bytes + guard, kGuard);
   return {block, [=](std::byte* b) {
             if (std::any_of(b + bytes, b + bytes + guard, [](std::byte x) { return x != kGuard; })) {
-              fmt::print(stderr, "a tensor of {} bytes was written behind its end\n", bytes);
+              say("a tensor of {} bytes was written behind its end", bytes);
               std::abort();
             }
             arena().give_back(b, rounded);

@@ -12,7 +12,7 @@ void report_problem(std::string message, std::vector<std::string>* problems) {
 }
 
 std::vector<CsvRow> read_csv(const std::string& path, std::vector<std::string>* problems) {
-  const std::string text = read_whole(path);
+  const std::string text = read_file(path);
   check(text.find('\0') == text.npos, "{}: not text, expected a CSV file", path);
 
   std::vector<CsvRow> rows;

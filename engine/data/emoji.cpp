@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <cstdio>
-#include <deque>
 #include <filesystem>
 #include <optional>
 #include <vector>
@@ -19,6 +17,8 @@
 #include "engine/data/pairs.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/child_process.h"
+#include "engine/io/input_file.h"
+#include "engine/io/scratch_folder.h"
 
 namespace lookalike {
 namespace {
@@ -46,6 +46,7 @@ fs::path gemojione_folder() {
 
 // Has librsvg's program draw an SVG file into a PNG file.
 void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
+  InputFile{svg};  // or it would wait for what a pipe brings
   std::vector<std::string> arguments{"rsvg-convert",       "--width",  std::to_string(size), "--height",
                                      std::to_string(size), "--output", png.string(),         svg.string()};
   const std::string missing =
@@ -53,31 +54,6 @@ void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
                   "apt-get install librsvg2-bin");
   check(run_program(std::move(arguments), "/dev/null", missing), "{}: rsvg-convert cannot draw it", svg.string());
 }
-
-// A folder in the making: what it holds is removed with it unless it was put in its place. That takes no memory, which may
-// be what is missing.
-class NewFolder {
- public:
-  explicit NewFolder(const fs::path& path) : path_(path) { fs::create_directory(add(path)); }
-  ~NewFolder() {
-    if (placed_) return;
-    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) std::remove(part->c_str());
-  }
-  NewFolder(const NewFolder&) = delete;
-  NewFolder& operator=(const NewFolder&) = delete;
-
-  // Of a file or folder in it that will be made.
-  const fs::path& add(const fs::path& part) { return parts_.emplace_back(part); }
-  void place(const fs::path& target) {
-    fs::rename(path_, target);
-    placed_ = true;
-  }
-
- private:
-  fs::path path_;
-  std::deque<fs::path> parts_;
-  bool placed_ = false;
-};
 
 // "0023-20E3" to {0x23, 0x20E3}; nothing for another kind of name.
 std::optional<std::vector<uint32_t>> code_points_of(const std::string& name) {
@@ -113,10 +89,12 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
   const std::vector<std::string> files = ImageFolder(pictures).files();
 
   // Made beside its place and renamed, so that a reader never sees half of it.
-  const fs::path temporary = fmt::format("{}.{}.tmp", out.string(), getpid());
-  make_folders(out.has_parent_path() ? out.parent_path() : ".");
-  NewFolder folder(temporary);
-  for (const char* side : {"left", "right"}) fs::create_directory(folder.add(temporary / side));
+  if (out.has_parent_path()) make_folders(out.parent_path());
+  const Claim claim(out, options.out);
+  const ScratchFolder scratch(hidden_beside(out, "folder"));
+  const fs::path temporary = scratch / "pairs";
+  make_folders(temporary / "left");
+  make_folders(temporary / "right");
 
   std::vector<Pair> pairs;
   ProgressCount progress("drawing", "pictures", std::ssize(files));
@@ -128,8 +106,8 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
     if (!drawn) continue;
     std::string name = fs::path(file).stem();
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    write_file_atomically(folder.add(temporary / "left" / (name + ".png")), encode_png(*drawn));
-    const fs::path right = folder.add(temporary / "right" / (name + ".png"));
+    write_file_atomically(temporary / "left" / (name + ".png"), encode_png(*drawn));
+    const fs::path right = temporary / "right" / (name + ".png");
     const bool vector = options.size > kPngSize;
     if (vector) draw_svg(assets / "svg" / fs::path(file).replace_extension("svg"), options.size, right);
     const Image picture = read_image(vector ? right : pictures / file, 3);
@@ -137,9 +115,10 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
     pairs.push_back({name, name});
   }
   check(!pairs.empty(), "{} and the pictures share no emoji", font_path);
-  write_pairs(folder.add(temporary / "pairs.csv"), pairs);
-  write_file_atomically(folder.add(temporary / "ATTRIBUTION.txt"), kAttribution);
-  folder.place(out);
+  write_pairs(temporary / "pairs.csv", pairs);
+  write_file_atomically(temporary / "ATTRIBUTION.txt", kAttribution);
+  check(!fs::exists(out), "{}: was made by another process meanwhile", options.out);
+  fs::rename(temporary, out);
   return std::ssize(pairs);
 } catch (const fs::filesystem_error& error) {
   fail("{}: {}", error.path1().string(), error.code().message());

@@ -10,6 +10,7 @@
 #include FT_TRUETYPE_TAGS_H
 
 #include "engine/core/error.h"
+#include "engine/io/input_file.h"
 
 namespace lookalike {
 namespace {
@@ -23,6 +24,7 @@ bool works(FT_Error error) {
 }  // namespace
 
 EmojiFont::EmojiFont(const std::string& path) : path_(path) {
+  InputFile{path};  // or FreeType would wait for what a pipe brings
   FT_Library library = nullptr;
   errno = 0;
   check(works(FT_Init_FreeType(&library)), "FreeType does not start");

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/core/error.h"
+
 namespace lookalike {
 
 namespace {
@@ -52,7 +54,8 @@ std::array<std::string, 2> lines_of(const std::string& cell) {
 
 }  // namespace
 
-std::string align(const std::vector<std::vector<std::string>>& rows) {
+std::string align(std::vector<std::vector<std::string>> rows) {
+  for (auto& row : rows) row[0] = printable(row[0]);  // names, of files too
   std::vector<size_t> widths(rows[0].size());
   for (const auto& row : rows)
     for (size_t i = 0; i < row.size(); i++)

@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,116 +16,148 @@
 namespace lookalike {
 namespace {
 
-// A lock on the temporary file keeps two writers of the same result apart, and dies with its process. Returns -1 with
-// errno set.
-int open_locked(const std::filesystem::path& path) {
-  for (;;) {
-    const int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor < 0) return -1;
-    struct stat opened, named;
-    const bool locked = flock(descriptor, LOCK_EX | LOCK_NB) == 0 && fstat(descriptor, &opened) == 0;
-    if (locked && stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino && ftruncate(descriptor, 0) == 0)
-      return descriptor;
-    const int error = errno;
-    close(descriptor);
-    // Locked but no longer under this name: another writer renamed it between our open and our lock.
-    if (locked && (error == ENOENT || opened.st_ino != named.st_ino)) continue;
-    errno = error;
-    return -1;
-  }
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail_to_write(const fs::path& path) {
+  fail("cannot write '{}': {}", path.string(), std::strerror(errno));
 }
 
-}  // namespace
-
-AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
-  std::error_code ignored;
-  // A link stays a link: what it points to is replaced. A device or a folder would be destroyed by the rename.
-  if (std::filesystem::exists(path, ignored)) path_ = std::filesystem::canonical(path);
-  check(!std::filesystem::exists(path_, ignored) || std::filesystem::is_regular_file(path_, ignored),
-        "cannot write '{}': it is not a regular file", path.string());
-  temporary_ = path_.string() + ".tmp";
-  descriptor_ = open_locked(temporary_);
-  if (descriptor_ < 0) {
-    check(errno != EWOULDBLOCK, "cannot write '{}': another process is writing it", path_.string());
-    fail_with_errno();
-  }
-}
-
-AtomicFile::~AtomicFile() {
-  if (descriptor_ < 0) return;
-  unlink(temporary_.c_str());
-  close(descriptor_);
-}
-
-void AtomicFile::fail_with_errno() {
-  fail("cannot write '{}': {}", path_.string(), std::strerror(errno));
-}
-
-void AtomicFile::write(const void* data, size_t bytes) {
+void write_all(int descriptor, const void* data, size_t bytes, const fs::path& path) {
   for (auto* from = static_cast<const char*>(data); bytes > 0;) {
-    const ssize_t written = ::write(descriptor_, from, bytes);
+    const ssize_t written = write(descriptor, from, bytes);
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail_with_errno();
+    if (written < 0) fail_to_write(path);
     from += written, bytes -= written;
   }
 }
 
+// A change of names is durable once the folder is. A file system that can't flush folders loses nothing but time.
+void flush_folder_of(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  fsync(descriptor);
+  close(descriptor);
+}
+
+bool is_there(const fs::path& path) {
+  struct stat ignored;
+  return lstat(path.c_str(), &ignored) == 0;
+}
+
+}  // namespace
+
+fs::path without_links(const fs::path& path) {
+  constexpr int kMostLinks = 40;
+  fs::path at = path;
+  std::error_code error;
+  for (int links = 0; fs::is_symlink(fs::symlink_status(at, error)); links++) {
+    const fs::path folder = fs::canonical(at.has_parent_path() ? at.parent_path() : ".", error);
+    check(!folder.string().starts_with("/proc/"), "cannot write '{}': it is not a regular file", path.string());
+    const fs::path next = fs::read_symlink(at, error);
+    check(!error && links < kMostLinks, "cannot write '{}': {}", path.string(), error ? error.message() : std::strerror(ELOOP));
+    at = at.parent_path() / next;
+  }
+  return at;
+}
+
+AtomicFile::AtomicFile(const fs::path& path) : path_(without_links(path)) {
+  struct stat there;
+  if (stat(path_.c_str(), &there) == 0) {
+    check(S_ISREG(there.st_mode), "cannot write '{}': it is not a regular file", path.string());
+    if (faccessat(AT_FDCWD, path_.c_str(), W_OK, AT_EACCESS) != 0) fail_to_write(path);
+    mode_ = there.st_mode & 0777;
+  }
+  // Until it has the permissions of what it replaces, nobody else may read it.
+  claim_.emplace(path_, path.string(), mode_ ? 0600 : 0666);
+}
+
+void AtomicFile::write(const void* data, size_t bytes) {
+  write_all(claim_->descriptor(), data, bytes, path_);
+}
+
 void AtomicFile::flush() {
-  if (fsync(descriptor_) != 0) fail_with_errno();
+  if (fsync(claim_->descriptor()) != 0) fail_to_write(path_);
 }
 
 void AtomicFile::commit() {
+  if (mode_ && fchmod(claim_->descriptor(), *mode_) != 0) fail_to_write(path_);
   flush();
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno();
-  close(descriptor_);
-  descriptor_ = -1;
-  // The rename itself is durable once the folder is. A file system that can't flush folders loses nothing but time.
-  const auto folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
-  const int folder_descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_descriptor < 0) return;
-  fsync(folder_descriptor);
-  close(folder_descriptor);
+  if (rename(claim_->path().c_str(), path_.c_str()) != 0) fail_to_write(path_);
+  claim_->release();
+  flush_folder_of(path_);
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+void write_file_atomically(const fs::path& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text);
   file.commit();
 }
 
-void write_files_together(const std::map<std::filesystem::path, std::optional<std::string>>& files) {
+void write_files_together(const std::map<fs::path, std::optional<std::string>>& files) {
   std::vector<std::unique_ptr<AtomicFile>> written;
+  std::vector<fs::path> replaced;
   for (const auto& [path, text] : files) {
-    if (!text) continue;
-    written.push_back(std::make_unique<AtomicFile>(path));
-    written.back()->write(*text);
-    written.back()->flush();
-  }
-  const auto remove_all = [&] {
-    for (const auto& [path, text] : files) {
-      std::error_code error;
-      std::filesystem::remove(path, error);
-      check(!error, "cannot remove '{}': {}", path.string(), error.message());
+    if (text) {
+      written.push_back(std::make_unique<AtomicFile>(path));
+      written.back()->write(*text);
+      written.back()->flush();
     }
+    replaced.push_back(text ? written.back()->path() : path);
+    std::error_code ignored;
+    check(!fs::is_directory(replaced.back(), ignored), "cannot remove '{}': it is a folder", path.string());
+  }
+  std::vector<std::pair<fs::path, fs::path>> kept;  // what was there, and where it is until all is well
+  size_t committed = 0;
+  const auto put_back = [&] {
+    for (size_t i = 0; i < committed; i++) unlink(written[i]->path().c_str());
+    for (const auto& [path, old] : kept) rename(old.c_str(), path.c_str());
   };
-  remove_all();
   try {
-    for (const auto& file : written) file->commit();
+    kept.reserve(replaced.size());
+    for (const fs::path& path : replaced) {
+      if (!is_there(path)) continue;
+      fs::path old = hidden_beside(path, "old");
+      if (rename(path.c_str(), old.c_str()) != 0) fail_to_write(path);
+      kept.emplace_back(path, std::move(old));
+    }
+    for (const auto& file : written) file->commit(), committed++;
   } catch (...) {
-    remove_all();
+    put_back();
     throw;
   }
+  for (const auto& [path, old] : kept) unlink(old.c_str());
 }
 
-void check_can_write(const std::filesystem::path& path) {
+void append_line(const fs::path& path, const std::string& line) {
+  const fs::path file = without_links(path);
+  const int descriptor =
+      open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+  if (descriptor < 0) fail_to_write(path);
+  struct stat there;
+  const bool regular = fstat(descriptor, &there) == 0 && S_ISREG(there.st_mode);
+  try {
+    check(regular, "cannot write '{}': it is not a regular file", path.string());
+    const std::string whole = line + '\n';
+    write_all(descriptor, whole.data(), whole.size(), path);
+  } catch (...) {
+    const bool restored = regular && ftruncate(descriptor, there.st_size) == 0;
+    close(descriptor);
+    if (regular && !restored) fail("cannot write '{}': a line may be half written", path.string());
+    throw;
+  }
+  if (close(descriptor) != 0) fail_to_write(path);
+}
+
+void check_can_write(const fs::path& path) {
   if (!path.empty()) AtomicFile{path};
 }
 
-void check_can_write_folder(const std::filesystem::path& path) {
-  std::filesystem::path there = std::filesystem::absolute(path).lexically_normal();
+void check_can_write_folder(const fs::path& path) {
+  fs::path there = fs::absolute(path).lexically_normal();
   std::error_code ignored;
-  while (!std::filesystem::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
-  check(std::filesystem::is_directory(there, ignored), "cannot write to '{}': '{}' is not a folder", path.string(),
+  while (!fs::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
+  check(fs::is_directory(there, ignored), "cannot write to '{}': '{}' is not a folder", path.string(),
         there.string());
   // Permissions do not say all: some file systems take no new folder.
   std::string probe = (there / ".lookalike-XXXXXX").string();
@@ -133,9 +165,9 @@ void check_can_write_folder(const std::filesystem::path& path) {
   rmdir(probe.c_str());
 }
 
-void make_folders(const std::filesystem::path& path) {
+void make_folders(const fs::path& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  fs::create_directories(path, error);
   check(!error, "cannot make the folder '{}': {}", path.string(), error.message());
 }
 

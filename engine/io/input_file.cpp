@@ -39,11 +39,11 @@ void InputFile::read(int64_t offset, void* to, int64_t bytes) const {
   }
 }
 
-std::string read_whole(const std::filesystem::path& path) {
+std::string read_file(const std::filesystem::path& path) {
   const InputFile file(path);
-  std::string text(file.size(), '\0');
-  file.read(0, text.data(), file.size());
-  return text;
+  std::string bytes(file.size(), '\0');
+  file.read(0, bytes.data(), file.size());
+  return bytes;
 }
 
 }  // namespace lookalike

@@ -1,4 +1,5 @@
-// A binary file opened for reading: its size is known, and every read is checked against it.
+// A file opened for reading: its size is known, and every read is checked against it. Pipes, devices
+// and folders are refused at once, standard input (/dev/stdin) too unless it is a file.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +28,7 @@ class InputFile {
   int64_t size_ = 0;
 };
 
-// All of a file, such as a text.
-std::string read_whole(const std::filesystem::path& path);
+// All of a file.
+std::string read_file(const std::filesystem::path& path);
 
 }  // namespace lookalike

@@ -70,7 +70,11 @@ Tensor cached_features(Network& network, const std::string& model, const ImageSt
   }
   TensorFile kept;
   kept.tensors["features"] = features;
-  write_safetensors(file, kept);
+  try {
+    write_safetensors(file, kept);
+  } catch (const ClaimedError&) {
+    // Another training is writing the same.
+  }
   return features;
 }
 

@@ -4,6 +4,8 @@
 
 #include <fmt/ranges.h>
 
+#include "engine/io/input_file.h"
+
 namespace lookalike {
 
 using nlohmann::json;
@@ -129,7 +131,7 @@ Recipe override_recipe(json table, const std::string& where, const std::vector<s
 }  // namespace
 
 Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides) {
-  return override_recipe(read_toml(path), path, overrides);
+  return override_recipe(parse_toml(read_file(path), path), path, overrides);
 }
 
 Recipe parse_recipe(const std::string& text, const std::string& where, const std::vector<std::string>& overrides) {

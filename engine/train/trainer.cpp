@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "engine/core/finite.h"
 #include "engine/core/progress.h"
@@ -29,17 +29,11 @@ namespace {
 
 // The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind them is dropped.
 void keep_lines(const std::string& file, int64_t count) {
-  std::string text;
-  if (count > 0 && fs::exists(file)) text = read_whole(file);
-  size_t end = 0;
-  for (int64_t i = 0; i < count && end < text.size(); i++) end = std::min(text.find('\n', end), text.size() - 1) + 1;
-  write_file_atomically(file, text.substr(0, end));
-}
-
-void append_line(const std::string& file, const std::string& line) {
-  std::ofstream out(file, std::ios::app);
-  out << line << '\n';
-  check(out.flush().good(), "{}: cannot be written", file);
+  std::istringstream in(fs::exists(file) ? read_file(file) : "");
+  in.exceptions(std::ios::badbit);  // else a lack of memory would end the file early
+  std::string kept, line;
+  for (int64_t i = 0; i < count && std::getline(in, line); i++) kept += line + '\n';
+  write_file_atomically(file, kept);
 }
 
 // What a loss that draws numbers draws them from.
@@ -73,6 +67,7 @@ class Run {
   TrainResult go();
 
  private:
+  void check_new() const;
   bool finished() const;
   Checkpoint read_back();
   void resume(const Checkpoint& checkpoint);
@@ -100,6 +95,7 @@ class Run {
   const Recipe& recipe_;
   Network& network_;
   const TrainJob& job_;
+  std::optional<Claim> claim_;  // to the run folder
   NetworkState state_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainingData data_;
@@ -121,8 +117,9 @@ class Run {
 
 Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
     : recipe_(recipe), network_(network), job_(job), seen_(job.seen) {
-  check(job.resume || !fs::exists(path("last.safetensors")),
-        "{}: holds a run already; continue it with --resume or name another folder", job.out);
+  // At once where the folder is there, so that a second training ends before its work.
+  if (fs::is_directory(job.out)) claim_.emplace(job.out);
+  check_new();
   std::optional<Checkpoint> before;
   if (job.resume) before = read_back();
   if (finished()) return;
@@ -167,6 +164,10 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
 
   // Nothing is written before everything that can be wrong with the input has been read.
   make_folders(path("splits"));
+  if (!claim_) {
+    claim_.emplace(job.out);
+    check_new();  // the folder is that of another training that has ended meanwhile
+  }
   for (const auto& [name, rows] : data_.splits) write_csv(path(("splits/" + name).c_str()), rows);
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
   keep_lines(path("metrics.jsonl"), at_.epoch);
@@ -174,6 +175,11 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   say_what_batches_lack();
   if (recipe.hard_negatives && at_.step == 0) find_hardest();
   open_loader();
+}
+
+void Run::check_new() const {
+  check(job_.resume || !fs::exists(path("last.safetensors")),
+        "{}: holds a run already; continue it with --resume or name another folder", job_.out);
 }
 
 bool Run::finished() const {

@@ -87,7 +87,7 @@ TEST_CASE("a wrong recipe is named with file and key in one line") {
   says("[loss]\n", "is a section", {"loss=3"});
   says("[loss]\nmargin = 1\n", "is not a section", {"loss.margin.x=3"});
   CHECK(error_of([&] { read_recipe(folder / "none.toml", {}); }).find("none.toml") != std::string::npos);
-  CHECK(error_of([&] { read_recipe(folder.path(), {}); }).ends_with("no file that can be read"));
+  CHECK(error_of([&] { read_recipe(folder.path(), {}); }).ends_with("it is not a regular file"));
 }
 
 TEST_CASE("recipes go by name, a file of that name wins, and an unknown name is told the nearest") {
