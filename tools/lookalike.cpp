@@ -12,6 +12,7 @@
 #include "engine/core/error.h"
 #include "engine/core/output.h"
 #include "engine/core/resources.h"
+#include "engine/io/claim.h"
 #include "tools/commands.h"
 
 namespace {
@@ -40,8 +41,9 @@ std::atomic<bool> memory_ran_out = false;
 // std::filesystem::directory_iterator::increment: where they get none, the program ends here. What was thrown cannot be
 // asked for: GCC calls this while it unwinds, before anything is caught.
 [[noreturn]] void end_for_memory() {
-  if (memory_ran_out) _exit(refuse_for_memory());
-  std::abort();
+  if (!memory_ran_out) std::abort();
+  lookalike::Claim::remove_all();
+  _exit(refuse_for_memory());
 }
 
 // The words of --help and --version, else nothing.

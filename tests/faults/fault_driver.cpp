@@ -520,9 +520,10 @@ std::string Faults::wrong_with(const Command& command, const Reference& referenc
   const int status = WEXITSTATUS(result.status);
   const Tree tree = tree_of(workplace(job));
   if (inputs() != inputs_) return "changed its input";
-  // What nobody lets go away stays.
+  // What cannot be removed, put back, told or looked into by then stays under its hidden name.
   const auto may_stay = [&](const std::string& name) {
-    return plan.kind == kUnlink && name.find(".lookalike-") != name.npos;
+    const bool onwards = plan.onwards && (plan.kind == kRename || plan.kind == kOpen || plan.kind == kStat);
+    return (onwards || plan.kind == kUnlink) && name.find(".lookalike-") != name.npos;
   };
   const auto is_reference = [&](const Tree& other) -> std::string {
     for (const auto& [name, text] : reference.after) {
