@@ -186,7 +186,7 @@ CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words) 
 }
 
 std::string in_lines(const std::string& sentence) {
-  return wrap(sentence, 0, 0);
+  return wrap(printable(sentence), 0, 0);
 }
 
 }  // namespace lookalike

@@ -35,7 +35,8 @@ void run_compare(const CompareArguments& arguments) {
   check(std::isfinite(value), "{} and {}: the score of {} is not a finite number", arguments.a, arguments.b,
         arguments.model);
   if (network.matcher)
-    print_line("logit {:.4f}, probability of a match {:.2f} %", value, 100 / (1 + std::exp(-value)));
+    print_line("logit {:.4f}, probability of a match {:.2f} %", value,
+               100 / (1 + std::exp(-value)));
   else if (network.similarity == Similarity::cosine)
     print_line("cosine {:.4f}", value);
   else

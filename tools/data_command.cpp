@@ -34,7 +34,9 @@ void add_emoji(CLI::App& data) {
   auto* command = data.add_subcommand("emoji", "Make a pairs data set from the emoji of two installed packages");
   auto options = std::make_shared<EmojiOptions>();
   command->footer("lookalike data emoji --out datasets/emoji --size 64");
-  output_name(command->add_option("--out", options->out, "New folder to make"))->type_name("DIR")->required();
+  output_name(command->add_option("--out", options->out, "New folder to make"))
+      ->type_name("DIR")
+      ->required();
   whole_number(command->add_option("--size", options->size, "Pixels, both ways, 1 to 1024"), 1, 1024)
       ->type_name("N")
       ->capture_default_str();
@@ -42,7 +44,8 @@ void add_emoji(CLI::App& data) {
       ->type_name("FILE");
   command->add_option("--gemojione", options->gemojione, "Folder with png/ and svg/ (from ruby-gemojione by default)")
       ->type_name("DIR");
-  command->callback([options] { print_line("{}: {} pairs", options->out, make_emoji_pairs(*options)); });
+  command->callback(
+      [options] { print_line("{}: {} pairs", options->out, make_emoji_pairs(*options)); });
 }
 
 using Rows = std::vector<std::vector<std::string>>;
@@ -141,8 +144,9 @@ void add_split(CLI::App& data) {
                              "Of class folders: whole classes, or images of each class (default: classes where ten or "
                              "more have two images)"),
          {"classes", "images"});
-  auto* out = output_name(command->add_option("--out", args->out,
-                                              "Folder for the three files (beside the pairs file by default)"))
+  auto* out = output_name(command->add_option(
+                              "--out", args->out,
+                              "Folder for the three files (beside the pairs file by default)"))
                   ->type_name("DIR");
   command->callback([args, out] {
     const std::array<double, 3> ratios{args->ratios[0], args->ratios[1], args->ratios[2]};
@@ -175,13 +179,15 @@ void add_candidates(CLI::App& data) {
       ->type_name("N")
       ->capture_default_str();
   whole_number(command->add_option("--seed", args->seed, "Of the draw"), 0)->type_name("N")->capture_default_str();
-  output_name(command->add_option("--out", args->out, "Candidates file to write"))->type_name("FILE.csv")->required();
+  output_name(command->add_option("--out", args->out, "Candidates file to write"))
+      ->type_name("FILE.csv")
+      ->required();
   command->callback([args] {
     check_outputs({{"--out", args->out, FileKind::candidates}}, {{"PAIRS", args->csv}});
     const Candidates candidates = make_candidates(read_pairs(args->csv), args->count, args->seed);
     write_candidates(args->out, candidates);
-    print_line("{}: {} queries of {} candidates, hash {}", args->out, candidates.left.size(), args->count,
-               content_hash(candidates));
+    print_line("{}: {} queries of {} candidates, hash {}", args->out, candidates.left.size(),
+               args->count, content_hash(candidates));
   });
 }
 

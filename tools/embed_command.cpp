@@ -29,9 +29,12 @@ struct EmbedArguments {
 };
 
 void run_embed(const EmbedArguments& arguments) {
-  std::vector<NamedInput> inputs{{"MODEL", find_weights(arguments.model).value_or("")}, {"--center", arguments.center}};
+  std::vector<NamedInput> inputs{{"MODEL", find_weights(arguments.model).value_or("")},
+                                 {"--center", arguments.center}};
   for (const std::string& input : arguments.inputs) inputs.push_back({"INPUT", input});
-  check_outputs({{"--out", arguments.out, FileKind::npy}, {"--out", arguments.out + ".txt", FileKind::names}}, inputs);
+  check_outputs(
+      {{"--out", arguments.out, FileKind::npy}, {"--out", arguments.out + ".txt", FileKind::names}},
+      inputs);
   const Compute compute = arguments.compute.parse();
   Model model = load_model(arguments.model);
   std::vector<std::string> skipped;
@@ -73,9 +76,13 @@ void run_embed(const EmbedArguments& arguments) {
   }
   check_finite(result, files);
   std::string names;
-  for (const std::string& file : files) names += file + '\n';
-  // Open while the other is written, so that no second process mixes its files with these, and on the disk, so that what is
-  // left to fail is a rename; then neither stays.
+  for (const std::string& file : files) {
+    for (const char c : file)
+      names += c == '\n' ? "\\n" : std::string(1, c);  // a line a row, always
+    names += '\n';
+  }
+  // Open while the other is written, so that no second process mixes its files with these, and on
+  // the disk, so that what is left to fail is a rename; then neither stays.
   AtomicFile list(arguments.out + ".txt");
   list.write(names);
   list.flush();
@@ -86,10 +93,11 @@ void run_embed(const EmbedArguments& arguments) {
     for (const std::string& file : {arguments.out, arguments.out + ".txt"}) std::remove(file.c_str());
     throw;
   }
-  print_line("{}: {} embeddings of {} values; their files are listed in {}.txt", arguments.out, files.size(),
-             result.shape()[1], arguments.out);
+  print_line("{}: {} embeddings of {} values; their files are listed in {}.txt", arguments.out,
+             files.size(), result.shape()[1], arguments.out);
   print_line(
-      "{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, the network {:.2f} s, {:.2f} s of both at once",
+      "{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, the network {:.2f} s, {:.2f} s "
+      "of both at once",
       times.total, static_cast<double>(files.size()) / times.total, times.decoding, times.network,
       std::max(0., times.decoding + times.network - times.total));
 }
@@ -103,7 +111,8 @@ void add_embed_command(CLI::App& app) {
   command->add_option("MODEL", arguments->model, "Checkpoint (RUN/model.safetensors), or the name of published weights")
       ->required();
   command->add_option("INPUT", arguments->inputs, "Images, and folders with images at any depth")->required();
-  output_name(command->add_option("--out", arguments->out, "File to write; FILE.npy.txt gets the names"))
+  output_name(
+      command->add_option("--out", arguments->out, "File to write; FILE.npy.txt gets the names"))
       ->type_name("FILE.npy")
       ->required();
   one_of(command->add_option("--side", arguments->side,

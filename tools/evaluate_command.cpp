@@ -145,8 +145,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   mark_unread(ranked, scores);
   if (!labelled) {
     write_scores(arguments.scores, ranked.protocol, scores);
-    print_line("{}: scores of {} lists of {} candidates", arguments.scores, ranked.protocol.lists.lists(),
-               ranked.protocol.lists.count);
+    print_line("{}: scores of {} lists of {} candidates", arguments.scores,
+               ranked.protocol.lists.lists(), ranked.protocol.lists.count);
     return;
   }
 
@@ -201,7 +201,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   }
   if (!arguments.scores.empty()) write_scores(arguments.scores, ranked.protocol, scores);
   if (!arguments.json.empty()) write_file_atomically(arguments.json, text_of(json));
-  print_text(ranking_table(reports) + '\n' + verification_table(std::span(reports).subspan(of_model)) + verdict_line);
+  print_text(ranking_table(reports) + '\n' +
+             verification_table(std::span(reports).subspan(of_model)) + verdict_line);
 }
 
 void evaluate_class_data(const EvaluateArguments& arguments, const Model& model, const Compute& compute) {
@@ -288,7 +289,8 @@ void run_evaluate(const EvaluateArguments& arguments) {
   const Compute compute = arguments.compute.parse();
   Model model = load_model(arguments.model);
   if (!model.seen.complete)
-    say("{}: does not remember all that it was trained on; whether these figures are of pictures that it has seen "
+    say("{}: does not remember all that it was trained on; whether these figures are of pictures "
+        "that it has seen "
         "can't be told",
         arguments.model);
   std::vector<std::string> skipped;
@@ -317,7 +319,8 @@ void add_evaluate_command(CLI::App& app) {
   auto* seed = whole_number(command->add_option("--seed", arguments->seed, "Of what is drawn at random"), 0)
                    ->type_name("N")
                    ->capture_default_str();
-  output_name(command->add_option("--json", arguments->json, "Also write the results here"))->type_name("FILE");
+  output_name(command->add_option("--json", arguments->json, "Also write the results here"))
+      ->type_name("FILE");
   add_skip_option(*command, arguments->skip_corrupt);
   command->add_flag("--include-seen", arguments->include_seen,
                     "Also measure on what trained the model or chose its epoch, in rows that say so");
@@ -334,7 +337,8 @@ void add_evaluate_command(CLI::App& app) {
   auto* candidates = of_pairs("--candidates", arguments->candidates, "FILE", "Candidate lists to rank, left,c0,...");
   candidates->excludes(pairs)->excludes(seed);
   of_pairs("--truth", arguments->truth, "FILE", "True partners for --candidates, left,right")->needs(candidates);
-  output_name(of_pairs("--scores", arguments->scores, "FILE", "Write a score for each cell of --candidates, as CSV"))
+  output_name(of_pairs("--scores", arguments->scores, "FILE",
+                       "Write a score for each cell of --candidates, as CSV"))
       ->needs(candidates);
   whole_number(of_pairs("--count", arguments->count, "N", "Random candidates a query"), 2)->excludes(candidates);
   whole_number(of_pairs("--lists", arguments->lists, "N", "Random lists a query"), 1, 100000)->excludes(candidates);
@@ -362,7 +366,8 @@ void add_evaluate_command(CLI::App& app) {
       2);
   whole_number(of_classes("--runs", arguments->runs, "N", "One-shot runs for each group"), 1, 100000);
   one_of(of_classes("--similarity", arguments->similarity, "", "Instead of the model's own"), {"cosine", "distance"});
-  output_name(of_classes("--scatter", arguments->scatter, "FILE.svg", "Write a picture of the embeddings here"));
+  output_name(of_classes("--scatter", arguments->scatter, "FILE.svg",
+                         "Write a picture of the embeddings here"));
   command->callback([arguments] { run_evaluate(*arguments); });
 }
 

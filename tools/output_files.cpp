@@ -116,34 +116,38 @@ bool is_same_file(const fs::path& a, const fs::path& b) {
 
 // Of files that are not there yet, too.
 bool will_be_same_file(const fs::path& a, const fs::path& b) {
-  const auto place = [&](const fs::path& path) { return fs::weakly_canonical(fs::absolute(without_links(path))); };
+  const auto place = [&](const fs::path& path) {
+    return fs::weakly_canonical(fs::absolute(without_links(path)));
+  };
   return is_same_file(a, b) || place(a) == place(b);
 }
 
 void check_one(const NamedOutput& output) {
   std::error_code none;
   if (!fs::exists(output.path, none)) return;
-  check(fs::is_regular_file(output.path, none), "{}: cannot write '{}': it is not a regular file", output.option,
-        output.path);
+  check(fs::is_regular_file(output.path, none), "{}: cannot write '{}': it is not a regular file",
+        output.option, output.path);
   const InputFile file(output.path);
   std::string head(std::min(file.size(), kHead), '\0');
   file.read(0, head.data(), std::ssize(head));
-  check(head.empty() || is_kind(output.kind, head), "{}: '{}' is there and is not {}, expected one or a new file",
-        output.option, output.path, words_of(output.kind));
+  check(head.empty() || is_kind(output.kind, head),
+        "{}: '{}' is there and is not {}, expected one or a new file", output.option, output.path,
+        words_of(output.kind));
 }
 
 }  // namespace
 
-void check_replaced(const std::vector<NamedOutput>& outputs, const std::vector<NamedInput>& inputs) {
+void check_replaced(const std::vector<NamedOutput>& outputs,
+                    const std::vector<NamedInput>& inputs) {
   for (size_t i = 0; i < outputs.size(); i++) {
     const auto& [option, path, kind] = outputs[i];
     if (path.empty()) continue;
     for (const NamedInput& input : inputs)
-      check(input.path.empty() || !is_same_file(path, input.path), "{}: '{}' is {}, which is read; expected another file",
-            option, path, input.option);
+      check(input.path.empty() || !is_same_file(path, input.path),
+            "{}: '{}' is {}, which is read; expected another file", option, path, input.option);
     for (const NamedOutput& other : std::span(outputs).first(i))
-      check(other.path.empty() || !will_be_same_file(path, other.path), "{}: '{}' is that of {} already, expected another file",
-            option, path, other.option);
+      check(other.path.empty() || !will_be_same_file(path, other.path),
+            "{}: '{}' is that of {} already, expected another file", option, path, other.option);
     check_one(outputs[i]);
   }
 }
@@ -155,7 +159,8 @@ void check_outputs(const std::vector<NamedOutput>& outputs, const std::vector<Na
 
 CLI::Option* output_name(CLI::Option* option) {
   return option->check([=](const std::string& text) {
-    check(!text.empty() && text != "-", "{} is '{}', expected the name of a {} to write", option->get_name(), text,
+    check(!text.empty() && text != "-", "{} is '{}', expected the name of a {} to write",
+          option->get_name(), text,
           option->get_type_name().find("FILE") != std::string::npos ? "file" : "folder");
     return std::string();
   });

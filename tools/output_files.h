@@ -10,7 +10,18 @@
 
 namespace lookalike {
 
-enum class FileKind { npy, names, json, svg, safetensors, candidates, scores, part, recipe, metrics };
+enum class FileKind {
+  npy,
+  names,
+  json,
+  svg,
+  safetensors,
+  candidates,
+  scores,
+  part,
+  recipe,
+  metrics
+};
 
 // `option`: what asks for the file, as messages have it ("--json"). Without a path there is none.
 struct NamedOutput {

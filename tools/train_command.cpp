@@ -106,31 +106,35 @@ void report(const TrainArguments& arguments, const Recipe& recipe, const TrainRe
     return;
   }
   if (result.end == TrainEnd::patience || (result.end == TrainEnd::was_before && result.epochs < recipe.epochs)) {
-    say_whole(fmt::format("{} by patience: no better epoch in {} (train.patience); go on with: {} --set train.patience=0",
-                          result.end == TrainEnd::patience ? "ended" : "finished already, ended", recipe.patience,
-                          command_to_resume(command)));
+    say_whole(
+        fmt::format("{} by patience: no better epoch in {} (train.patience); go on with: {} --set "
+                    "train.patience=0",
+                    result.end == TrainEnd::patience ? "ended" : "finished already, ended",
+                    recipe.patience, command_to_resume(command)));
   } else if (result.end == TrainEnd::was_before) {
     const std::string schedule = recipe.resolved["optimizer"]["schedule"];
     say_whole(fmt::format(
         "finished already, all {} epochs; {}", result.epochs,
         schedule == "cosine"
-            ? fmt::format("its cosine schedule ends here, so for more begin a new run from its weights, with "
-                          "--start {} and another --out, without --resume",
+            ? fmt::format("its cosine schedule ends here, so for more begin a new run from its "
+                          "weights, with --start {} and another --out, without --resume",
                           quoted((std::filesystem::path(out) / "last.safetensors").string()))
-            : fmt::format("for more: {} --epochs {}", command_to_resume(command, "--epochs"), 2 * result.epochs)));
+            : fmt::format("for more: {} --epochs {}", command_to_resume(command, "--epochs"),
+                          2 * result.epochs)));
   }
   if (recipe.monitor == "last") {
     print_line("{}: {} epochs", out, result.epochs);
   } else {
-    print_line("{}: {} epochs, best validation {} {:.4f} in epoch {}", out, result.epochs, recipe.monitor,
-               result.best, result.best_epoch);
+    print_line("{}: {} epochs, best validation {} {:.4f} in epoch {}", out, result.epochs,
+               recipe.monitor, result.best, result.best_epoch);
   }
   if (!result.over_pixels) return;
   const char* images = layout_of(arguments.job.data) == Layout::pairs ? "pairs" : "images";
-  print_text(in_lines(sentence(out, "raw pixels",
-                                     fmt::format("on the validation {}{}, top-1", images,
-                                                 recipe.monitor == "last" ? "" : ", which chose the epoch"),
-                                     *result.over_pixels)));
+  print_text(
+      in_lines(sentence(out, "raw pixels",
+                        fmt::format("on the validation {}{}, top-1", images,
+                                    recipe.monitor == "last" ? "" : ", which chose the epoch"),
+                        *result.over_pixels)));
 }
 
 // For people: "17 MB".
@@ -222,7 +226,9 @@ void add_train_command(CLI::App& app) {
                    "Folder with left/, right/ and pairs.csv, or of classes (docs/file-formats.md)")
       ->type_name("DIR")
       ->required();
-  output_name(command->add_option("--out", arguments->job.out, "Run folder to make"))->type_name("RUN")->required();
+  output_name(command->add_option("--out", arguments->job.out, "Run folder to make"))
+      ->type_name("RUN")
+      ->required();
   whole_number(command->add_option("--epochs", arguments->epochs, "Instead of the recipe's train.epochs"), 1)
       ->type_name("N");
   whole_number(command->add_option("--seed", arguments->seed, "Instead of the recipe's train.seed"), 0)->type_name("N");

@@ -35,8 +35,8 @@ void list_tensors(const SafetensorsHeader& header) {
     bytes += entry.end - entry.begin;
   }
   for (const auto& [name, entry] : header.tensors)
-    print_line("{:<{}}  {:<{}}  {:<4}  {} bytes", printable(name), name_width, entry.shape.to_string(), shape_width,
-               entry.dtype, entry.end - entry.begin);
+    print_line("{:<{}}  {:<{}}  {:<4}  {} bytes", printable(name), name_width,
+               entry.shape.to_string(), shape_width, entry.dtype, entry.end - entry.begin);
   print_line("{} tensors, {} elements, {} bytes", header.tensors.size(), elements, bytes);
 
   if (header.metadata.empty()) return;
@@ -169,7 +169,9 @@ void add_weights_command(CLI::App& app) {
                                    "height and width of the images it takes (default: what it was trained with)"),
                1, 4096)
       ->type_name("N");
-  output_name(command->add_option("--out", *out, "the .safetensors file to write"))->type_name("FILE")->required();
+  output_name(command->add_option("--out", *out, "the .safetensors file to write"))
+      ->type_name("FILE")
+      ->required();
   command->callback([=] { import_file(*path, *model, *allow_unknown, *size, *out); });
 
   command = weights->add_subcommand("fetch", "Download published weights by name, where they are not there yet");
@@ -186,7 +188,9 @@ void add_weights_command(CLI::App& app) {
   command->add_option("MODEL", *path, "a model's .safetensors file")->required();
   command->add_option("IMAGES", *images, "a folder of images, or a CSV file of pairs beside its left/ and right/")
       ->required();
-  output_name(command->add_option("--out", *out, "the .safetensors file to write"))->type_name("FILE")->required();
+  output_name(command->add_option("--out", *out, "the .safetensors file to write"))
+      ->type_name("FILE")
+      ->required();
   auto skip_corrupt = std::make_shared<bool>();
   add_skip_option(*command, *skip_corrupt);
   command->callback([=] { store_center(*path, *images, *skip_corrupt, *out); });
@@ -209,7 +213,9 @@ void add_weights_command(CLI::App& app) {
          0)
       ->type_name("X")
       ->capture_default_str();
-  output_name(command->add_option("--out", *out, "the .safetensors file to write"))->type_name("FILE")->required();
+  output_name(command->add_option("--out", *out, "the .safetensors file to write"))
+      ->type_name("FILE")
+      ->required();
   add_skip_option(*command, *skip_corrupt);
   command->callback([=] { whiten(*path, *images, *directions, *shrinkage, *skip_corrupt, *out); });
 

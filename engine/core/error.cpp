@@ -11,8 +11,8 @@ constexpr size_t kMostCharacters = 300;  // of a message
 
 bool is_control(int32_t c) {
   const bool line_end = c == 0x2028 || c == 0x2029;
-  const bool bidirectional = c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) ||
-                             (c >= 0x2066 && c <= 0x206F);
+  const bool bidirectional = c == 0x061C || c == 0x200E || c == 0x200F ||
+                             (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x206F);
   return c < 0x20 || (c >= 0x7F && c < 0xA0) || line_end || bidirectional;
 }
 
@@ -44,9 +44,9 @@ std::string printable(std::string_view text, bool lines) {
 std::string one_line(std::string_view text) {
   // A character takes at most four bytes; what is cut inside one here is left out below.
   constexpr size_t kEnd = 4 * kMostCharacters;
-  std::string line = text.size() <= 2 * kEnd
-                         ? printable(text)
-                         : printable(text.substr(0, kEnd)) + printable(text.substr(text.size() - kEnd));
+  std::string line = text.size() <= 2 * kEnd ? printable(text)
+                                             : printable(text.substr(0, kEnd)) +
+                                                   printable(text.substr(text.size() - kEnd));
   const auto characters = static_cast<size_t>(std::ranges::count_if(line, begins_character));
   if (characters <= kMostCharacters) return line;
   constexpr std::string_view kDots = "...";

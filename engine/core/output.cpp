@@ -51,7 +51,8 @@ class WithoutPipeSignal {
 void open_standard_files() {
   // Input ends at once, and output fails, for its descriptor is for reading.
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-    if (fcntl(descriptor, F_GETFD) < 0) open("/dev/null", descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+    if (fcntl(descriptor, F_GETFD) < 0)
+      open("/dev/null", descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY);
   std::signal(SIGXFSZ, SIG_IGN);
 }
 

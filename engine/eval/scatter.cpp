@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "engine/core/error.h"
 #include "engine/core/random.h"
 #include "engine/eval/retrieval.h"
 
@@ -35,13 +36,13 @@ std::string mark(int32_t label, double x, double y) {
 
 std::string escaped(const std::string& text) {
   std::string result;
-  for (const char c : text) {
+  for (const char c : printable(text)) {
     if (c == '<')
       result += "&lt;";
     else if (c == '&')
       result += "&amp;";
     else
-      result += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+      result += c;
   }
   return result;
 }

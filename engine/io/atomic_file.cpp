@@ -31,7 +31,8 @@ void write_all(int descriptor, const void* data, size_t bytes, const fs::path& p
   }
 }
 
-// A change of names is durable once the folder is. A file system that can't flush folders loses nothing but time.
+// A change of names is durable once the folder is. A file system that can't flush folders loses
+// nothing but time.
 void flush_folder_of(const fs::path& path) {
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -53,9 +54,11 @@ fs::path without_links(const fs::path& path) {
   std::error_code error;
   for (int links = 0; fs::is_symlink(fs::symlink_status(at, error)); links++) {
     const fs::path folder = fs::canonical(at.has_parent_path() ? at.parent_path() : ".", error);
-    check(!folder.string().starts_with("/proc/"), "cannot write '{}': it is not a regular file", path.string());
+    check(!folder.string().starts_with("/proc/"), "cannot write '{}': it is not a regular file",
+          path.string());
     const fs::path next = fs::read_symlink(at, error);
-    check(!error && links < kMostLinks, "cannot write '{}': {}", path.string(), error ? error.message() : std::strerror(ELOOP));
+    check(!error && links < kMostLinks, "cannot write '{}': {}", path.string(),
+          error ? error.message() : std::strerror(ELOOP));
     at = at.parent_path() / next;
   }
   return at;
@@ -105,9 +108,11 @@ void write_files_together(const std::map<fs::path, std::optional<std::string>>& 
     }
     replaced.push_back(text ? written.back()->path() : path);
     std::error_code ignored;
-    check(!fs::is_directory(replaced.back(), ignored), "cannot remove '{}': it is a folder", path.string());
+    check(!fs::is_directory(replaced.back(), ignored), "cannot remove '{}': it is a folder",
+          path.string());
   }
-  std::vector<std::pair<fs::path, fs::path>> kept;  // what was there, and where it is until all is well
+  std::vector<std::pair<fs::path, fs::path>>
+      kept;  // what was there, and where it is until all is well
   size_t committed = 0;
   const auto put_back = [&] {
     for (size_t i = 0; i < committed; i++) unlink(written[i]->path().c_str());
@@ -157,8 +162,8 @@ void check_can_write_folder(const fs::path& path) {
   fs::path there = fs::absolute(path).lexically_normal();
   std::error_code ignored;
   while (!fs::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
-  check(fs::is_directory(there, ignored), "cannot write to '{}': '{}' is not a folder", path.string(),
-        there.string());
+  check(fs::is_directory(there, ignored), "cannot write to '{}': '{}' is not a folder",
+        path.string(), there.string());
   // Permissions do not say all: some file systems take no new folder.
   std::string probe = (there / ".lookalike-XXXXXX").string();
   check(mkdtemp(probe.data()) != nullptr, "cannot write to '{}': {}", path.string(), std::strerror(errno));

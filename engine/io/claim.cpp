@@ -22,8 +22,8 @@ Claim* first_claim = nullptr;
 
 bool is_named(int descriptor, const std::filesystem::path& path) {
   struct stat opened, named;
-  return fstat(descriptor, &opened) == 0 && lstat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
-         opened.st_ino == named.st_ino;
+  return fstat(descriptor, &opened) == 0 && lstat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
 // What a name that is taken stands for; `gone` where it is free now.
@@ -33,7 +33,8 @@ enum class Holder { gone, living, foreign };
 Holder clear(const std::filesystem::path& path) {
   struct stat named;
   if (lstat(path.c_str(), &named) != 0) return errno == ENOENT ? Holder::gone : Holder::foreign;
-  if (!S_ISREG(named.st_mode) || named.st_uid != geteuid() || named.st_nlink != 1) return Holder::foreign;
+  if (!S_ISREG(named.st_mode) || named.st_uid != geteuid() || named.st_nlink != 1)
+    return Holder::foreign;
   const int descriptor = open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (descriptor < 0) return errno == ENOENT ? Holder::gone : Holder::foreign;
   Holder holder = Holder::gone;
@@ -87,7 +88,8 @@ Claim::Claim(const std::filesystem::path& path, const std::string& shown, mode_t
       throw ClaimedError(fmt::format("cannot write '{}': another process is writing it", shown));
     if (holder == Holder::foreign) name++;
   }
-  fail("cannot write '{}': '{}' and others like it, which it would use, are there already", shown, path_.string());
+  fail("cannot write '{}': '{}' and others like it, which it would use, are there already", shown,
+       path_.string());
 }
 
 Claim::~Claim() {

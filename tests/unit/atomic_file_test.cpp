@@ -2,6 +2,8 @@
 #include "engine/io/atomic_file.h"
 
 #include <csignal>
+#include <functional>
+#include <vector>
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -21,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 mode_t mode_of(const fs::path& path) {
-  struct stat info{};
+  struct stat info {};
   REQUIRE(stat(path.c_str(), &info) == 0);
   return info.st_mode & 0777;
 }
@@ -48,9 +50,13 @@ void kill_while_writing(const fs::path& path) {
 TEST_CASE("a file that can't be written leaves nothing behind and the old one in place") {
   const TemporaryFolder folder;
   write_file_atomically(folder / "a", "old");
-  CHECK(error_of([&] { write_file_atomically(folder / "no" / "a", "new"); }).ends_with("No such file or directory"));
+  CHECK(error_of([&] {
+          write_file_atomically(folder / "no" / "a", "new");
+        }).ends_with("No such file or directory"));
   for (const fs::path& path : {folder.path(), fs::path("/dev/null"), fs::path("/dev/full")})
-    CHECK(error_of([&] { write_file_atomically(path, "new"); }).ends_with("it is not a regular file"));
+    CHECK(error_of([&] {
+            write_file_atomically(path, "new");
+          }).ends_with("it is not a regular file"));
   { AtomicFile(folder / "a").write("half of the n"); }
   CHECK(read_bytes(folder / "a") == "old");
   CHECK(folder.count() == 1);
@@ -60,7 +66,11 @@ TEST_CASE("a file that can't be written leaves nothing behind and the old one in
     std::signal(SIGXFSZ, SIG_IGN);
     const rlimit few{100, 100};
     setrlimit(RLIMIT_FSIZE, &few);
-    _exit(error_of([&] { write_file_atomically(folder / "a", std::string(200, 'x')); }).ends_with("File too large") ? 7 : 1);
+    _exit(error_of([&] {
+            write_file_atomically(folder / "a", std::string(200, 'x'));
+          }).ends_with("File too large")
+              ? 7
+              : 1);
   }
   int status = 0;
   waitpid(child, &status, 0);
@@ -92,10 +102,12 @@ TEST_CASE("two writers of one file: the second is refused, and a dead one's left
   write_file_atomically(folder / std::string(255, 'n'), "long");
   CHECK(folder.count() == 2);
   const Claim claim(folder.path());
-  CHECK(error_of([&] { Claim{folder.path()}; }) == fmt::format("cannot write '{}': another process is writing it", folder.path().string()));
+  CHECK(error_of([&] { Claim{folder.path()}; }) ==
+        fmt::format("cannot write '{}': another process is writing it", folder.path().string()));
 }
 
-TEST_CASE("what is planted under the names of temporary files is neither followed, opened nor changed") {
+TEST_CASE(
+    "what is planted under the names of temporary files is neither followed, opened nor changed") {
   const TemporaryFolder folder;
   const fs::path path = folder / "a";
   write_bytes(folder / "victim", "untouched");
@@ -114,7 +126,8 @@ TEST_CASE("what is planted under the names of temporary files is neither followe
   CHECK(folder.count() == 8);
 }
 
-TEST_CASE("a target keeps its permissions, a link stays one, and a pipe is refused without a wait") {
+TEST_CASE(
+    "a target keeps its permissions, a link stays one, and a pipe is refused without a wait") {
   const TemporaryFolder folder;
   const mode_t before = umask(027);
   write_file_atomically(folder / "a", "1");
@@ -141,21 +154,25 @@ TEST_CASE("a target keeps its permissions, a link stays one, and a pipe is refus
   write_file_atomically(folder / "dangling", "4");
   CHECK(fs::is_symlink(folder / "dangling"));
   CHECK(read_bytes(folder / "not-yet") == "4");
-  CHECK(error_of([&] { check_can_write(folder / "round"); }).ends_with("Too many levels of symbolic links"));
+  CHECK(error_of([&] {
+          check_can_write(folder / "round");
+        }).ends_with("Too many levels of symbolic links"));
   CHECK(error_of([&] { check_can_write("/dev/stdout"); }).ends_with("it is not a regular file"));
   CHECK(error_of([&] { check_can_write("/dev/fd/1"); }).ends_with("it is not a regular file"));
   const fs::path pipe = folder / "pipe";
   REQUIRE(mkfifo(pipe.c_str(), 0666) == 0);
   for (const auto& body : std::vector<std::function<void()>>{
-           [&] { check_can_write(pipe); }, [&] { write_file_atomically(pipe, ""); }, [&] { append_line(pipe, ""); },
-           [&] { read_file(pipe); }})
+           [&] { check_can_write(pipe); }, [&] { write_file_atomically(pipe, ""); },
+           [&] { append_line(pipe, ""); }, [&] { read_file(pipe); }})
     CHECK(error_of(body).find(fmt::format("'{}': ", pipe.string())) != std::string::npos);
   CHECK(fs::is_fifo(pipe));
 }
 
 TEST_CASE("files that belong together are all new or all as they were") {
   const TemporaryFolder folder;
-  const auto names = [&] { return std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()); };
+  const auto names = [&] {
+    return std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator());
+  };
   write_bytes(folder / "a", "old a"), write_bytes(folder / "b", "old b");
   fs::create_directory(folder / "elsewhere");
   write_bytes(folder / "elsewhere" / "c", "old c");
@@ -169,12 +186,16 @@ TEST_CASE("files that belong together are all new or all as they were") {
   // What is to be replaced last cannot be moved: a folder stands in the way.
   write_bytes(folder / "b", "old b");
   fs::create_directories(hidden_beside(folder / "b", "old") / "full");
-  CHECK(!error_of([&] { write_files_together({{folder / "a", "newer"}, {folder / "b", "newer"}}); }).empty());
+  CHECK(!error_of([&] {
+           write_files_together({{folder / "a", "newer"}, {folder / "b", "newer"}});
+         }).empty());
   CHECK(read_bytes(folder / "a") == "new a");
   CHECK(read_bytes(folder / "b") == "old b");
   CHECK(names() == 5);
   fs::create_directory(folder / "d");
-  CHECK(error_of([&] { write_files_together({{folder / "a", "newer"}, {folder / "d", {}}}); }).ends_with("it is a folder"));
+  CHECK(error_of([&] {
+          write_files_together({{folder / "a", "newer"}, {folder / "d", {}}});
+        }).ends_with("it is a folder"));
   CHECK(read_bytes(folder / "a") == "new a");
 }
 
@@ -189,7 +210,11 @@ TEST_CASE("a line is added whole, to the file that a link leads to") {
     std::signal(SIGXFSZ, SIG_IGN);
     const rlimit few{100, 100};
     setrlimit(RLIMIT_FSIZE, &few);
-    _exit(error_of([&] { append_line(folder / "log", std::string(200, 'x')); }).ends_with("File too large") ? 7 : 1);
+    _exit(error_of([&] {
+            append_line(folder / "log", std::string(200, 'x'));
+          }).ends_with("File too large")
+              ? 7
+              : 1);
   }
   int status = 0;
   waitpid(child, &status, 0);
@@ -208,7 +233,10 @@ TEST_CASE("a scratch folder is this user's alone and goes with all that is in it
   }
   CHECK(!fs::exists(made));
   fs::create_directories(folder / "left" / "over");
-  { const ScratchFolder scratch(folder / "left"); CHECK(!fs::exists(folder / "left" / "over")); }
+  {
+    const ScratchFolder scratch(folder / "left");
+    CHECK(!fs::exists(folder / "left" / "over"));
+  }
   CHECK(folder.count() == 0);
   setenv("TMPDIR", "/dev/null", 1);
   CHECK(error_of([] { ScratchFolder{}; }).starts_with("$TMPDIR is not a folder"));

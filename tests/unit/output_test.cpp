@@ -1,7 +1,9 @@
-// What people read: messages in one short line, results that arrive, and neither commands a terminal.
+// What people read: messages in one short line, results that arrive; neither commands a terminal.
 #include "engine/core/output.h"
 
+#include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <functional>
 
 #include <doctest/doctest.h>
@@ -51,13 +53,17 @@ int broken_pipe() {
 }  // namespace
 
 TEST_CASE("printable: whatever breaks a line or commands a terminal is escaped, all else stays") {
-  CHECK(printable("a b/c.png \xC3\xA4 \xE2\x98\x83 \xF0\x9F\x98\x80") == "a b/c.png \xC3\xA4 \xE2\x98\x83 \xF0\x9F\x98\x80");
+  CHECK(printable("a b/c.png \xC3\xA4 \xE2\x98\x83 \xF0\x9F\x98\x80") ==
+        "a b/c.png \xC3\xA4 \xE2\x98\x83 \xF0\x9F\x98\x80");
   CHECK(printable("a\nb\r\t\x1b[31m\x7f") == R"(a\nb\x0d\x09\x1b[31m\x7f)");
   CHECK(printable(std::string_view("a\0b", 3)) == R"(a\x00b)");
   CHECK(printable("a\nb\x1b\n", true) == "a\nb\\x1b\n");
-  CHECK(printable("\xC2\x9B" "2J \xC2\xA0") == "\\u009b2J \xC2\xA0");  // a control of the second set, and a space
+  CHECK(printable("\xC2\x9B"
+                  "2J \xC2\xA0") ==
+        "\\u009b2J \xC2\xA0");  // a control of the second set, and a space
   // Bidirectional controls, and the line ends of Unicode.
-  CHECK(printable("\xE2\x80\xAE" "gnp.exe \xE2\x81\xA6 \xE2\x80\x8F") == R"(\u202egnp.exe \u2066 \u200f)");
+  CHECK(printable("\xE2\x80\xAE"
+                  "gnp.exe \xE2\x81\xA6 \xE2\x80\x8F") == R"(\u202egnp.exe \u2066 \u200f)");
   CHECK(printable("\xE2\x80\xA8\xE2\x80\xA9\xD8\x9C") == R"(\u2028\u2029\u061c)");
   // No UTF-8: a byte alone, a cut sequence, a surrogate, an overlong form, what is past U+10FFFF.
   CHECK(printable("\xFF.png") == R"(\xff.png)");
@@ -77,14 +83,16 @@ TEST_CASE("one_line: at most 300 characters, cut in the middle and never inside 
       CHECK(characters(line) <= 300);
       CHECK(line.starts_with("begin"));
       CHECK(line.ends_with("end"));
-      CHECK((line.find("...") != std::string::npos) == (characters(printable("beginend" + repeated(unit, times))) > 300));
+      CHECK((line.find("...") != std::string::npos) ==
+            (characters(printable("beginend" + repeated(unit, times))) > 300));
       CHECK(printable(line) == line);
     }
   CHECK(characters(Error(repeated("\xC3\xA4", 500)).what()) == 300);
 }
 
 TEST_CASE("messages never fail and never end the process, wherever they go") {
-  const int full = open("/dev/full", O_WRONLY), unreadable = broken_pipe(), closed = open("/dev/null", O_RDONLY);
+  const int full = open("/dev/full", O_WRONLY), unreadable = broken_pipe(),
+            closed = open("/dev/null", O_RDONLY);
   for (const int descriptor : {full, unreadable, closed}) {
     CHECK(status_of_child(STDERR_FILENO, descriptor, [] {
             for (int i = 0; i < 3; i++) say("message {}", i);
@@ -101,7 +109,8 @@ TEST_CASE("messages never fail and never end the process, wherever they go") {
           return 0;
         }) == 0);
   close(file);
-  CHECK(read_bytes(folder / "said") == "a \\n\\x1b\n" + repeated("y", 500) + '\n' + repeated("z", 150) + "..." + repeated("z", 147) + '\n');
+  CHECK(read_bytes(folder / "said") == "a \\n\\x1b\n" + repeated("y", 500) + '\n' +
+                                           repeated("z", 150) + "..." + repeated("z", 147) + '\n');
 }
 
 TEST_CASE("results arrive or are an error") {
@@ -113,7 +122,9 @@ TEST_CASE("results arrive or are an error") {
         finish_output();
         return 0;
       } catch (const Error& error) {
-        return std::string(error.what()).starts_with("cannot write the result to standard output: ") ? 1 : 2;
+        return std::string(error.what()).starts_with("cannot write the result to standard output: ")
+                   ? 1
+                   : 2;
       }
     };
   };
@@ -123,7 +134,8 @@ TEST_CASE("results arrive or are an error") {
   close(file);
   CHECK(read_bytes(folder / "out").ends_with("r\\ne\\x1bsult 0\ntwo\nlines\\x1b\n"));
   for (const int lines : {1, 100000}) {  // noticed at the end, and before
-    const int full = open("/dev/full", O_WRONLY), closed = open("/dev/null", O_RDONLY), unread = broken_pipe();
+    const int full = open("/dev/full", O_WRONLY), closed = open("/dev/null", O_RDONLY),
+              unread = broken_pipe();
     CHECK(status_of_child(STDOUT_FILENO, full, print_all(lines)) == 1);
     CHECK(status_of_child(STDOUT_FILENO, closed, print_all(lines)) == 1);
     CHECK(status_of_child(STDOUT_FILENO, unread, print_all(lines)) == -SIGPIPE);
