@@ -550,7 +550,7 @@ std::string Faults::wrong_with(const Command& command, const Reference& referenc
     const bool lost = std::erase(said, kNoMessage) > 0 && std::ranges::all_of(said, is_usual);
     return said == usual || lost ? "" : "status 0, and stderr: " + result.err;
   }
-  if (status != 1) return fmt::format("status {}", status);
+  if (status != 1) return fmt::format("status {}: {}", status, result.err);
   if (plan.kind == kMessage) return "status 1 for a message that nobody reads: " + result.err;
   if (said.empty() || !lines_of(result.err).back().starts_with("lookalike: ")) return "no clean line: " + result.err;
   const auto is_wrong = [&](const std::string& line) {

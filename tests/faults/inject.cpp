@@ -55,8 +55,10 @@ bool in_openmp(const void* caller) {
   const auto at = reinterpret_cast<uintptr_t>(caller);
   return at >= openmp_begin && at < openmp_end;
 }
+// What the C library asks for on its behalf.
+thread_local bool starts_openmp_thread __attribute__((tls_model("initial-exec"))) = false;
 bool allocation_fails(const void* caller) {
-  return active && !in_openmp(caller) && fails(kAlloc);
+  return active && !starts_openmp_thread && !in_openmp(caller) && fails(kAlloc);
 }
 
 template <class Function>
@@ -411,9 +413,13 @@ int posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_
   return next<decltype(&posix_spawnp)>("posix_spawnp")(child, file, actions, attributes, arguments, environment);
 }
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*), void* argument) noexcept {
-  if (!in_openmp(__builtin_return_address(0)) && fails(kThread)) return errno;
-  return next<int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create")(
+  const bool openmp = in_openmp(__builtin_return_address(0));
+  if (!openmp && fails(kThread)) return errno;
+  starts_openmp_thread = openmp;
+  const int error = next<int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create")(
       thread, attributes, body, argument);
+  starts_openmp_thread = false;
+  return error;
 }
 
 }  // extern "C"
