@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -49,6 +50,7 @@ std::string signature_of(const fs::path& path) {
     file.read(0, bytes.data(), std::ssize(bytes));
     return bytes;
   } catch (const Error&) {
+    if (errno == EIO) throw;  // not a file that is none of ours, but a disk that fails
     return "";
   }
 }

@@ -25,16 +25,15 @@ namespace {
 void remove_all(int parent, const char* name) noexcept {
   if (unlinkat(parent, name, 0) == 0) return;
   const int folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (folder < 0) return;
   alignas(dirent64) char entries[4096];
-  for (ssize_t bytes; (bytes = getdents64(folder, entries, sizeof entries)) > 0;)
+  for (ssize_t bytes; folder >= 0 && (bytes = getdents64(folder, entries, sizeof entries)) > 0;)
     for (ssize_t at = 0; at < bytes;) {
       const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
       at += entry->d_reclen;
       const std::string_view in_it = entry->d_name;
       if (in_it != "." && in_it != "..") remove_all(folder, entry->d_name);
     }
-  close(folder);
+  if (folder >= 0) close(folder);
   unlinkat(parent, name, AT_REMOVEDIR);
 }
 
