@@ -46,7 +46,7 @@ fs::path gemojione_folder() {
 
 // Has librsvg's program draw an SVG file into a PNG file.
 void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
-  InputFile{svg};  // or it would wait for what a pipe brings
+  if (fs::exists(svg)) InputFile{svg};  // or it would wait for what a pipe brings
   std::vector<std::string> arguments{"rsvg-convert",       "--width",  std::to_string(size), "--height",
                                      std::to_string(size), "--output", png.string(),         svg.string()};
   const std::string missing =

@@ -140,7 +140,7 @@ void check_images(std::span<const std::string> files) {
 
 std::string describe_passed_over(const std::string& folder, const std::vector<std::string>& passed_over) {
   if (passed_over.empty()) return "";
-  return fmt::format("{}: {}", folder, passed_over_words(folder, passed_over));
+  return printable(fmt::format("{}: {}", folder, passed_over_words(folder, passed_over)));
 }
 
 void require_images(const std::string& folder, const ImageListing& listing) {
