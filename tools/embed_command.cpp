@@ -90,7 +90,8 @@ void run_embed(const EmbedArguments& arguments) {
   try {
     list.commit();
   } catch (...) {
-    for (const std::string& file : {arguments.out, arguments.out + ".txt"}) std::remove(file.c_str());
+    for (const std::string& file : {arguments.out, arguments.out + ".txt"})
+      std::remove(file.c_str());
     throw;
   }
   print_line("{}: {} embeddings of {} values; their files are listed in {}.txt", arguments.out,

@@ -37,9 +37,10 @@ std::atomic<bool> memory_ran_out = false;
   throw std::bad_alloc();
 }
 
-// Functions of libraries that must not throw ask for memory all the same, such as the destructor of nlohmann::json and
-// std::filesystem::directory_iterator::increment: where they get none, the program ends here. What was thrown cannot be
-// asked for: GCC calls this while it unwinds, before anything is caught.
+// Functions of libraries that must not throw ask for memory all the same, such as the destructor of
+// nlohmann::json and std::filesystem::directory_iterator::increment: where they get none, the
+// program ends here. What was thrown cannot be asked for: GCC calls this while it unwinds, before
+// anything is caught.
 [[noreturn]] void end_for_memory() {
   if (!memory_ran_out) std::abort();
   lookalike::Claim::remove_all();
@@ -89,8 +90,8 @@ int main(int argc, char** argv) {
   lookalike::open_standard_files();
   std::set_new_handler(note_lack_of_memory);
   std::set_terminate(end_for_memory);
-  // glibc loads what it ends threads with, as the OpenMP runtime has it, when it first needs it, and aborts where there is
-  // no memory for that; this has it loaded now.
+  // glibc loads what it ends threads with, as the OpenMP runtime has it, when it first needs it,
+  // and aborts where there is no memory for that; this has it loaded now.
   void* frame;
   backtrace(&frame, 1);
   try {

@@ -86,13 +86,15 @@ void import_file(const std::string& path, const std::string& model, bool allow_u
   print_line("{}: {} tensors, {}", out, checkpoint.tensors.size(), checkpoint.model.dump());
 }
 
-// The model of `path` with what was stored in it of `images`, which it has thereby seen but for those that were skipped.
+// The model of `path` with what was stored in it of `images`, which it has thereby seen but for
+// those that were skipped.
 void write_changed(const std::string& path, const Model& model, const std::string& images,
                    const std::vector<std::string>& skipped, const std::string& out) {
   std::vector<std::string> ignored;
   const ImageStore store(image_files_of(images, &ignored).files, {.height = 1, .width = 1}, OnCorrupt::skip);
   for (int64_t i = 0; i < store.size(); i++)
-    check(store.error(i).empty() || std::ranges::count(skipped, store.error(i)) > 0, "{}", store.error(i));
+    check(store.error(i).empty() || std::ranges::count(skipped, store.error(i)) > 0, "{}",
+          store.error(i));
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
   checkpoint.seen.add({hashes_of(store), {}});

@@ -1,5 +1,6 @@
-// What is thrown where the machine, not an input, is at fault. These are no Error: whoever leaves out damaged inputs, or
-// lists them, must not take a good one for such because memory ran out while it was read.
+// What is thrown where the machine, not an input, is at fault. These are no Error: whoever leaves
+// out damaged inputs, or lists them, must not take a good one for such because memory ran out while
+// it was read.
 #pragma once
 
 #include <cerrno>
@@ -16,7 +17,8 @@ namespace lookalike {
 class OutOfMemory : public std::bad_alloc {
  public:
   OutOfMemory(size_t bytes, size_t in_use) {
-    std::snprintf(text_, sizeof text_, "out of memory: %zu bytes asked for, %zu in use", bytes, in_use);
+    std::snprintf(text_, sizeof text_, "out of memory: %zu bytes asked for, %zu in use", bytes,
+                  in_use);
   }
   const char* what() const noexcept override { return text_; }
 

@@ -42,7 +42,8 @@ size_t size_class(size_t bytes) {
 }
 
 struct Arena {
-  // A block that waits begins with the next one of its size: to give one back takes no memory, and cannot fail.
+  // A block that waits begins with the next one of its size: to give one back takes no memory, and
+  // cannot fail.
   struct Waiting {
     Waiting* next;
   };

@@ -50,9 +50,10 @@ void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
   std::vector<std::string> arguments{"rsvg-convert",       "--width",  std::to_string(size), "--height",
                                      std::to_string(size), "--output", png.string(),         svg.string()};
   const std::string missing =
-      fmt::format("rsvg-convert is not installed, which draws emoji larger than {} pixels: {}", kPngSize,
-                  "apt-get install librsvg2-bin");
-  check(run_program(std::move(arguments), "/dev/null", missing), "{}: rsvg-convert cannot draw it", svg.string());
+      fmt::format("rsvg-convert is not installed, which draws emoji larger than {} pixels: {}",
+                  kPngSize, "apt-get install librsvg2-bin");
+  check(run_program(std::move(arguments), "/dev/null", missing), "{}: rsvg-convert cannot draw it",
+        svg.string());
 }
 
 // "0023-20E3" to {0x23, 0x20E3}; nothing for another kind of name.

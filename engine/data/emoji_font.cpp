@@ -40,7 +40,8 @@ EmojiFont::EmojiFont(const std::string& path) : path_(path) {
   if (error == FT_Err_Table_Missing) return;
   check(works(error), "{}: damaged GSUB table", path);
   substitutions_.resize(bytes);
-  check(works(FT_Load_Sfnt_Table(face, TTAG_GSUB, 0, substitutions_.data(), &bytes)), "{}: damaged GSUB table", path);
+  check(works(FT_Load_Sfnt_Table(face, TTAG_GSUB, 0, substitutions_.data(), &bytes)),
+        "{}: damaged GSUB table", path);
 }
 
 uint32_t EmojiFont::u16(size_t at) const {

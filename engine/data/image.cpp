@@ -17,7 +17,8 @@
 #include <stb/stb_image_resize.h>
 
 // Its own compression asserts that memory never runs out.
-static unsigned char* compress_for_png(const unsigned char* data, int bytes, int* packed_bytes, int level) {
+static unsigned char* compress_for_png(const unsigned char* data, int bytes, int* packed_bytes,
+                                       int level) {
   uLongf size = compressBound(bytes);
   auto* packed = static_cast<unsigned char*>(std::malloc(size));
   if (packed && compress2(packed, &size, data, bytes, level) == Z_OK) {
@@ -107,7 +108,9 @@ Image resize(const Image& image, int64_t height, int64_t width) {
 std::string encode_png(const Image& image) {
   int size = 0;
   const std::unique_ptr<unsigned char, void (*)(void*)> bytes(
-      stbi_write_png_to_mem(image.pixels.data(), 0, image.width, image.height, image.channels, &size), std::free);
+      stbi_write_png_to_mem(image.pixels.data(), 0, image.width, image.height, image.channels,
+                            &size),
+      std::free);
   if (!bytes) throw std::bad_alloc();
   return {bytes.get(), bytes.get() + size};
 }

@@ -42,8 +42,10 @@ bool has_image_extension(const fs::path& path) {
 
 // What a regular file begins with; empty where it can't be read.
 std::string signature_of(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored)) return "";
+  std::error_code error;
+  const bool regular = fs::is_regular_file(path, error);
+  check(error.value() != EIO, "cannot read '{}': {}", path.string(), error.message());
+  if (!regular) return "";
   try {
     const InputFile file(path);
     std::string bytes(std::min<int64_t>(file.size(), kSignatureBytes), '\0');

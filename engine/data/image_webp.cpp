@@ -54,7 +54,8 @@ Image decode_webp(std::string_view bytes, int64_t channels, const std::string& n
     const int64_t found = features.has_alpha ? 4 : 3;
     std::vector<uint8_t> pixels(height * width * found);
     const auto decode = features.has_alpha ? WebPDecodeRGBAInto : WebPDecodeRGBInto;
-    expect(decode(data, bytes.size(), pixels.data(), pixels.size(), static_cast<int>(width * found)) != nullptr,
+    expect(decode(data, bytes.size(), pixels.data(), pixels.size(),
+                  static_cast<int>(width * found)) != nullptr,
            "its picture can't be read");
     image = found == 3 ? with_channels({height, width, 3, std::move(pixels)}, channels)
                        : flattened(pixels.data(), height, width, found, channels);

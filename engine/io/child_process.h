@@ -6,8 +6,10 @@
 
 namespace lookalike {
 
-// Runs a program found in PATH to its end, with what it says going to the file `said` (/dev/null); true when it ended with
-// status 0. Where it is not installed, an Error that `missing` words; SystemError when it cannot be started now.
-bool run_program(std::vector<std::string> arguments, const std::string& said, const std::string& missing);
+// Runs a program found in PATH to its end, with what it says going to the file `said` (/dev/null);
+// true when it ended with status 0. Where it is not installed, an Error that `missing` words;
+// SystemError when it cannot be started now.
+bool run_program(std::vector<std::string> arguments, const std::string& said,
+                 const std::string& missing);
 
 }  // namespace lookalike

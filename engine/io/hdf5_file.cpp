@@ -155,7 +155,8 @@ class Pipe {
 enum class Hdf5End : int64_t { whole, error, no_memory };
 
 [[noreturn]] void read_and_send(const std::filesystem::path& path, const Pipe& pipe) noexcept {
-  if (const int nowhere = open("/dev/null", O_WRONLY); nowhere >= 0) dup2(nowhere, STDERR_FILENO);  // for its messages
+  if (const int nowhere = open("/dev/null", O_WRONLY); nowhere >= 0)
+    dup2(nowhere, STDERR_FILENO);  // for its messages
   try {
     const TensorFile file = Hdf5Reader(path).take();
     pipe.send_number(static_cast<int64_t>(Hdf5End::whole));
@@ -182,8 +183,8 @@ bool has_hdf5() {
   return true;
 }
 
-// The library crashes where it finds no memory, and on files that are made for that; so it works in a process of its own,
-// whose end is no more than a file that cannot be read.
+// The library crashes where it finds no memory, and on files that are made for that; so it works in
+// a process of its own, whose end is no more than a file that cannot be read.
 TensorFile read_hdf5(const std::filesystem::path& path) {
   // Outlives the pipe, so that a process that sends on is told that nobody listens.
   struct Child {
@@ -194,7 +195,8 @@ TensorFile read_hdf5(const std::filesystem::path& path) {
     }
   } child;
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) throw_if_exhausted(errno, fmt::format("cannot read '{}'", path.string()));
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    throw_if_exhausted(errno, fmt::format("cannot read '{}'", path.string()));
   const Pipe from(ends[0]);
   std::optional<Pipe> to(ends[1]);
   child.process = fork();

@@ -1,15 +1,15 @@
-// A library for LD_PRELOAD that makes calls to the system and allocations fail. From main() on it counts the calls of
-// each kind (plan.h) and fails the n-th:
+// A library for LD_PRELOAD that makes calls to the system and allocations fail. From main() on it
+// counts the calls of each kind (plan.h) and fails the n-th:
 //   LOOKALIKE_FAULT=KIND:N       the n-th call alone
 //   LOOKALIKE_FAULT=KIND:N+      and all after it, as on a disk that stays full
 //   LOOKALIKE_FAULT=KIND:N:ERRNO with that errno
 //   LOOKALIKE_FAULT_COUNTS=FILE  where the counts go (struct Counts)
-//   LOOKALIKE_FAULT_SERVER=A,B   reads requests from descriptor A and runs main() once for each in a fork, which is
-//                                several times faster than to start the program anew; answers with the process's id and its status in B
-// What the OpenMP runtime itself asks for is let through: it ends the program by itself where it gets nothing. Calls
-// within the C library, and those that a program makes before main(), cannot be seen.
-#include "tests/faults/plan.h"
-
+//   LOOKALIKE_FAULT_SERVER=A,B   reads requests from descriptor A and runs main() once for each in
+//                                a fork, which is several times faster than to start the program
+//                                anew; answers with the process's id and its status in B
+// What the OpenMP runtime itself asks for is let through: it ends the program by itself where it
+// gets nothing. Calls within the C library, and those that a program makes before main(), cannot be
+// seen.
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -29,6 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/faults/plan.h"
+
 namespace {
 
 using namespace lookalike::faults;
@@ -38,8 +40,9 @@ Counts own_counts, *counts = &own_counts;
 bool active = false;
 uintptr_t openmp_begin = 0, openmp_end = 0;
 
-constexpr int kUsual[kKinds] = {ENOMEM, ENOSPC, ENOSPC, 0,      EIO,    0,    EINTR, EMFILE, EIO,   EIO,   EIO,
-                                EIO,    ENOSPC, EIO,    ENOMEM, ENOLCK, EIO,  EIO,   EPERM,  EPERM, EAGAIN, EAGAIN};
+constexpr int kUsual[kKinds] = {ENOMEM, ENOSPC, ENOSPC, 0,     EIO,    0,     EINTR,  EMFILE,
+                                EIO,    EIO,    EIO,    EIO,   ENOSPC, EIO,   ENOMEM, ENOLCK,
+                                EIO,    EIO,    EPERM,  EPERM, EAGAIN, EAGAIN};
 
 // Whether this call of `kind` is to fail; errno then says how.
 bool fails(Kind kind) {
@@ -81,7 +84,8 @@ void load_plan(const char* text) {
 int (*real_main)(int, char**, char**);
 
 void into(const char* path, int descriptor) {
-  const int file = static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+  const int file =
+      static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
   dup2(file, descriptor);
   syscall(SYS_close, file);
 }
@@ -107,9 +111,12 @@ void serve(int requests, int answers) {
 
 int counted_main(int argc, char** argv, char** environment) {
   const char* file = std::getenv("LOOKALIKE_FAULT_COUNTS");
-  if (const int descriptor = file ? open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1; descriptor >= 0) {
+  if (const int descriptor = file ? open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1;
+      descriptor >= 0) {
     if (ftruncate(descriptor, sizeof(Counts)) == 0)
-      if (void* map = mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0); map != MAP_FAILED)
+      if (void* map =
+              mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+          map != MAP_FAILED)
         counts = static_cast<Counts*>(map);
     close(descriptor);
   }
@@ -118,7 +125,8 @@ int counted_main(int argc, char** argv, char** environment) {
   const char* server = std::getenv("LOOKALIKE_FAULT_SERVER");
   const bool serves = server && std::sscanf(server, "%d,%d", &requests, &answers) == 2;
   // Not for the programs that this one starts.
-  for (const char* name : {"LD_PRELOAD", "LOOKALIKE_FAULT", "LOOKALIKE_FAULT_COUNTS", "LOOKALIKE_FAULT_SERVER"})
+  for (const char* name :
+       {"LD_PRELOAD", "LOOKALIKE_FAULT", "LOOKALIKE_FAULT_COUNTS", "LOOKALIKE_FAULT_SERVER"})
     unsetenv(name);
   dl_iterate_phdr(
       [](dl_phdr_info* library, size_t, void*) {
@@ -126,7 +134,8 @@ int counted_main(int argc, char** argv, char** environment) {
         openmp_begin = library->dlpi_addr;
         for (int i = 0; i < library->dlpi_phnum; i++)
           if (library->dlpi_phdr[i].p_type == PT_LOAD)
-            openmp_end = library->dlpi_addr + library->dlpi_phdr[i].p_vaddr + library->dlpi_phdr[i].p_memsz;
+            openmp_end =
+                library->dlpi_addr + library->dlpi_phdr[i].p_vaddr + library->dlpi_phdr[i].p_memsz;
         return 1;
       },
       nullptr);
@@ -172,11 +181,11 @@ void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
 
-int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*init)(), void (*fini)(),
-                      void (*rtld_fini)(), void* stack_end) {
+int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*init)(),
+                      void (*fini)(), void (*rtld_fini)(), void* stack_end) {
   real_main = main;
-  return next<decltype(&__libc_start_main)>("__libc_start_main")(counted_main, argc, argv, init, fini, rtld_fini,
-                                                                 stack_end);
+  return next<decltype(&__libc_start_main)>("__libc_start_main")(counted_main, argc, argv, init,
+                                                                 fini, rtld_fini, stack_end);
 }
 
 void* malloc(size_t bytes) {
@@ -189,10 +198,12 @@ void* realloc(void* block, size_t bytes) {
   return allocation_fails(__builtin_return_address(0)) ? nullptr : __libc_realloc(block, bytes);
 }
 void* memalign(size_t alignment, size_t bytes) {
-  return allocation_fails(__builtin_return_address(0)) ? nullptr : __libc_memalign(alignment, bytes);
+  return allocation_fails(__builtin_return_address(0)) ? nullptr
+                                                       : __libc_memalign(alignment, bytes);
 }
 void* aligned_alloc(size_t alignment, size_t bytes) {
-  return allocation_fails(__builtin_return_address(0)) ? nullptr : __libc_memalign(alignment, bytes);
+  return allocation_fails(__builtin_return_address(0)) ? nullptr
+                                                       : __libc_memalign(alignment, bytes);
 }
 int posix_memalign(void** block, size_t alignment, size_t bytes) {
   if (allocation_fails(__builtin_return_address(0))) return ENOMEM;
@@ -312,7 +323,8 @@ int rename(const char* from, const char* to) noexcept {
 int renameat(int from_folder, const char* from, int to_folder, const char* to) noexcept {
   return call<decltype(&renameat)>(kRename, "renameat", from_folder, from, to_folder, to);
 }
-int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) noexcept {
+int renameat2(int from_folder, const char* from, int to_folder, const char* to,
+              unsigned flags) noexcept {
   return call<decltype(&renameat2)>(kRename, "renameat2", from_folder, from, to_folder, to, flags);
 }
 int unlink(const char* path) noexcept {
@@ -345,11 +357,14 @@ int ftruncate64(int descriptor, off64_t bytes) noexcept {
 int truncate(const char* path, off_t bytes) noexcept {
   return call<decltype(&truncate)>(kTruncate, "truncate", path, bytes);
 }
-void* mmap(void* at, size_t bytes, int protection, int flags, int descriptor, off_t offset) noexcept {
+void* mmap(void* at, size_t bytes, int protection, int flags, int descriptor,
+           off_t offset) noexcept {
   if (fails(kMmap)) return MAP_FAILED;
-  return reinterpret_cast<void*>(syscall(SYS_mmap, at, bytes, protection, flags, descriptor, offset));
+  return reinterpret_cast<void*>(
+      syscall(SYS_mmap, at, bytes, protection, flags, descriptor, offset));
 }
-void* mmap64(void* at, size_t bytes, int protection, int flags, int descriptor, off64_t offset) noexcept {
+void* mmap64(void* at, size_t bytes, int protection, int flags, int descriptor,
+             off64_t offset) noexcept {
   return mmap(at, bytes, protection, flags, descriptor, offset);
 }
 int flock(int descriptor, int operation) noexcept {
@@ -374,10 +389,12 @@ int fstat64(int descriptor, struct stat64* info) noexcept {
   return call<int (*)(int, struct stat64*)>(kStat, "fstat64", descriptor, info);
 }
 int fstatat(int folder, const char* path, struct stat* info, int flags) noexcept {
-  return call<int (*)(int, const char*, struct stat*, int)>(kStat, "fstatat", folder, path, info, flags);
+  return call<int (*)(int, const char*, struct stat*, int)>(kStat, "fstatat", folder, path, info,
+                                                            flags);
 }
 int fstatat64(int folder, const char* path, struct stat64* info, int flags) noexcept {
-  return call<int (*)(int, const char*, struct stat64*, int)>(kStat, "fstatat64", folder, path, info, flags);
+  return call<int (*)(int, const char*, struct stat64*, int)>(kStat, "fstatat64", folder, path,
+                                                              info, flags);
 }
 int access(const char* path, int mode) noexcept {
   return call<int (*)(const char*, int)>(kStat, "access", path, mode);
@@ -401,23 +418,26 @@ int link(const char* from, const char* to) noexcept {
   return call<int (*)(const char*, const char*)>(kLink, "link", from, to);
 }
 int linkat(int from_folder, const char* from, int to_folder, const char* to, int flags) noexcept {
-  return call<int (*)(int, const char*, int, const char*, int)>(kLink, "linkat", from_folder, from, to_folder, to,
-                                                                flags);
+  return call<int (*)(int, const char*, int, const char*, int)>(kLink, "linkat", from_folder, from,
+                                                                to_folder, to, flags);
 }
 int symlink(const char* from, const char* to) noexcept {
   return call<int (*)(const char*, const char*)>(kLink, "symlink", from, to);
 }
 int posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_t* actions,
-                 const posix_spawnattr_t* attributes, char* const arguments[], char* const environment[]) {
+                 const posix_spawnattr_t* attributes, char* const arguments[],
+                 char* const environment[]) {
   if (fails(kSpawn)) return errno;
-  return next<decltype(&posix_spawnp)>("posix_spawnp")(child, file, actions, attributes, arguments, environment);
+  return next<decltype(&posix_spawnp)>("posix_spawnp")(child, file, actions, attributes, arguments,
+                                                       environment);
 }
-int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*), void* argument) noexcept {
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),
+                   void* argument) noexcept {
   const bool openmp = in_openmp(__builtin_return_address(0));
   if (!openmp && fails(kThread)) return errno;
   starts_openmp_thread = openmp;
-  const int error = next<int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create")(
-      thread, attributes, body, argument);
+  const int error = next<int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>(
+      "pthread_create")(thread, attributes, body, argument);
   starts_openmp_thread = false;
   return error;
 }

@@ -33,12 +33,13 @@ enum Kind : uint32_t {
   kKinds
 };
 
-inline constexpr const char* kNames[kKinds] = {"alloc",  "write",  "message",  "shortwrite", "read", "shortread",
-                                               "eintr",  "open",   "close",    "fsync",      "rename", "unlink",
-                                               "mkdir",  "ftruncate", "mmap",  "lock",       "stat", "list",
-                                               "chmod",  "link",   "spawn",    "thread"};
+inline constexpr const char* kNames[kKinds] = {
+    "alloc", "write", "message", "shortwrite", "read",  "shortread", "eintr", "open",
+    "close", "fsync", "rename",  "unlink",     "mkdir", "ftruncate", "mmap",  "lock",
+    "stat",  "list",  "chmod",   "link",       "spawn", "thread"};
 
-// The `n`-th call of a kind fails with `error`, counted from 1 and from main(); with `onwards` all later ones, too. None with n = 0.
+// The `n`-th call of a kind fails with `error`, counted from 1 and from main(); with `onwards` all
+// later ones, too. None with n = 0.
 struct Plan {
   uint32_t kind = 0;
   int32_t error = 0;  // of errno; 0 is the usual one of the kind

@@ -16,9 +16,15 @@ TEST_CASE("what a body throws leaves a parallel region as it would leave a loop"
   const int threads = omp_get_max_threads();
   for (const int count : {1, 2, 4}) {
     omp_set_num_threads(count);
-    CHECK_THROWS_AS(cpu::parallel_for(100, 1, [](int64_t, int64_t end) { if (end == 100) throw std::bad_alloc(); }),
+    CHECK_THROWS_AS(cpu::parallel_for(100, 1,
+                                      [](int64_t, int64_t end) {
+                                        if (end == 100) throw std::bad_alloc();
+                                      }),
                     std::bad_alloc);
-    CHECK_THROWS_AS(cpu::parallel_pieces(100, [](int64_t i) { if (i % 7 == 3) throw std::length_error("here"); }),
+    CHECK_THROWS_AS(cpu::parallel_pieces(100,
+                                         [](int64_t i) {
+                                           if (i % 7 == 3) throw std::length_error("here");
+                                         }),
                     std::length_error);
     std::atomic<int64_t> sum = 0;
     cpu::parallel_pieces(100, [&](int64_t i) { sum += i; });
