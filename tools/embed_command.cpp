@@ -1,5 +1,6 @@
 // lookalike embed: images to a NumPy array of embeddings, and a file with a line for each row.
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -80,12 +81,19 @@ void run_embed(const EmbedArguments& arguments) {
       names += c == '\n' ? "\\n" : std::string(1, c);  // a line a row, always
     names += '\n';
   }
-  // Open while the other is written, so that no second process mixes its files with these.
+  // Open while the other is written, so that no second process mixes its files with these, and on
+  // the disk, so that what is left to fail is a rename; then neither stays.
   AtomicFile list(arguments.out + ".txt");
   list.write(names);
   list.flush();
   write_npy(arguments.out, result);
-  list.commit();
+  try {
+    list.commit();
+  } catch (...) {
+    for (const std::string& file : {arguments.out, arguments.out + ".txt"})
+      std::remove(file.c_str());
+    throw;
+  }
   print_line("{}: {} embeddings of {} values; their files are listed in {}.txt", arguments.out,
              files.size(), result.shape()[1], arguments.out);
   print_line(

@@ -32,9 +32,11 @@ bool has_header(std::string_view head, std::string_view header) {
 // Whether the first row below a header left,c0,... is a score in each cell: numbers, not all whole.
 bool has_scores(const std::string& head) {
   std::istringstream lines(head);
+  lines.exceptions(std::ios::badbit);  // streams keep quiet on a lack of memory
   std::string row, cell;
   std::getline(lines, row), std::getline(lines, row);
   std::istringstream cells(row);
+  cells.exceptions(std::ios::badbit);
   bool fraction = false;
   for (std::getline(cells, cell, ','); std::getline(cells, cell, ',');) {
     double value = 0;

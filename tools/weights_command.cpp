@@ -49,6 +49,7 @@ void list_tensors(const SafetensorsHeader& header) {
     }
     print_line("  {}:", key);
     std::istringstream lines(text);
+    lines.exceptions(std::ios::badbit);  // else a lack of memory would end the text early
     for (std::string line; std::getline(lines, line);) print_line("    {}", line);
   }
 }
@@ -86,10 +87,15 @@ void import_file(const std::string& path, const std::string& model, bool allow_u
   print_line("{}: {} tensors, {}", out, checkpoint.tensors.size(), checkpoint.model.dump());
 }
 
-// The model of `path` with what was stored in it of `images`, which it has thereby seen.
-void write_changed(const std::string& path, const Model& model, const std::string& images, const std::string& out) {
+// The model of `path` with what was stored in it of `images`, which it has thereby seen but for
+// those that were skipped.
+void write_changed(const std::string& path, const Model& model, const std::string& images,
+                   const std::vector<std::string>& skipped, const std::string& out) {
   std::vector<std::string> ignored;
   const ImageStore store(image_files_of(images, &ignored).files, {.height = 1, .width = 1}, OnCorrupt::skip);
+  for (int64_t i = 0; i < store.size(); i++)
+    check(store.error(i).empty() || std::ranges::count(skipped, store.error(i)) > 0, "{}",
+          store.error(i));
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
   checkpoint.seen.add({hashes_of(store), {}});
@@ -107,7 +113,7 @@ void store_center(const std::string& path, const std::string& images, bool skip_
   Model model = load_model(path);
   set_center(model, center_of(model, images, {}, skip_corrupt ? &skipped : nullptr), path);
   report_skipped(skipped);
-  write_changed(path, model, images, out);
+  write_changed(path, model, images, skipped, out);
   print_line("{}: {} minus the mean of {}", out, path, images);
 }
 
@@ -118,7 +124,7 @@ void whiten(const std::string& path, const std::string& images, int64_t directio
   Model model = load_model(path);
   set_whitening(model, whitening_of(model, images, directions, shrinkage, {}, skip_corrupt ? &skipped : nullptr), path);
   report_skipped(skipped);
-  write_changed(path, model, images, out);
+  write_changed(path, model, images, skipped, out);
   print_line("{}: {} whitened by {}, {} directions", out, path, images,
              model.config["whiten"]["directions"].get<int64_t>());
 }

@@ -275,6 +275,7 @@ void set_option(json& table, const std::string& assignment) {
         assignment);
   json* at = &table;
   std::istringstream parts(key);
+  parts.exceptions(std::ios::badbit);  // streams keep quiet on a lack of memory
   for (std::string part; std::getline(parts, part, '.');) {
     check(at->is_object() || at->is_null(), "--set {}: '{}' is not a section", assignment, part);
     check(!part.empty(), "--set {}: expected section.key=value, as in --set train.epochs=5", assignment);
@@ -286,6 +287,7 @@ void set_option(json& table, const std::string& assignment) {
 
 std::string to_toml(const json& table) {
   std::ostringstream out;
+  out.exceptions(std::ios::badbit);
   out << to_table(table) << '\n';
   return out.str();
 }

@@ -6,14 +6,15 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <new>
 #include <utility>
-#include <vector>
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "engine/core/error.h"
 #include "engine/core/output.h"
+#include "engine/core/resources.h"
 #include "kernels/gpu/device.h"
 
 namespace lookalike {
@@ -42,26 +43,27 @@ size_t size_class(size_t bytes) {
 }
 
 struct Arena {
+  // A block that waits begins with the next one of its size: to give one back takes no memory, and
+  // cannot fail.
+  struct Waiting {
+    Waiting* next;
+  };
   std::mutex mutex;
-  std::map<size_t, std::vector<void*>> waiting;
+  std::map<size_t, Waiting*> waiting;  // of all sizes that were ever taken
   size_t in_use_bytes = 0;
 
   void* take(size_t bytes) {
     {
       std::lock_guard lock(mutex);
+      Waiting*& first = waiting[bytes];
       in_use_bytes += bytes;
-      auto& blocks = waiting[bytes];
-      if (!blocks.empty()) {
-        void* block = blocks.back();
-        blocks.pop_back();
-        return block;
-      }
+      if (first) return std::exchange(first, first->next);
     }
     void* block = kSlabs && bytes >= kPage && bytes < kHugePage ? from_slab(bytes) : fresh(bytes);
     if (!block) {
       std::lock_guard lock(mutex);
       in_use_bytes -= bytes;
-      fail("out of memory: {} bytes asked for, {} in use", bytes, in_use_bytes);
+      throw OutOfMemory(bytes, in_use_bytes);
     }
     return block;
   }
@@ -87,7 +89,8 @@ struct Arena {
   void give_back(void* block, size_t bytes) {
     std::lock_guard lock(mutex);
     in_use_bytes -= bytes;
-    waiting[bytes].push_back(block);
+    Waiting*& first = waiting.find(bytes)->second;
+    first = new (block) Waiting{first};
   }
 };
 

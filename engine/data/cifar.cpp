@@ -17,8 +17,9 @@ std::vector<std::string> read_names(const std::string& path, int64_t classes) {
     for (int64_t i = 0; i < classes; i++) names.push_back(fmt::format("{}", i));
     return names;
   }
-  std::istringstream file(read_file(path));
-  for (std::string line; std::getline(file, line);) {
+  std::istringstream lines(read_file(path));
+  lines.exceptions(std::ios::badbit);  // else a lack of memory would end the list early
+  for (std::string line; std::getline(lines, line);) {
     if (line.ends_with('\r')) line.pop_back();
     if (!line.empty()) names.push_back(line);
   }

@@ -7,9 +7,6 @@
 #include <optional>
 #include <vector>
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/core/error.h"
@@ -19,6 +16,7 @@
 #include "engine/data/image_files.h"
 #include "engine/data/pairs.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/child_process.h"
 #include "engine/io/input_file.h"
 #include "engine/io/scratch_folder.h"
 
@@ -51,19 +49,11 @@ void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
   if (fs::exists(svg)) InputFile{svg};  // or it would wait for what a pipe brings
   std::vector<std::string> arguments{"rsvg-convert",       "--width",  std::to_string(size), "--height",
                                      std::to_string(size), "--output", png.string(),         svg.string()};
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  pointers.push_back(nullptr);
-  posix_spawn_file_actions_t quiet;
-  posix_spawn_file_actions_init(&quiet);
-  posix_spawn_file_actions_addopen(&quiet, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  pid_t child;
-  const int failed = posix_spawnp(&child, pointers[0], &quiet, nullptr, pointers.data(), environ);
-  posix_spawn_file_actions_destroy(&quiet);
-  check(failed == 0, "rsvg-convert is not installed, which draws emoji larger than {} pixels: {}", kPngSize,
-        "apt-get install librsvg2-bin");
-  int status = 0;
-  check(waitpid(child, &status, 0) == child && status == 0, "{}: rsvg-convert cannot draw it", svg.string());
+  const std::string missing =
+      fmt::format("rsvg-convert is not installed, which draws emoji larger than {} pixels: {}",
+                  kPngSize, "apt-get install librsvg2-bin");
+  check(run_program(std::move(arguments), "/dev/null", missing), "{}: rsvg-convert cannot draw it",
+        svg.string());
 }
 
 // "0023-20E3" to {0x23, 0x20E3}; nothing for another kind of name.
@@ -97,6 +87,7 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
   const EmojiFont font(font_path);
   const fs::path assets = options.gemojione.empty() ? gemojione_folder() : fs::path(options.gemojione);
   const fs::path pictures = assets / "png";
+  const std::vector<std::string> files = ImageFolder(pictures).files();
 
   // Made beside its place and renamed, so that a reader never sees half of it.
   if (out.has_parent_path()) make_folders(out.parent_path());
@@ -107,7 +98,6 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
   make_folders(temporary / "right");
 
   std::vector<Pair> pairs;
-  const std::vector<std::string> files = ImageFolder(pictures).files();
   ProgressCount progress("drawing", "pictures", std::ssize(files));
   for (const std::string& file : files) {
     progress.add();

@@ -1,6 +1,8 @@
 #include "engine/data/emoji_font.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <new>
 
 #include <ft2build.h>
 #include FT_FREETYPE_H
@@ -11,22 +13,35 @@
 #include "engine/io/input_file.h"
 
 namespace lookalike {
+namespace {
+
+// FreeType's PNG reader takes want of memory for a damaged picture; malloc tells them apart.
+bool works(FT_Error error) {
+  if (error == FT_Err_Out_Of_Memory || (error != 0 && errno == ENOMEM)) throw std::bad_alloc();
+  return error == 0;
+}
+
+}  // namespace
 
 EmojiFont::EmojiFont(const std::string& path) : path_(path) {
   InputFile{path};  // or FreeType would wait for what a pipe brings
   FT_Library library = nullptr;
-  check(FT_Init_FreeType(&library) == 0, "FreeType does not start");
+  errno = 0;
+  check(works(FT_Init_FreeType(&library)), "FreeType does not start");
   library_ = {library, FT_Done_FreeType};
   FT_Face face = nullptr;
-  check(FT_New_Face(library, path.c_str(), 0, &face) == 0, "{}: cannot be read as a font", path);
+  check(works(FT_New_Face(library, path.c_str(), 0, &face)), "{}: cannot be read as a font", path);
   // The face goes before its library.
   face_ = {face, [library = library_](FT_Face f) { FT_Done_Face(f); }};
-  check(FT_HAS_COLOR(face) && face->num_fixed_sizes > 0 && FT_Select_Size(face, 0) == 0,
+  check(FT_HAS_COLOR(face) && face->num_fixed_sizes > 0 && works(FT_Select_Size(face, 0)),
         "{}: expected a font of colour bitmaps", path);
   FT_ULong bytes = 0;
-  if (FT_Load_Sfnt_Table(face, TTAG_GSUB, 0, nullptr, &bytes) != 0) return;
+  const FT_Error error = FT_Load_Sfnt_Table(face, TTAG_GSUB, 0, nullptr, &bytes);
+  if (error == FT_Err_Table_Missing) return;
+  check(works(error), "{}: damaged GSUB table", path);
   substitutions_.resize(bytes);
-  check(FT_Load_Sfnt_Table(face, TTAG_GSUB, 0, substitutions_.data(), &bytes) == 0, "{}: damaged GSUB table", path);
+  check(works(FT_Load_Sfnt_Table(face, TTAG_GSUB, 0, substitutions_.data(), &bytes)),
+        "{}: damaged GSUB table", path);
 }
 
 uint32_t EmojiFont::u16(size_t at) const {
@@ -81,7 +96,11 @@ std::optional<Image> EmojiFont::draw(const std::vector<uint32_t>& code_points, i
   for (const uint32_t code_point : code_points) glyphs.push_back(FT_Get_Char_Index(face_.get(), code_point));
   if (glyphs.empty() || std::find(glyphs.begin(), glyphs.end(), 0) != glyphs.end()) return {};
   const uint32_t glyph = glyphs.size() == 1 ? glyphs[0] : ligature(glyphs);
-  if (glyph == 0 || FT_Load_Glyph(face_.get(), glyph, FT_LOAD_COLOR) != 0) return {};
+  if (glyph == 0) return {};
+  errno = 0;
+  const FT_Error error = FT_Load_Glyph(face_.get(), glyph, FT_LOAD_COLOR);
+  if (error == FT_Err_Missing_Bitmap) return {};
+  check(works(error), "{}: glyph {} is damaged (FreeType's error {})", path_, glyph, error);
   const FT_Bitmap& bitmap = face_->glyph->bitmap;
   if (bitmap.pixel_mode != FT_PIXEL_MODE_BGRA || bitmap.rows == 0 || bitmap.width == 0) return {};
 

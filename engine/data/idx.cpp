@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <new>
 
 #include <zlib.h>
 
@@ -26,7 +27,7 @@ class Content {
     if (magic[0] != 0x1F || magic[1] != 0x8B) return;
     zlib_.reset(new z_stream{});
     // 16: a gzip header, and its checksum at the end.
-    check(inflateInit2(zlib_.get(), 15 + 16) == Z_OK, "{}: out of memory", path);
+    if (inflateInit2(zlib_.get(), 15 + 16) != Z_OK) throw std::bad_alloc();
   }
 
   // Whether `bytes` can follow at all.
@@ -74,6 +75,7 @@ class Content {
       zlib_->next_out = out;
       zlib_->avail_out = piece;
       const int status = inflate(zlib_.get(), Z_NO_FLUSH);
+      if (status == Z_MEM_ERROR) throw std::bad_alloc();
       check(status == Z_OK || status == Z_STREAM_END || status == Z_BUF_ERROR, "{}: damaged gzip data ({})", path_,
             zlib_->msg ? zlib_->msg : "no reason given");
       ended_ = status == Z_STREAM_END;

@@ -2,6 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include <zlib.h>
 
 #include "engine/core/content_hash.h"
 #include "engine/core/error.h"
@@ -12,6 +17,20 @@
 #define STB_IMAGE_RESIZE_IMPLEMENTATION
 #include <stb/stb_image_resize.h>
 
+// Its own compression asserts that memory never runs out.
+static unsigned char* compress_for_png(const unsigned char* data, int bytes, int* packed_bytes,
+                                       int level) {
+  uLongf size = compressBound(bytes);
+  auto* packed = static_cast<unsigned char*>(std::malloc(size));
+  if (packed && compress2(packed, &size, data, bytes, level) == Z_OK) {
+    *packed_bytes = static_cast<int>(size);
+    return packed;
+  }
+  std::free(packed);
+  return nullptr;
+}
+
+#define STBIW_ZLIB_COMPRESS compress_for_png
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STBI_WRITE_NO_STDIO
@@ -167,7 +186,7 @@ Image resize(const Image& image, int64_t height, int64_t width) {
   const int ok = stbir_resize_uint8_generic(image.pixels.data(), image.width, image.height, 0, result.pixels.data(),
                                             width, height, 0, image.channels, STBIR_ALPHA_CHANNEL_NONE, 0,
                                             STBIR_EDGE_CLAMP, STBIR_FILTER_TRIANGLE, STBIR_COLORSPACE_LINEAR, nullptr);
-  check(ok != 0, "resize from {} x {} to {} x {} pixels: out of memory", image.width, image.height, width, height);
+  if (ok == 0) throw std::bad_alloc();
   return result;
 }
 
@@ -179,13 +198,13 @@ Image resize_to_ink(const Image& image, int64_t height, int64_t width) {
 }
 
 std::string encode_png(const Image& image) {
-  std::string bytes;
-  const auto append = [](void* to, void* data, int size) {
-    static_cast<std::string*>(to)->append(static_cast<const char*>(data), size);
-  };
-  check(stbi_write_png_to_func(append, &bytes, image.width, image.height, image.channels, image.pixels.data(), 0) != 0,
-        "encode_png: out of memory");
-  return bytes;
+  int size = 0;
+  const std::unique_ptr<unsigned char, void (*)(void*)> bytes(
+      stbi_write_png_to_mem(image.pixels.data(), 0, image.width, image.height, image.channels,
+                            &size),
+      std::free);
+  if (!bytes) throw std::bad_alloc();
+  return {bytes.get(), bytes.get() + size};
 }
 
 }  // namespace lookalike

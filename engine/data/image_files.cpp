@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <new>
 
 #include <sys/stat.h>
 #include <utf8proc.h>
@@ -45,14 +47,17 @@ bool has_image_extension(const fs::path& path) {
 
 // What a regular file begins with; empty where it can't be read.
 std::string signature_of(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored)) return "";
+  std::error_code error;
+  const bool regular = fs::is_regular_file(path, error);
+  check(error.value() != EIO, "cannot read '{}': {}", path.string(), error.message());
+  if (!regular) return "";
   try {
     const InputFile file(path);
     std::string bytes(std::min<int64_t>(file.size(), kSignatureBytes), '\0');
     file.read(0, bytes.data(), std::ssize(bytes));
     return bytes;
   } catch (const Error&) {
+    if (errno == EIO) throw;  // not a file that is none of ours, but a disk that fails
     return "";
   }
 }
@@ -163,6 +168,7 @@ std::string composed(std::string_view name) {
   const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(name.data()), std::ssize(name), &result,
                                  static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owner(result, std::free);
+  if (size == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
   return size < 0 ? std::string(name) : std::string(reinterpret_cast<const char*>(result), size);
 }
 

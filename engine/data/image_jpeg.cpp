@@ -3,6 +3,7 @@
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
+#include <new>
 
 #include <jerror.h>
 #include <jpeglib.h>
@@ -98,6 +99,7 @@ class Decoder {
 
   const jpeg_decompress_struct& jpeg() const { return jpeg_; }
   [[noreturn]] void fail_with(const std::string& name) const {
+    if (handler_.code == JERR_OUT_OF_MEMORY) throw std::bad_alloc();
     if (handler_.code == JWRN_JPEG_EOF || handler_.code == JERR_INPUT_EOF)
       fail("{}: truncated JPEG, it ends before its end-of-image marker", name);
     fail("{}: damaged JPEG ({})", name, handler_.message);

@@ -1,9 +1,11 @@
 // PNG and BMP by stb_image, which asks for help: it looks at no checksum, reads zeros behind the end of a file, and takes
 // colours that a palette does not have from memory that nobody wrote.
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <new>
 
 #include <zlib.h>
 
@@ -87,12 +89,14 @@ Image decode_by_stb(std::string_view bytes, int64_t channels, const std::string&
   stb_growth_limit = std::max({2 * unpacked, 2 * bytes.size(), kLeast});
   // Asked for all channels there are (0): it drops alpha where it should blend.
   int width = 0, height = 0, found = 0;
+  errno = 0;  // malloc tells in it what stb_image tells but now and then
   const std::unique_ptr<stbi_uc, void (*)(void*)> decoded(
       stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(bytes.size()), &width,
                             &height, &found, 0),
       stbi_image_free);
+  if (!decoded && errno == ENOMEM) throw std::bad_alloc();
   if (!decoded && std::string_view(stbi_failure_reason()) == "outofmem")
-    fail("{}: not enough memory, or a damaged image whose data goes on behind its pixels", name);
+    fail("{}: damaged image, its data goes on behind its pixels", name);
   check(decoded != nullptr, "{}: damaged image ({})", name, stbi_failure_reason());
   return flattened(decoded.get(), height, width, found, channels);
 }

@@ -3,7 +3,9 @@
 #include "engine/data/image_decode.h"
 
 #ifdef LOOKALIKE_HAS_WEBP
+#include <cerrno>
 #include <memory>
+#include <new>
 
 #include <webp/decode.h>
 #include <webp/demux.h>
@@ -19,14 +21,20 @@ Image decode_webp(std::string_view bytes, int64_t channels, const std::string& n
   check(bytes.size() >= kHeader && bytes.size() - 8 >= little_endian(bytes, 4, 4),
         "{}: truncated WebP, it ends before the size that it begins with", name);
   const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  // For the library damage and want of memory are one; malloc tells them apart.
+  errno = 0;
+  const auto expect = [&](bool good, const char* wrong) {
+    if (!good && errno == ENOMEM) throw std::bad_alloc();
+    check(good, "{}: damaged WebP, {}", name, wrong);
+  };
   WebPBitstreamFeatures features;
-  check(WebPGetFeatures(data, bytes.size(), &features) == VP8_STATUS_OK, "{}: damaged WebP, its header is wrong", name);
+  expect(WebPGetFeatures(data, bytes.size(), &features) == VP8_STATUS_OK, "its header is wrong");
   const int64_t height = features.height, width = features.width;
   check_size(width, height, name);
 
   const WebPData file{data, bytes.size()};
   const std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)> parts(WebPDemux(&file), WebPDemuxDelete);
-  check(parts != nullptr, "{}: damaged WebP, its parts do not fit together", name);
+  expect(parts != nullptr, "its parts do not fit together");
   int orientation = 1;
   WebPChunkIterator exif;
   if (WebPDemuxGetChunk(parts.get(), "EXIF", 1, &exif))
@@ -39,15 +47,16 @@ Image decode_webp(std::string_view bytes, int64_t channels, const std::string& n
                                                                                  WebPAnimDecoderDelete);
     uint8_t* pixels;
     int time;
-    check(animation != nullptr && WebPAnimDecoderGetNext(animation.get(), &pixels, &time),
-          "{}: damaged WebP, its first picture can't be read", name);
+    expect(animation != nullptr && WebPAnimDecoderGetNext(animation.get(), &pixels, &time),
+           "its first picture can't be read");
     image = flattened(pixels, height, width, 4, channels);
   } else {
     const int64_t found = features.has_alpha ? 4 : 3;
     std::vector<uint8_t> pixels(height * width * found);
     const auto decode = features.has_alpha ? WebPDecodeRGBAInto : WebPDecodeRGBInto;
-    check(decode(data, bytes.size(), pixels.data(), pixels.size(), static_cast<int>(width * found)) != nullptr,
-          "{}: damaged WebP, its picture can't be read", name);
+    expect(decode(data, bytes.size(), pixels.data(), pixels.size(),
+                  static_cast<int>(width * found)) != nullptr,
+           "its picture can't be read");
     image = found == 3 ? with_channels({height, width, 3, std::move(pixels)}, channels)
                        : flattened(pixels.data(), height, width, found, channels);
   }

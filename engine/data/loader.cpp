@@ -23,7 +23,7 @@ ImageStore::ImageStore(std::span<const std::string> files, const Preprocess& pre
         const Image decoded = read_image(files[i], 3), image = prepare_image(decoded, preprocess_);
         hashes_[i] = lookalike::content_hash(decoded);
         std::copy(image.pixels.begin(), image.pixels.end(), pixels_.begin() + i * preprocess_.image_size());
-      } catch (const std::exception& error) {
+      } catch (const Error& error) {
         errors_[i] = error.what();
       }
       progress.add();
@@ -105,6 +105,7 @@ PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, cons
 struct Loader::PinnedBlocks : std::enable_shared_from_this<PinnedBlocks> {
   std::mutex mutex;
   std::vector<uint8_t*> waiting;
+  size_t made = 0;
 
   std::shared_ptr<uint8_t> take([[maybe_unused]] size_t bytes) {
     uint8_t* block = nullptr;
@@ -113,7 +114,9 @@ struct Loader::PinnedBlocks : std::enable_shared_from_this<PinnedBlocks> {
       block = waiting.back();
       waiting.pop_back();
     } else if constexpr (gpu::kBuilt) {
+      waiting.reserve(made + 1);  // for each to come back without asking for memory
       block = static_cast<uint8_t*>(gpu::allocate_pinned(bytes));
+      made++;
     }
     return {block, [self = shared_from_this()](uint8_t* b) {
               std::lock_guard guard(self->mutex);

@@ -2,6 +2,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -14,6 +16,9 @@ namespace lookalike {
 namespace {
 
 constexpr int kMostNames = 100, kMostTries = 1000;
+
+std::mutex claims_mutex;
+Claim* first_claim = nullptr;
 
 bool is_named(int descriptor, const std::filesystem::path& path) {
   struct stat opened, named;
@@ -72,7 +77,11 @@ Claim::Claim(const std::filesystem::path& path, const std::string& shown, mode_t
   int name = 0;
   for (int tries = 0; name < kMostNames && tries < kMostTries; tries++) {
     path_ = hidden_beside(path, std::to_string(name));
-    if (try_to_take(mode)) return;
+    if (try_to_take(mode)) {
+      std::lock_guard lock(claims_mutex);
+      next_ = std::exchange(first_claim, this);
+      return;
+    }
     check(errno == EEXIST, "cannot write '{}': {}", shown, std::strerror(errno));
     const Holder holder = clear(path_);
     if (holder == Holder::living)
@@ -85,11 +94,27 @@ Claim::Claim(const std::filesystem::path& path, const std::string& shown, mode_t
 
 Claim::~Claim() {
   if (descriptor_ < 0) return;
+  forget();
   unlink(path_.c_str());
   close(descriptor_);
 }
 
+void Claim::remove_all() noexcept {
+  // Nothing is worth to wait for here.
+  const std::unique_lock lock(claims_mutex, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  for (const Claim* claim = first_claim; claim; claim = claim->next_) unlink(claim->path_.c_str());
+}
+
+void Claim::forget() {
+  std::lock_guard lock(claims_mutex);
+  Claim** at = &first_claim;
+  while (*at != this) at = &(*at)->next_;
+  *at = next_;
+}
+
 void Claim::release() {
+  forget();
   close(descriptor_);
   descriptor_ = -1;
 }

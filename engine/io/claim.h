@@ -38,11 +38,16 @@ class Claim {
   // Ends the claim; the file, which has another name now, stays.
   void release();
 
+  // Removes the files of all claims: for the end of a process that runs no destructors.
+  static void remove_all() noexcept;
+
  private:
   bool try_to_take(mode_t mode);
+  void forget();
 
   std::filesystem::path path_;
   int descriptor_ = -1;
+  Claim* next_ = nullptr;  // of the list of all
 };
 
 // The hidden name for what belongs to `path` for a while, in the same folder.

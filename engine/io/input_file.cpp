@@ -8,12 +8,14 @@
 #include <unistd.h>
 
 #include "engine/core/error.h"
+#include "engine/core/resources.h"
 
 namespace lookalike {
 
 InputFile::InputFile(const std::filesystem::path& path) : path_(path) {
   // Without O_NONBLOCK the open of a named pipe would wait for a writer.
   descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) throw_if_exhausted(errno, fmt::format("cannot read '{}'", path.string()));
   check(descriptor_ >= 0, "cannot read '{}': {}", path.string(), std::strerror(errno));
   struct stat info;
   if (fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <vector>
 
 #include <zlib.h>
@@ -37,7 +38,7 @@ std::string read_part(const InputFile& file, int64_t offset, int64_t bytes) {
 // Unpacks into exactly out.size() bytes.
 bool inflate_into(std::string& out, const InputFile& file, int64_t offset, int64_t packed) {
   z_stream stream{};
-  check(inflateInit2(&stream, -MAX_WBITS) == Z_OK, "zlib cannot start");
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
   std::vector<unsigned char> chunk(std::min<int64_t>(packed, 1 << 16));
   // zlib counts in 32 bits; neither size passes them here. A byte of room beyond the end shows an entry that goes on.
   unsigned char beyond;
@@ -62,6 +63,7 @@ bool inflate_into(std::string& out, const InputFile& file, int64_t offset, int64
   }
   const bool whole = status == Z_STREAM_END && stream.total_out == out.size() && packed == 0 && stream.avail_in == 0;
   inflateEnd(&stream);
+  if (status == Z_MEM_ERROR) throw std::bad_alloc();
   return whole;
 }
 

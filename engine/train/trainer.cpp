@@ -32,6 +32,7 @@ namespace {
 // the line unless it is of its epoch, and that of the best one has the figure which made it so.
 std::string finished_lines(const std::string& file, const Position& at, const std::string& monitor) {
   std::istringstream in(fs::exists(file) ? read_file(file) : "");
+  in.exceptions(std::ios::badbit);  // else a lack of memory would end the file early
   std::string kept, line;
   for (int64_t epoch = 1; epoch <= at.epoch; epoch++) {
     check(bool(std::getline(in, line)), "{}:{}: no line for epoch {}, expected one for each of {} finished epochs",
