@@ -1,38 +1,49 @@
 #!/usr/bin/env bash
 # Installs what the project needs (Debian or Ubuntu, as root), builds it and runs every test: with the GPU kernels on the emulator, the same with
-# sanitizers, and where nvcc is found the CUDA build, too. Ends with one line: N passed, N failed.
+# sanitizers, and where nvcc is found what it compiled, too. Says at its end where the time went, what was skipped and why, and in its last line
+# N passed, N failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tools/install_dependencies.sh
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+stage() {  # stage NAME COMMAND...: runs it, and remembers how long it took
+  local name=$1 start=$SECONDS
+  shift
+  "$@"
+  printf '%6d s  %s\n' $((SECONDS - start)) "$name" >>"$log/times"
+}
 
-presets=(simt sanitize)
-if command -v nvcc >/dev/null; then presets+=(ptx); else echo "No nvcc: the CUDA build is left out"; fi
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-passed=0 failed=0
-for preset in "${presets[@]}"; do
-  # Several files of a library are compiled as one, which takes half the time; so what their unnamed namespaces hold needs names of its own. The CUDA
-  # build still sees each file alone, no more of them than what is run below; for a device tests/check_resources.sh compiles the kernels.
-  unity=ON targets=()
-  [[ $preset != ptx ]] || unity=OFF targets=(--target lookalike make_pairs gpu_test gpu_bench ladder)
-  cmake --preset "$preset" -DCMAKE_UNITY_BUILD=$unity
-  cmake --build --preset "$preset" "${targets[@]}"
+stage "install packages" tools/install_dependencies.sh
+simt=simt passed=0 failed=0
+if command -v nvcc >/dev/null; then
+  simt=simt-and-ptx
+else
+  echo "skipped: nvcc's build of the GPU kernels: there is no nvcc" | tee -a "$log/skipped"
+fi
+for preset in $simt sanitize; do
+  build=build-${preset%-and-ptx}
+  cmake --preset "$preset"
+  stage "build $preset" cmake --build "$build"
   # Some tests want networks with published weights, and skip without them.
-  LOOKALIKE=build-$preset/lookalike tools/get_weights.sh efficientnet_lite0 efficientnet_lite2 squeezenet || true
-  # What runs on the CPU alone is tested in the other builds.
-  known=()
-  [[ $preset != ptx ]] || known=(--exclude-regex '^(op|unit)_test|_end_to_end|_against_')
-  ctest --preset "$preset" "${known[@]}" --no-tests=error | tee "$log" || true
-  read -r bad all < <(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of ([0-9]+)$/\1 \2/p' "$log")
+  stage "fetch weights" env LOOKALIKE="$build/lookalike" tools/get_weights.sh efficientnet_lite0 efficientnet_lite2 squeezenet || true
+  (stage "test $preset" ctest --preset "$preset" --no-tests=error) | tee "$log/ctest" || true
+  read -r bad all < <(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of ([0-9]+)$/\1 \2/p' "$log/ctest")
   passed=$((passed + all - bad)) failed=$((failed + bad))
+  sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) .* ([0-9.]+) sec.*/\2 \1/p' "$log/ctest" | sed "s/$/ ($preset)/" >>"$log/tests"
+  sed -nE 's/^(.*MESSAGE: )?(skipped: .*)/\2/p' "$build/Testing/Temporary/LastTest.log" >>"$log/skipped"
 done
-if [[ ${presets[*]} == *ptx* ]]; then
-  tests/ptx.sh | tee "$log" || true
-  if read -r good bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log"); then
+if [[ $simt == simt-and-ptx ]]; then
+  (stage "test what nvcc compiled" tests/ptx.sh) | tee "$log/ptx" || true
+  if read -r good bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log/ptx"); then
     passed=$((passed + good)) failed=$((failed + bad))
-  elif ! grep -q '^skipped: ' "$log"; then
+  elif ! grep '^skipped: ' "$log/ptx" >>"$log/skipped"; then
     failed=$((failed + 1))
   fi
 fi
+printf '\nWhere the time went:\n'
+cat "$log/times"
+echo "The ten longest tests:"
+sort -rn "$log/tests" | head -n 10 | while read -r seconds name; do printf '%6.0f s  %s\n' "$seconds" "$name"; done
+sort -u "$log/skipped"
 echo "$passed passed, $failed failed"
 ((failed == 0 && passed > 0))

@@ -5,7 +5,7 @@ set -euo pipefail
 lookalike=$1 python=/usr/bin/python3
 root=$(cd "$(dirname "$0")/../.." && pwd)
 if ! "$python" -c 'import torchvision' 2>/dev/null; then
-  echo "skipped: no torchvision in $python"
+  echo "skipped: ResNet50 against torchvision: no torchvision in $python"
   exit 0
 fi
 work=$(mktemp -d)
@@ -87,4 +87,4 @@ check() {
   "$lookalike" weights verify "$work/model.safetensors" --reference "${1%.*}.reference"
 }
 check "$work/torchvision.pth"
-if [[ -e $work/keras.h5 ]]; then check "$work/keras.h5"; else echo "Keras's file skipped: no h5py in $python"; fi
+if [[ -e $work/keras.h5 ]]; then check "$work/keras.h5"; else echo "skipped: Keras's file of ResNet50: no h5py in $python"; fi

@@ -21,7 +21,7 @@ auto entries(const DataFolder& folder) {
 
 TEST_CASE("emoji pairs: one glyph each, no flags, no skin tones, and the same files every time") {
   if (!std::filesystem::exists(kFont)) {
-    MESSAGE("fonts-noto-color-emoji is not installed: skipped");
+    MESSAGE("skipped: emoji pairs: fonts-noto-color-emoji is not installed");
     return;
   }
   const DataFolder folder;
@@ -54,7 +54,7 @@ TEST_CASE("emoji pairs: one glyph each, no flags, no skin tones, and the same fi
 
 TEST_CASE("emoji pairs: beyond 64 pixels the right picture is drawn, not scaled up") {
   if (!std::filesystem::exists(kFont) || std::system("command -v rsvg-convert >/dev/null") != 0) {
-    MESSAGE("fonts-noto-color-emoji or librsvg2-bin is not installed: skipped");
+    MESSAGE("skipped: emoji pairs beyond 64 pixels: fonts-noto-color-emoji or librsvg2-bin is not installed");
     return;
   }
   const DataFolder folder;
