@@ -4,6 +4,9 @@
 
 #include "engine/core/error.h"
 
+// For all files that are compiled with precompiled.h.
+template class nlohmann::basic_json<>;
+
 namespace lookalike {
 namespace {
 

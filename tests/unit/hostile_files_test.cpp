@@ -203,7 +203,7 @@ TEST_CASE("a PNG file that goes on behind its pixels is refused before it is unp
     for (int i = 0; i < 4; i++) png[29 + i] = static_cast<char>(crc >> 8 * (3 - i));
     std::string message;
     CHECK(peak_of([&] { message = error_of([&] { decode_image(png, 3, "a.png"); }); }) < kMegabyte);
-    CHECK(message == "a.png: not enough memory, or a damaged image whose data goes on behind its pixels");
+    CHECK(message == "a.png: damaged image, its data goes on behind its pixels");
   }
   CHECK(error_of([] { decode_image(png_file(1 << 25, 1, 1, 0, ""), 3, "a.png"); }).find("16777216 a side") !=
         std::string::npos);
