@@ -17,8 +17,7 @@ import sys
 import time
 
 # Seconds of processor time beyond ten times what a test takes without a mutant: what needs more
-# hangs.
-# Time on the clock would make a busy machine catch mutants.
+# hangs. Time on the clock would make a busy machine catch mutants.
 LIMIT = 60
 
 # Kept by the planted code: which mutant is on, and where a mutant that is off would have made a difference.
