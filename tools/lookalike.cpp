@@ -5,7 +5,9 @@
 #include <memory>
 #include <new>
 #include <sstream>
+#include <typeinfo>
 
+#include <cxxabi.h>
 #include <execinfo.h>
 #include <unistd.h>
 
@@ -42,7 +44,8 @@ std::atomic<bool> memory_ran_out = false;
 // program ends here. What was thrown cannot be asked for: GCC calls this while it unwinds, before
 // anything is caught.
 [[noreturn]] void end_for_memory() {
-  if (!memory_ran_out) std::abort();
+  const std::type_info* thrown = abi::__cxa_current_exception_type();
+  if (!memory_ran_out && (!thrown || *thrown != typeid(lookalike::OutOfMemory))) std::abort();
   lookalike::Claim::remove_all();
   _exit(refuse_for_memory());
 }

@@ -13,7 +13,7 @@ constexpr int64_t kSide = 32, kPlane = kSide * kSide;
 
 std::vector<std::string> read_names(const std::string& path, int64_t classes) {
   std::vector<std::string> names;
-  if (std::error_code none; !std::filesystem::exists(path, none)) {
+  if (!is_there(path)) {
     for (int64_t i = 0; i < classes; i++) names.push_back(fmt::format("{}", i));
     return names;
   }

@@ -10,6 +10,7 @@
 #include "engine/core/error.h"
 #include "engine/data/csv.h"
 #include "engine/data/image_files.h"
+#include "engine/io/input_file.h"
 
 namespace lookalike {
 namespace {
@@ -83,8 +84,7 @@ ClassListing list_below(const std::string& folder, const std::string& inner) {
 Layout layout_of(const std::string& folder) {
   const fs::path path = folder;
   check_folder(folder, "one with a data set");
-  std::error_code none;  // what can't be read is not there
-  const auto has = [&](const char* name) { return fs::exists(path / name, none); };
+  const auto has = [&](const char* name) { return is_there(path / name); };
   if (has("pairs.csv") || (has("left") && has("right")) || (has("train/left") && has("train/right")))
     return Layout::pairs;
   for (const char* part : {"train", "test"})
@@ -105,9 +105,8 @@ std::string idx_file_name(const std::string& part, const char* name) {
 
 std::optional<std::string> find_idx_file(const std::string& folder, const std::string& part, const char* name) {
   const std::string file = folder + "/" + idx_file_name(part, name);
-  std::error_code none;
-  if (fs::exists(file, none)) return file;
-  return fs::exists(file + ".gz", none) ? std::optional(file + ".gz") : std::nullopt;
+  if (is_there(file)) return file;
+  return is_there(file + ".gz") ? std::optional(file + ".gz") : std::nullopt;
 }
 
 Parts parts_of(const std::string& folder) {

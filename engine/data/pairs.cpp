@@ -10,6 +10,7 @@
 #include "engine/core/random.h"
 #include "engine/data/csv.h"
 #include "engine/data/image_files.h"
+#include "engine/io/input_file.h"
 
 namespace lookalike {
 namespace {
@@ -228,8 +229,7 @@ std::string content_hash(const Candidates& candidates) {
 
 std::string pairs_folder(const std::string& folder, const std::string& part) {
   const std::string inner = folder + "/" + part;
-  std::error_code none;  // what can't be read is not there
-  const auto has_left = [&](const std::string& path) { return std::filesystem::exists(path + "/left", none); };
+  const auto has_left = [](const std::string& path) { return is_there(path + "/left"); };
   return !has_left(folder) && has_left(inner) ? inner : folder;
 }
 

@@ -39,6 +39,13 @@ void InputFile::read(int64_t offset, void* to, int64_t bytes) const {
   }
 }
 
+bool is_there(const std::filesystem::path& path) {
+  std::error_code error;
+  const bool there = std::filesystem::exists(path, error);
+  check(error.value() != EIO, "cannot read '{}': {}", path.string(), error.message());
+  return there;
+}
+
 std::string read_file(const std::filesystem::path& path) {
   const InputFile file(path);
   std::string bytes(file.size(), '\0');

@@ -28,6 +28,10 @@ class InputFile {
   int64_t size_ = 0;
 };
 
+// Whether there is something at `path` that this process can reach. Error where the disk fails, which
+// must not pass for a file that is not there.
+bool is_there(const std::filesystem::path& path);
+
 // All of a file.
 std::string read_file(const std::filesystem::path& path);
 
