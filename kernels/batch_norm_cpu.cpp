@@ -355,7 +355,7 @@ void backward_pool(const BatchNormParams& p, const T* x, const T* x_max, const T
               dx00[c] = slope * (a - m) + (is_a ? won : lost);
               dx01[c] = slope * (b - m) + (is_b ? won : lost);
               dx10[c] = slope * (d - m) + (is_d ? won : lost);
-              dx11[c] = slope * (e - m) + (is_a | is_b | is_d ? lost : won);
+              dx11[c] = slope * (e - m) + ((is_a | is_b | is_d) ? lost : won);
             }
           }
           // An odd last column or row is in no window, but still has its part in the statistics.

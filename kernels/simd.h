@@ -110,6 +110,14 @@ inline IntVec load_some(const uint8_t* from, int64_t n) {
 // One step of a transposition: exchanges blocks of D x D across the diagonal of each 2D x 2D block.
 template <int D>
 inline void exchange(Vec (&rows)[kLanes]) {
+#ifdef __clang__  // It lacks __builtin_shuffle, and builds what is fuzzed, not what is fast.
+  for (int i = 0; i < kLanes; i++)
+    for (int j = 0; j < kLanes; j++) {
+      if ((i & D) || !(j & D)) continue;
+      const float above = rows[i][j];
+      rows[i][j] = rows[i + D][j - D], rows[i + D][j - D] = above;
+    }
+#else
   IntVec low, high;
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; i++) low[i] = i & D ? kLanes + i - D : i, high[i] = low[i] + D;
@@ -119,6 +127,7 @@ inline void exchange(Vec (&rows)[kLanes]) {
     const Vec a = rows[i], b = rows[i + D];
     rows[i] = __builtin_shuffle(a, b, low), rows[i + D] = __builtin_shuffle(a, b, high);
   }
+#endif
 }
 inline void transpose(Vec (&rows)[kLanes]) {
   exchange<1>(rows);

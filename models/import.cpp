@@ -127,7 +127,7 @@ std::map<std::string, Weights> read_package(const std::string& path) {
   std::map<std::string, Weights> result;
   int64_t left = kMaxInflation * package.file().size();
   for (const auto& [member, entry] : package.entries()) {
-    const auto is = [&](const char* extension) { return member.ends_with(extension); };
+    const auto is = [&name = member](const char* extension) { return name.ends_with(extension); };
     if (!is(".pth") && !is(".pt") && !is(".h5") && !is(".onnx") && !is(".safetensors")) continue;
     result.emplace(member, read_weights(unpack(package, member, folder, left)));
     left -= entry.size;

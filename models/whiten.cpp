@@ -60,7 +60,9 @@ Directions leading_directions(const std::vector<double>& x, int64_t n, int64_t d
 
 Whitening whitening_of(const Model& model, const std::string& images, int64_t count, double shrinkage,
                        const Compute& compute, std::vector<std::string>* skipped) {
-  const auto [rows, side_of] = embed_images_of(model, images, compute, skipped);
+  const EmbeddedImages embedded = embed_images_of(model, images, compute, skipped);
+  const Tensor& rows = embedded.rows;
+  const std::vector<PairSide>& side_of = embedded.sides;
   const int64_t n = rows.shape()[0], d = rows.shape()[1];
   check(n >= 2, "{}: one image, expected two or more to whiten by", images);
   const auto mean_of = [&](PairSide side) {

@@ -20,6 +20,16 @@ void add_embed_command(CLI::App& app);
 void add_weights_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
 
+// All of them, of which a command line names one, and their help.
+inline void add_commands(CLI::App& app) {
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_help_flag("-h,--help", "Print this");
+  app.require_subcommand(1);
+  for (const auto add : {add_data_command, add_train_command, add_recipes_command, add_evaluate_command,
+                         add_embed_command, add_compare_command, add_weights_command})
+    add(app);
+}
+
 // --device, --precision and --conv of the commands that run a network.
 struct ComputeArguments {
   std::string device = "cpu", precision = "fp32", conv = "native";

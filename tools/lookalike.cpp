@@ -60,21 +60,12 @@ std::string asked_for(const CLI::App& app, const CLI::ParseError& error) {
 
 int run(int argc, char** argv) {
   CLI::App app{"Siamese networks that learn which images look alike.", "lookalike"};
-  app.formatter(std::make_shared<lookalike::HelpFormatter>());
-  app.set_help_flag("-h,--help", "Print this");
   app.set_version_flag("--version", LOOKALIKE_VERSION, "Print the version");
-  app.require_subcommand(1);
   app.footer(
       "lookalike train --data DIR --out runs/mine      train on your own pictures\n"
       "lookalike evaluate runs/mine/model.safetensors --data DIR\n"
       "lookalike train --help                          every command has its help");
-  lookalike::add_data_command(app);
-  lookalike::add_train_command(app);
-  lookalike::add_recipes_command(app);
-  lookalike::add_evaluate_command(app);
-  lookalike::add_embed_command(app);
-  lookalike::add_compare_command(app);
-  lookalike::add_weights_command(app);
+  lookalike::add_commands(app);
   std::string help = argc == 1 ? app.help() : "";
   try {
     if (help.empty()) app.parse(argc, argv);

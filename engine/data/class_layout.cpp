@@ -56,7 +56,7 @@ bool is_image_list(const fs::path& file) {
 ClassListing listing_of(std::vector<std::string> names, std::vector<std::string> class_of) {
   ClassListing listing{std::move(names), class_of, {}, {}};
   std::ranges::sort(listing.classes);
-  listing.classes.erase(std::ranges::unique(listing.classes).begin(), listing.classes.end());
+  listing.classes.erase(std::unique(listing.classes.begin(), listing.classes.end()), listing.classes.end());
   for (const std::string& name : class_of)
     listing.labels.push_back(
         static_cast<int32_t>(std::ranges::lower_bound(listing.classes, name) - listing.classes.begin()));

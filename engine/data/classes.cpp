@@ -234,7 +234,7 @@ std::vector<std::string> groups_of(const ClassData& data) {
   std::vector<std::string> groups;
   for (const std::string& name : data.classes) groups.push_back(group_of(name));
   std::ranges::sort(groups);
-  groups.erase(std::ranges::unique(groups).begin(), groups.end());
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
   return groups;
 }
 

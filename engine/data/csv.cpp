@@ -79,7 +79,9 @@ std::string csv_text(const std::vector<std::vector<std::string>>& rows) {
   for (const auto& row : rows) {
     for (size_t i = 0; i < row.size(); i++) {
       if (i > 0) text += ',';
-      if (row[i].find_first_of(",\"\r\n") == std::string::npos) {
+      // What begins like a byte-order mark would be taken for one at the beginning of the file.
+      const bool mark = text.empty() && row[i].starts_with("\xEF\xBB\xBF");
+      if (!mark && row[i].find_first_of(",\"\r\n") == std::string::npos) {
         text += row[i];
         continue;
       }

@@ -10,6 +10,7 @@
 #include FT_TRUETYPE_TAGS_H
 
 #include "engine/core/error.h"
+#include "engine/data/ligature.h"
 #include "engine/io/input_file.h"
 
 namespace lookalike {
@@ -44,58 +45,11 @@ EmojiFont::EmojiFont(const std::string& path) : path_(path) {
         "{}: damaged GSUB table", path);
 }
 
-uint32_t EmojiFont::u16(size_t at) const {
-  check(at + 2 <= substitutions_.size(), "{}: damaged GSUB table", path_);
-  return substitutions_[at] << 8 | substitutions_[at + 1];
-}
-
-// OpenType specification, GSUB: lookups of type 4 hold, for each first glyph that a coverage table lists, the ligatures
-// that begin with it.
-uint32_t EmojiFont::ligature(const std::vector<uint32_t>& glyphs) const {
-  constexpr uint32_t kLigatures = 4;
-  if (substitutions_.empty()) return 0;
-  // Offsets of a hostile table can lead to the same bytes without end.
-  auto left = static_cast<int64_t>(16 * substitutions_.size());
-  const auto u16 = [&](size_t at) {
-    check(left-- > 0, "{}: damaged GSUB table", path_);
-    return this->u16(at);
-  };
-  // The place of the first glyph in a coverage table, or -1.
-  const auto place_in = [&](size_t coverage) -> int64_t {
-    const bool ranges = u16(coverage) == 2;
-    for (uint32_t i = 0; i < u16(coverage + 2); i++) {
-      if (!ranges && u16(coverage + 4 + 2 * i) == glyphs[0]) return i;
-      const size_t range = coverage + 4 + 6 * i;
-      if (ranges && u16(range) <= glyphs[0] && glyphs[0] <= u16(range + 2))
-        return u16(range + 4) + glyphs[0] - u16(range);
-    }
-    return -1;
-  };
-  const size_t lookups = u16(8);
-  for (uint32_t i = 0; i < u16(lookups); i++) {
-    const size_t lookup = lookups + u16(lookups + 2 + 2 * i);
-    if (u16(lookup) != kLigatures) continue;
-    for (uint32_t j = 0; j < u16(lookup + 4); j++) {
-      const size_t subtable = lookup + u16(lookup + 6 + 2 * j);
-      const int64_t place = place_in(subtable + u16(subtable + 2));
-      if (place < 0) continue;
-      const size_t set = subtable + u16(subtable + 6 + 2 * place);
-      for (uint32_t k = 0; k < u16(set); k++) {
-        const size_t entry = set + u16(set + 2 + 2 * k);
-        bool fits = u16(entry + 2) == glyphs.size();
-        for (size_t g = 1; fits && g < glyphs.size(); g++) fits = u16(entry + 2 + 2 * g) == glyphs[g];
-        if (fits) return u16(entry);
-      }
-    }
-  }
-  return 0;
-}
-
 std::optional<Image> EmojiFont::draw(const std::vector<uint32_t>& code_points, int64_t size) const {
   std::vector<uint32_t> glyphs;
   for (const uint32_t code_point : code_points) glyphs.push_back(FT_Get_Char_Index(face_.get(), code_point));
   if (glyphs.empty() || std::find(glyphs.begin(), glyphs.end(), 0) != glyphs.end()) return {};
-  const uint32_t glyph = glyphs.size() == 1 ? glyphs[0] : ligature(glyphs);
+  const uint32_t glyph = glyphs.size() == 1 ? glyphs[0] : find_ligature(substitutions_, glyphs, path_);
   if (glyph == 0) return {};
   errno = 0;
   const FT_Error error = FT_Load_Glyph(face_.get(), glyph, FT_LOAD_COLOR);

@@ -23,9 +23,6 @@ class EmojiFont {
   std::optional<Image> draw(const std::vector<uint32_t>& code_points, int64_t size) const;
 
  private:
-  uint32_t ligature(const std::vector<uint32_t>& glyphs) const;
-  uint32_t u16(size_t at) const;
-
   std::string path_;
   std::shared_ptr<FT_LibraryRec_> library_;
   std::shared_ptr<FT_FaceRec_> face_;

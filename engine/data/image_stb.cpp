@@ -33,7 +33,9 @@ void* stb_reallocate(void* block, size_t bytes) {
 
 // GCC takes what only readers through callbacks use for uninitialised.
 #pragma GCC diagnostic push
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_PNG

@@ -33,7 +33,7 @@ std::vector<uint64_t> hashes_of(const ImageStore& images) {
   for (int64_t i = 0; i < images.size(); i++)
     if (images.error(i).empty()) hashes.push_back(images.content_hash(i));
   std::ranges::sort(hashes);
-  hashes.erase(std::ranges::unique(hashes).begin(), hashes.end());
+  hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
   return hashes;
 }
 

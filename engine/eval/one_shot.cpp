@@ -71,8 +71,9 @@ OneShot make_one_shot(const ClassData& data, int64_t ways, int64_t runs, uint64_
   std::vector<Pair> truth;
   int64_t group = 0;
   for (const auto& [name, classes] : groups) {
+    const size_t images_of_first = classes[0].size();
     const bool by_drawer =
-        std::ranges::all_of(classes, [&](const Class& images) { return images.size() == classes[0].size(); });
+        std::ranges::all_of(classes, [=](const Class& images) { return images.size() == images_of_first; });
     for (int64_t run = 0; run < runs; run++) {
       Random random(seed, RandomUse::candidates, group, run);
       std::vector<int64_t> order(classes.size());

@@ -120,7 +120,7 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& tensors, int64_t
           "optimiser state '{}' holds a number below 0, expected means of squares", name);
   }
   for (const auto& [name, tensor] : tensors)
-    check(std::ranges::any_of(mine, [&](const auto& entry) { return entry.first == name; }),
+    check(std::ranges::any_of(mine, [&wanted = name](const auto& entry) { return entry.first == wanted; }),
           "optimiser state '{}' is none of {}", name, name_);
   for (auto [name, tensor] : mine) tensor.copy_from(tensors.at(name));
 }

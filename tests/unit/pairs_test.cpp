@@ -21,7 +21,7 @@ TEST_CASE("CSV: quotes, CRLF, a byte-order mark, empty lines and what is written
   CHECK(rows[2].cells == std::vector<std::string>{"two\nlines", ""});
   CHECK(rows[3].line == 6);
 
-  const std::vector<std::vector<std::string>> cells{{"a,b", "\"", "c"}, {"x", "", "y\nz"}};
+  const std::vector<std::vector<std::string>> cells{{"\xEF\xBB\xBF" "a", "\"", "c"}, {"x,", "", "y\nz"}};
   write_csv(folder.path("b.csv"), cells);
   const auto back = read_csv(folder.path("b.csv"));
   REQUIRE(back.size() == 2);
