@@ -27,22 +27,26 @@ using nlohmann::json;
 
 namespace {
 
-// The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind them is left out. Error that names
-// the line unless it is of its epoch, and that of the best one has the figure which made it so.
-std::string finished_lines(const std::string& file, const Position& at, const std::string& monitor) {
+// The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind
+// them is left out. Error that names the line unless it is of its epoch, and that of the best one
+// has the figure which made it so.
+std::string finished_lines(const std::string& file, const Position& at,
+                           const std::string& monitor) {
   std::ifstream in(file);
   std::string kept, line;
   for (int64_t epoch = 1; epoch <= at.epoch; epoch++) {
-    check(bool(std::getline(in, line)), "{}:{}: no line for epoch {}, expected one for each of {} finished epochs",
-          file, epoch, epoch, at.epoch);
+    check(bool(std::getline(in, line)),
+          "{}:{}: no line for epoch {}, expected one for each of {} finished epochs", file, epoch,
+          epoch, at.epoch);
     const json metrics = json::parse(line, nullptr, false);
-    check(metrics.is_object() && metrics.contains("epoch") && metrics["epoch"] == epoch && metrics.contains("loss") &&
-              metrics["loss"].is_number() && metrics.contains("validation") && metrics["validation"].is_object(),
+    check(metrics.is_object() && metrics.contains("epoch") && metrics["epoch"] == epoch &&
+              metrics.contains("loss") && metrics["loss"].is_number() &&
+              metrics.contains("validation") && metrics["validation"].is_object(),
           "{}:{}: expected the metrics of epoch {} as a JSON object", file, epoch, epoch);
     if (epoch == at.best_epoch && monitor != "last")
       check(metrics["validation"].value(monitor, json()) == at.best,
-            "{}:{}: validation {} of the best epoch is {}, expected {} as last.safetensors has it", file, epoch,
-            monitor, metrics["validation"].value(monitor, json()).dump(), at.best);
+            "{}:{}: validation {} of the best epoch is {}, expected {} as last.safetensors has it",
+            file, epoch, monitor, metrics["validation"].value(monitor, json()).dump(), at.best);
     kept += line + '\n';
   }
   return kept;
@@ -183,7 +187,8 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   make_folders(path("splits"));
   for (const auto& [name, rows] : data_.splits) write_csv(path(("splits/" + name).c_str()), rows);
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
-  write_file_atomically(path("metrics.jsonl"), finished_lines(path("metrics.jsonl"), at_, recipe.monitor));
+  write_file_atomically(path("metrics.jsonl"),
+                        finished_lines(path("metrics.jsonl"), at_, recipe.monitor));
 
   say_what_batches_lack();
   if (recipe.hard_negatives && at_.step == 0) find_hardest();
@@ -194,12 +199,13 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
 void Run::check_memory() const {
   if (job_.compute.device != Device::cpu) return;
   const Preprocess& p = recipe_.preprocess;
-  const int64_t memory = machine_memory(), image = network_.activation_bytes({p.height, p.width, p.channels}),
+  const int64_t memory = machine_memory(),
+                image = network_.activation_bytes({p.height, p.width, p.channels}),
                 pairs = memory / (recipe_.objective.views() * std::max<int64_t>(image, 1));
-  check(
-      batch_ <= pairs,
-      "train.batch_pairs = {}: the network makes {} bytes of each image, and this machine has {}, expected at most {}",
-      batch_, image, memory, pairs);
+  check(batch_ <= pairs,
+        "train.batch_pairs = {}: the network makes {} bytes of each image, and this machine has "
+        "{}, expected at most {}",
+        batch_, image, memory, pairs);
 }
 
 bool Run::finished() const {
@@ -281,7 +287,8 @@ Checkpoint Run::read_back() {
         at_.epoch, at_.step > 0 ? fmt::format(" and {} steps", at_.step) : "");
   finished_lines(path("metrics.jsonl"), at_, recipe_.monitor);
   check(at_.best_epoch == 0 || fs::exists(path("model.safetensors")),
-        "{}: no such file, expected the model of epoch {}", path("model.safetensors"), at_.best_epoch);
+        "{}: no such file, expected the model of epoch {}", path("model.safetensors"),
+        at_.best_epoch);
   for (const auto& [name, tensor] : checkpoint.tensors)
     check(first_row_not_finite(tensor) < 0, "{}: tensor '{}' holds NaN or infinity", file, name);
   return checkpoint;

@@ -169,7 +169,8 @@ TEST_CASE("loading optimiser state names what is missing and then changes nothin
   auto wrong = state;
   wrong["adam.step"].data<int64_t>()[0] = 7;
   wrong.erase("adam.v/conv.bias");
-  CHECK(message_of([&] { adam->load_state(wrong, 7); }) == "optimiser state 'adam.v/conv.bias' is missing");
+  CHECK(message_of([&] { adam->load_state(wrong, 7); }) ==
+        "optimiser state 'adam.v/conv.bias' is missing");
   CHECK(saved(*adam).at("adam.step").data<int64_t>()[0] == 0);
   wrong["adam.v/conv.bias"] = Tensor::zeros({64});
   CHECK(message_of([&] { adam->load_state(wrong, 7); }) ==
@@ -187,13 +188,17 @@ TEST_CASE("loading optimiser state names what is missing and then changes nothin
   };
   for (const double value : {-1.0, 5.0, 9e18})
     CHECK(says("adam.step", value).ends_with("expected 7, the steps of the run"));
-  CHECK(says("adam.m/conv.bias", NAN) == "optimiser state 'adam.m/conv.bias' holds NaN or infinity");
-  CHECK(says("adam.v/conv.bias", INFINITY) == "optimiser state 'adam.v/conv.bias' holds NaN or infinity");
-  CHECK(says("adam.v/conv.bias", -1e-9).find("'adam.v/conv.bias' holds a number below 0") != std::string::npos);
+  CHECK(says("adam.m/conv.bias", NAN) ==
+        "optimiser state 'adam.m/conv.bias' holds NaN or infinity");
+  CHECK(says("adam.v/conv.bias", INFINITY) ==
+        "optimiser state 'adam.v/conv.bias' holds NaN or infinity");
+  CHECK(says("adam.v/conv.bias", -1e-9).find("'adam.v/conv.bias' holds a number below 0") !=
+        std::string::npos);
   CHECK(says("adam.m/conv.bias", -1) == "");
   auto more = state;
   more["adam.w/conv.bias"] = Tensor::zeros({65});
-  CHECK(message_of([&] { adam->load_state(more, 7); }) == "optimiser state 'adam.w/conv.bias' is none of adam");
+  CHECK(message_of([&] { adam->load_state(more, 7); }) ==
+        "optimiser state 'adam.w/conv.bias' is none of adam");
 }
 
 TEST_CASE("optimisers refuse what they cannot train") {

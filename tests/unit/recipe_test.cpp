@@ -70,7 +70,8 @@ TEST_CASE("a wrong recipe is named with file and key in one line") {
   says("[input]\nchannels = 2\n", "input: channels = 2, expected 1 (grey) or 3 (colour)");
   says("[input]\nmean = [0]\n", "input: mean has 1 numbers");
   says("[input]\nstd = [1, 0, 1]\n", "input: std holds a number that is not positive");
-  says("[input]\nmean = 3\n", "mean = 3, expected a list of at most 64 numbers from -1000000 to 1000000");
+  says("[input]\nmean = 3\n",
+       "mean = 3, expected a list of at most 64 numbers from -1000000 to 1000000");
   says("[split]\nratios = [1]\n", "ratios has 1 numbers");
   says("loss = 3\n", "loss: expected a table");
   says("[model]\nwhen = 2020-01-01\n", "dates and times");
