@@ -194,7 +194,7 @@ TEST_CASE("loading optimiser state names what is missing and then changes nothin
         "optimiser state 'adam.v/conv.bias' holds NaN or infinity");
   CHECK(says("adam.v/conv.bias", -1e-9).find("'adam.v/conv.bias' holds a number below 0") !=
         std::string::npos);
-  CHECK(says("adam.m/conv.bias", -1) == "");
+  CHECK(says("adam.m/conv.bias", -1) == "no error");
   auto more = state;
   more["adam.w/conv.bias"] = Tensor::zeros({65});
   CHECK(message_of([&] { adam->load_state(more, 7); }) ==
