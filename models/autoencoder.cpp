@@ -9,8 +9,8 @@ void make_conv_encoder(Options& options, const Shape& input, Initializer& init, 
   const auto filters = options.integers("filters", {32, 32, 32}, 1, kMostChannels);
   const double slope = options.number("slope", 0.3, 0, 1);
   constexpr size_t kMostPoolings = 12;  // of an image of 4096 x 4096
-  check(filters.size() <= kMostPoolings, "{}: {} filters, expected at most {}, each with a pooling", options.where(),
-        filters.size(), +kMostPoolings);
+  check(filters.size() <= kMostPoolings, "{}: {} filters, expected at most {}, each with a pooling",
+        options.where(), filters.size(), +kMostPoolings);
   int64_t channels = input[2], factor = 1;
   for (size_t i = 0; i < filters.size(); i++, factor *= 2) {
     network.layers.add<Conv2d>(

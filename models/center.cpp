@@ -102,8 +102,8 @@ void use_center(Model& model, const std::string& path, const std::string& source
            (other != stored.tensors.end() && other->second.bytes() == tensor.bytes() &&
             std::equal(tensor.raw(), tensor.raw() + tensor.bytes(), other->second.raw()));
   });
-  const int64_t width =
-      embedding_width(*model.network, {own.preprocess.height, own.preprocess.width, own.preprocess.channels}, path);
+  const int64_t width = embedding_width(
+      *model.network, {own.preprocess.height, own.preprocess.width, own.preprocess.channels}, path);
   check(found->second.dtype() == DType::f32 && found->second.shape() == Shape{width},
         "{}: tensor {} is {} {}, expected f32 [{}]", source, kMean, name_of(found->second.dtype()),
         found->second.shape(), width);

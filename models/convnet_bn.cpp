@@ -8,7 +8,8 @@
 namespace lookalike {
 
 void make_convnet_bn(Options& options, const Shape& input, Initializer& init, Network& network) {
-  const auto channels = options.integers("channels", {32, 32, 64, 64, 128, 128, 128}, 1, kMostChannels);
+  const auto channels =
+      options.integers("channels", {32, 32, 64, 64, 128, 128, 128}, 1, kMostChannels);
   const auto pool_after = options.integers("pool_after", {2, 4, 6}, 1, kMostItems);
   const double slope = options.number("slope", 0.1, 0, 1);
   const int64_t grid = options.integer("grid", 1, 1, kMostChannels);

@@ -36,8 +36,9 @@ void add_head(Options& options, const Shape& input, Initializer& init, Network& 
   const double dropout = options.number("dropout", 0, 0, 0.99);
   const auto dense = options.integers("dense", {}, 1, kMostChannels);
   const bool norm = options.flag("norm", false);
-  const BatchNormOptions norm_options{.momentum = options.number("norm_momentum", 0.1, 0, 1),
-                                      .epsilon = options.number("norm_epsilon", 1e-5, kLeastEpsilon, 1)};
+  const BatchNormOptions norm_options{
+      .momentum = options.number("norm_momentum", 0.1, 0, 1),
+      .epsilon = options.number("norm_epsilon", 1e-5, kLeastEpsilon, 1)};
   const int64_t embedding = options.integer("embedding", 0, 0, kMostChannels);
   const bool normalize = options.flag("normalize", true);
   const auto projector = options.integers("projector", {}, 1, kMostChannels);

@@ -15,8 +15,8 @@
 
 namespace lookalike {
 
-// Ranges of the settings of networks: small enough that no product of a few of them overflows. What a whole network may
-// take is up to size_of_model().
+// Ranges of the settings of networks: small enough that no product of a few of them overflows. What
+// a whole network may take is up to size_of_model().
 constexpr int64_t kMostChannels = 1 << 16, kMostKernel = 63;
 constexpr double kLeastEpsilon = 1e-12;  // of a norm, under a root
 
@@ -32,9 +32,10 @@ struct ModelSize {
   int64_t weight_bytes, activation_bytes;
   nlohmann::json config;  // as resolved
 };
-// Of the network that build_model() would make, in no time and no memory. The same Errors; and one where the network
-// does not fit into this machine's memory.
-ModelSize size_of_model(const nlohmann::json& config, const Preprocess& preprocess, const std::string& where);
+// The size of the network that build_model() would make, in no time and no memory. The same Errors;
+// and one where the network does not fit into this machine's memory.
+ModelSize size_of_model(const nlohmann::json& config, const Preprocess& preprocess,
+                        const std::string& where);
 
 // Builds the network that config["name"] names, with weights drawn from `seed`, and the head that config["head"] puts on it
 // (head.cpp). config["center"]: they are taken minus a stored mean (center.h); config["whiten"]: they are whitened (whiten.h); config["similarity"], cosine or distance, is how they are

@@ -29,7 +29,8 @@ const std::map<std::string, ModelFactory>& registry() {
   return entries;
 }
 
-Model build(const nlohmann::json& config, const Preprocess& preprocess, Initializer& init, const std::string& where) {
+Model build(const nlohmann::json& config, const Preprocess& preprocess, Initializer& init,
+            const std::string& where) {
   std::vector<std::string> names;
   for (const auto& [name, factory] : registry()) names.push_back(name);
   Options options(config, where);
@@ -69,11 +70,13 @@ ModelSize size_within(const nlohmann::json& config, const Preprocess& preprocess
   try {
     Initializer shapes = Initializer::of_shapes(std::min(limit, memory / kWeightBytes));
     const Model model = build(config, preprocess, shapes, where);
-    const ModelSize size{kWeightBytes * shapes.count(),
-                         model.network->activation_bytes({preprocess.height, preprocess.width, preprocess.channels}),
-                         model.config};
+    const ModelSize size{
+        kWeightBytes * shapes.count(),
+        model.network->activation_bytes({preprocess.height, preprocess.width, preprocess.channels}),
+        model.config};
     check(size.activation_bytes <= memory - size.weight_bytes,
-          "the network's weights take {} bytes and what it makes of one image {}, expected at most the {} that this "
+          "the network's weights take {} bytes and what it makes of one image {}, expected at most "
+          "the {} that this "
           "machine has",
           size.weight_bytes, size.activation_bytes, memory);
     return size;
@@ -90,7 +93,8 @@ bool alike(const std::vector<float>& a, const std::vector<float>& b) {
 
 }  // namespace
 
-ModelSize size_of_model(const nlohmann::json& config, const Preprocess& preprocess, const std::string& where) {
+ModelSize size_of_model(const nlohmann::json& config, const Preprocess& preprocess,
+                        const std::string& where) {
   return size_within(config, preprocess, std::numeric_limits<int64_t>::max(), where);
 }
 
@@ -111,7 +115,8 @@ Model load_model(const std::string& name) {
   Initializer init(0);
   Model model = build(checkpoint.model, checkpoint.preprocess, init, path);
   restore(checkpoint, state_of(*model.network), path);
-  if (const auto whitening = checkpoint.tensors.find("whiten.directions"); whitening != checkpoint.tensors.end())
+  if (const auto whitening = checkpoint.tensors.find("whiten.directions");
+      whitening != checkpoint.tensors.end())
     check_directions(whitening->second, path);
   model.seen = checkpoint.seen;
   return model;

@@ -56,10 +56,11 @@ void make_resnet50(Options& options, const Shape& input, Initializer& init, Netw
   const double epsilon = options.number("norm_epsilon", keras ? 1.001e-5 : 1e-5, kLeastEpsilon, 1);
   const int64_t width = options.integer("width", 64, 1, kMostChannels);
   const auto blocks = options.integers("blocks", {3, 4, 6, 3}, 1, kMostItems);
-  constexpr size_t kMostStages = 12;  // more halve no image, and twice the channels of the last are too many
+  constexpr size_t kMostStages =
+      12;  // more halve no image, and twice the channels of the last are too many
   check(!blocks.empty() && blocks.size() <= kMostStages,
-        "{}: blocks has {} numbers, expected 1 to {}, one for each stage", options.where(), blocks.size(),
-        +kMostStages);
+        "{}: blocks has {} numbers, expected 1 to {}, one for each stage", options.where(),
+        blocks.size(), +kMostStages);
 
   const Style style{.stride_first = keras, .bias = keras, .epsilon = epsilon};
   Sequential& layers = network.layers;

@@ -97,9 +97,11 @@ void check_directions(const Tensor& directions, const std::string& path) {
   const auto values = directions.span<float>();
   const std::vector<double> products = products_of_rows({values.begin(), values.end()}, n, d);
   for (int64_t i = 0; i < n; i++) {
-    check(products[i * n + i] > 0, "{}: tensor whiten.directions: row {} is 0, expected a direction", path, i);
+    check(products[i * n + i] > 0,
+          "{}: tensor whiten.directions: row {} is 0, expected a direction", path, i);
     for (int64_t j = 0; j < i; j++)
-      check(std::abs(products[i * n + j]) <= kMostCosine * std::sqrt(products[i * n + i] * products[j * n + j]),
+      check(std::abs(products[i * n + j]) <=
+                kMostCosine * std::sqrt(products[i * n + i] * products[j * n + j]),
             "{}: tensor whiten.directions: rows {} and {} are not orthogonal", path, j, i);
   }
 }

@@ -19,8 +19,8 @@ struct Whitening {
 Whitening whitening_of(const Model& model, const std::string& images, int64_t count, double shrinkage,
                        const Compute& compute, std::vector<std::string>* skipped = nullptr);
 
-// Error, beginning with `path`, unless the rows of these directions [K,D], read from a file, can be those of a whitening: none is
-// 0, and no two lie along each other.
+// Error, beginning with `path`, unless the rows of these directions [K,D], read from a file, can be
+// those of a whitening: none is 0, and no two lie along each other.
 void check_directions(const Tensor& directions, const std::string& path);
 
 // From now on the model whitens. It is on no device yet. Error where it does already or has a matcher, or compares distances; messages begin with `path`.

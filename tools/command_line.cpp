@@ -160,8 +160,8 @@ CLI::Option* whole_number(CLI::Option* option, int64_t low, int64_t high) {
     const auto [stop, error] = std::from_chars(text.data(), end, value);
     const bool whole = error == std::errc() && stop == end;
     if (whole && value >= low && value <= high) return std::string();
-    fail("{} is {}, expected {}from {} to {}", option->get_name(), shown(text), whole ? "" : "a whole number, ", low,
-         high);
+    fail("{} is {}, expected {}from {} to {}", option->get_name(), shown(text),
+         whole ? "" : "a whole number, ", low, high);
   });
 }
 

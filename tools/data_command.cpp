@@ -136,8 +136,9 @@ void add_split(CLI::App& data) {
       "lookalike data split mine/pairs.csv --ratios 70,15,15\n"
       "lookalike data split pictures --by classes");
   command->add_option("INPUT", args->input, "Pairs file, or a folder of pairs or of classes")->required();
-  number(command->add_option("--ratios", args->ratios, "Shares of train, validation and test, on any scale"), 0,
-         kLargeNumber)
+  number(command->add_option("--ratios", args->ratios,
+                             "Shares of train, validation and test, on any scale"),
+         0, kLargeNumber)
       ->delimiter(',')
       ->expected(3)
       ->type_name("A,B,C")
@@ -180,8 +181,9 @@ void add_candidates(CLI::App& data) {
   auto args = std::make_shared<Arguments>();
   command->footer("lookalike data candidates mine/test.csv --count 20 --out candidates.csv");
   command->add_option("PAIRS", args->csv, "Pairs file")->required();
-  whole_number(command->add_option("--count", args->count, "Candidates a query, the true one included"), 2,
-               kMostCandidates)
+  whole_number(
+      command->add_option("--count", args->count, "Candidates a query, the true one included"), 2,
+      kMostCandidates)
       ->type_name("N")
       ->capture_default_str();
   whole_number(command->add_option("--seed", args->seed, "Of the draw"), 0, kAnySeed)

@@ -340,10 +340,13 @@ void add_evaluate_command(CLI::App& app) {
   output_name(of_pairs("--scores", arguments->scores, "FILE",
                        "Write a score for each cell of --candidates, as CSV"))
       ->needs(candidates);
-  whole_number(of_pairs("--count", arguments->count, "N", "Random candidates a query"), 2, kMostCandidates)
+  whole_number(of_pairs("--count", arguments->count, "N", "Random candidates a query"), 2,
+               kMostCandidates)
       ->excludes(candidates);
-  whole_number(of_pairs("--lists", arguments->lists, "N", "Random lists a query"), 1, kMostLists)->excludes(candidates);
-  whole_number(of_pairs("--top", arguments->top, "K,...", "The k of top-k, with commas"), 1, kMostCandidates)
+  whole_number(of_pairs("--lists", arguments->lists, "N", "Random lists a query"), 1, kMostLists)
+      ->excludes(candidates);
+  whole_number(of_pairs("--top", arguments->top, "K,...", "The k of top-k, with commas"), 1,
+               kMostCandidates)
       ->delimiter(',')
       ->allow_extra_args(false)
       ->default_str("1,2,4");
@@ -362,10 +365,12 @@ void add_evaluate_command(CLI::App& app) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->default_str("");
-  arguments->ways_option = whole_number(
-      of_classes("--ways", arguments->ways, "N", "Classes of a one-shot list, or all of a group where it has fewer"), 2,
-      kMostCandidates);
-  whole_number(of_classes("--runs", arguments->runs, "N", "One-shot runs for each group"), 1, kMostLists);
+  arguments->ways_option =
+      whole_number(of_classes("--ways", arguments->ways, "N",
+                              "Classes of a one-shot list, or all of a group where it has fewer"),
+                   2, kMostCandidates);
+  whole_number(of_classes("--runs", arguments->runs, "N", "One-shot runs for each group"), 1,
+               kMostLists);
   one_of(of_classes("--similarity", arguments->similarity, "", "Instead of the model's own"), {"cosine", "distance"});
   output_name(of_classes("--scatter", arguments->scatter, "FILE.svg",
                          "Write a picture of the embeddings here"));

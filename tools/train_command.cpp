@@ -232,7 +232,8 @@ void add_train_command(CLI::App& app) {
   whole_number(command->add_option("--epochs", arguments->epochs, "Instead of the recipe's train.epochs"), 1,
                kMostEpochs)
       ->type_name("N");
-  whole_number(command->add_option("--seed", arguments->seed, "Instead of the recipe's train.seed"), 0, kAnySeed)
+  whole_number(command->add_option("--seed", arguments->seed, "Instead of the recipe's train.seed"),
+               0, kAnySeed)
       ->type_name("N");
   command->add_option("--set", arguments->overrides, "Override a key of the recipe; may be repeated")
       ->type_name("SECTION.KEY=VALUE")

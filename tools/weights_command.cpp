@@ -208,12 +208,14 @@ void add_weights_command(CLI::App& app) {
           "IMAGES", *images,
           "a folder of images, or a CSV file of pairs beside its left/ and right/, which then have a mean each")
       ->required();
-  whole_number(command->add_option("--directions", *directions, "at most as many numbers an embedding"), 1,
-               kMostChannels)
+  whole_number(
+      command->add_option("--directions", *directions, "at most as many numbers an embedding"), 1,
+      kMostChannels)
       ->type_name("N")
       ->capture_default_str();
-  number(command->add_option("--shrinkage", *shrinkage,
-                             "share of the largest singular value that each is increased by before it divides"),
+  number(command->add_option(
+             "--shrinkage", *shrinkage,
+             "share of the largest singular value that each is increased by before it divides"),
          0, kLargeNumber)
       ->type_name("X")
       ->capture_default_str();
@@ -233,8 +235,9 @@ void add_weights_command(CLI::App& app) {
                    "a .safetensors file with 'input' [N,H,W,C] and 'stage.NAME' for layers (weights/make_reference.py)")
       ->type_name("FILE")
       ->required();
-  number(command->add_option("--tolerance", *tolerance, "largest difference over largest magnitude of a stage"), 0,
-         kLargeNumber)
+  number(command->add_option("--tolerance", *tolerance,
+                             "largest difference over largest magnitude of a stage"),
+         0, kLargeNumber)
       ->type_name("X")
       ->capture_default_str();
   command->callback([path, reference, tolerance] { verify(*path, *reference, *tolerance); });

@@ -6,8 +6,8 @@
 
 namespace lookalike {
 
-// meta: nowhere. A tensor there has a shape and a type but no elements, and an op on it computes the shape of its result alone:
-// what a network would take is known before it takes any.
+// meta: nowhere. A tensor there has a shape and a type but no elements, and an op on it computes
+// the shape of its result alone: what a network would take is known before it takes any.
 enum class Device : uint8_t { cpu, cuda, meta };
 
 inline const char* name_of(Device device) {

@@ -43,7 +43,8 @@ namespace lookalike {
 namespace cpu {}
 namespace cuda {}
 
-// Calls body(T{}, stream) with T = float or bf16; anything else is an Error. On Device::meta there is nothing to compute.
+// Calls body(T{}, stream) with T = float or bf16; anything else is an Error. On Device::meta there
+// is nothing to compute.
 template <class Body>
 void with_gpu_float(Device device, DType type, const Body& body) {
   if (device == Device::meta) return;
@@ -55,8 +56,8 @@ void with_gpu_float(Device device, DType type, const Body& body) {
 // GPU kernels that say so in their headers count elements in 31 bits, with room for the threads behind the end.
 inline void check_gpu_size(const char* op, const Shape& shape, Device device) {
   constexpr int64_t kMost = (int64_t{1} << 31) - (1 << 16);
-  check(device != Device::cuda || shape.size() <= kMost, "{}: {} has {} elements, expected at most {} on the GPU", op,
-        shape, shape.size(), kMost);
+  check(device != Device::cuda || shape.size() <= kMost,
+        "{}: {} has {} elements, expected at most {} on the GPU", op, shape, shape.size(), kMost);
 }
 // Of the images of a convolution, whose channels its kernels fill up to 16 bytes, and whose rows and columns they count in 16
 // bits with the padding.

@@ -26,7 +26,8 @@ int64_t first_row_not_finite(const Tensor& tensor) {
 double least_value(const Tensor& tensor) {
   return with_float(tensor.dtype(), [&](auto zero) {
     const auto values = tensor.span<decltype(zero)>();
-    return values.empty() ? std::numeric_limits<double>::infinity() : double{*std::ranges::min_element(values)};
+    return values.empty() ? std::numeric_limits<double>::infinity()
+                          : double{*std::ranges::min_element(values)};
   });
 }
 

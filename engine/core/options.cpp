@@ -100,7 +100,8 @@ void insert(toml::table& table, const std::string& key, const json& value) {
 }  // namespace
 
 bool is_integer_within(const json& value, int64_t low, int64_t high) {
-  if (value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+  if (value.is_number_unsigned() &&
+      value.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
     return false;
   return value.is_number_integer() && value.get<int64_t>() >= low && value.get<int64_t>() <= high;
 }
@@ -151,7 +152,8 @@ void Options::wrong(const std::string& key, const std::string& expected) const {
   constexpr size_t kMost = 80;  // characters of a value, lest what was expected be cut off
   const json& value = table_.at(key);
   std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
-  if (value.is_number_float() && !std::isfinite(value.get<double>())) text = fmt::format("{}", value.get<double>());
+  if (value.is_number_float() && !std::isfinite(value.get<double>()))
+    text = fmt::format("{}", value.get<double>());
   if (text.size() > kMost) text = text.substr(0, kMost) + "...";
   fail("{}: {} = {}, expected {}", where_, key, text, expected);
 }
@@ -167,13 +169,15 @@ T Options::read(const std::string& key, const T& fallback, bool (json::*is)() co
 
 double Options::number(const std::string& key, double fallback, double low, double high) {
   const double value = read<double>(key, fallback, &json::is_number, "a number");
-  if (!is_number_within(value, low, high)) wrong(key, fmt::format("a number from {} to {}", low, high));
+  if (!is_number_within(value, low, high))
+    wrong(key, fmt::format("a number from {} to {}", low, high));
   return value;
 }
 
 int64_t Options::integer(const std::string& key, int64_t fallback, int64_t low, int64_t high) {
   const std::string expected = fmt::format("an integer from {} to {}", low, high);
-  if (const auto given = table_.find(key); given != table_.end() && !is_integer_within(*given, low, high))
+  if (const auto given = table_.find(key);
+      given != table_.end() && !is_integer_within(*given, low, high))
     wrong(key, expected);
   return read<int64_t>(key, fallback, &json::is_number_integer, expected.c_str());
 }
@@ -197,9 +201,10 @@ std::string Options::text(const std::string& key, const std::string& fallback) {
 }
 
 template <class T, class Accepts>
-std::vector<T> Options::list(const std::string& key, const std::vector<T>& fallback, const Accepts& accepts,
-                             const std::string& expected, size_t most) {
-  if (const json* value = find(key); value && (!value->is_array() || value->size() > most)) wrong(key, expected);
+std::vector<T> Options::list(const std::string& key, const std::vector<T>& fallback,
+                             const Accepts& accepts, const std::string& expected, size_t most) {
+  if (const json* value = find(key); value && (!value->is_array() || value->size() > most))
+    wrong(key, expected);
   const json values = table_.value(key, json(fallback));
   for (const json& value : values) {
     if (!accepts(value)) wrong(key, expected);
@@ -214,15 +219,16 @@ std::vector<std::string> Options::texts(const std::string& key) {
       std::numeric_limits<size_t>::max());
 }
 
-std::vector<int64_t> Options::integers(const std::string& key, const std::vector<int64_t>& fallback, int64_t low,
-                                       int64_t high) {
+std::vector<int64_t> Options::integers(const std::string& key, const std::vector<int64_t>& fallback,
+                                       int64_t low, int64_t high) {
   return list<int64_t>(
       key, fallback, [=](const json& value) { return is_integer_within(value, low, high); },
-      fmt::format("a list of at most {} integers from {} to {}", kMostItems, low, high), kMostItems);
+      fmt::format("a list of at most {} integers from {} to {}", kMostItems, low, high),
+      kMostItems);
 }
 
-std::vector<double> Options::numbers(const std::string& key, const std::vector<double>& fallback, double low,
-                                     double high) {
+std::vector<double> Options::numbers(const std::string& key, const std::vector<double>& fallback,
+                                     double low, double high) {
   return list<double>(
       key, fallback, [=](const json& value) { return is_number_within(value, low, high); },
       fmt::format("a list of at most {} numbers from {} to {}", kMostItems, low, high), kMostItems);

@@ -14,15 +14,17 @@ namespace lookalike {
 
 // Ranges that many settings share.
 constexpr int64_t kAnySeed = std::numeric_limits<int64_t>::max();
-constexpr double kLargeNumber = 1e6;  // and its inverse: as float they can be squared and divided by
-constexpr size_t kMostItems = 64;     // of a list
+constexpr double kLargeNumber =
+    1e6;                           // and its inverse: as float they can be squared and divided by
+constexpr size_t kMostItems = 64;  // of a list
 
 class Options {
  public:
   // `where` begins every message: "recipe.toml: loss". Error unless `table` is a JSON object.
   Options(nlohmann::json table, std::string where);
 
-  // Each has a range, both ends included, so that what is computed from it can't overflow; NaN is in none.
+  // Each has a range, both ends included, so that what is computed from it can't overflow; NaN is
+  // in none.
   double number(const std::string& key, double fallback, double low, double high);
   int64_t integer(const std::string& key, int64_t fallback, int64_t low, int64_t high);
   bool flag(const std::string& key, bool fallback);
@@ -30,10 +32,11 @@ class Options {
   std::string choice(const std::string& key, const std::string& fallback, const std::vector<std::string>& values);
   std::string text(const std::string& key, const std::string& fallback);
   std::vector<std::string> texts(const std::string& key);  // none by default
-  // Of at most kMostItems elements, each in the range.
-  std::vector<int64_t> integers(const std::string& key, const std::vector<int64_t>& fallback, int64_t low,
-                                int64_t high);
-  std::vector<double> numbers(const std::string& key, const std::vector<double>& fallback, double low, double high);
+  // Lists of at most kMostItems elements, each in the range.
+  std::vector<int64_t> integers(const std::string& key, const std::vector<int64_t>& fallback,
+                                int64_t low, int64_t high);
+  std::vector<double> numbers(const std::string& key, const std::vector<double>& fallback,
+                              double low, double high);
   // Whether the table has a value of that key.
   bool has(const std::string& key) const { return table_.contains(key); }
   // A section; empty where the table has none. Its keys are checked by its own finish().
@@ -50,8 +53,8 @@ class Options {
   template <class T>
   T read(const std::string& key, const T& fallback, bool (nlohmann::json::*is)() const noexcept, const char* expected);
   template <class T, class Accepts>
-  std::vector<T> list(const std::string& key, const std::vector<T>& fallback, const Accepts& accepts,
-                      const std::string& expected, size_t most);
+  std::vector<T> list(const std::string& key, const std::vector<T>& fallback,
+                      const Accepts& accepts, const std::string& expected, size_t most);
   [[noreturn]] void wrong(const std::string& key, const std::string& expected) const;
 
   nlohmann::json table_, resolved_ = nlohmann::json::object();
@@ -59,7 +62,8 @@ class Options {
   std::vector<std::string> known_;
 };
 
-// Whether it is an integer from `low` to `high`. JSON has larger ones than an int64_t, which get() would wrap around.
+// Whether it is an integer from `low` to `high`. JSON has larger ones than an int64_t, which get()
+// would wrap around.
 bool is_integer_within(const nlohmann::json& value, int64_t low, int64_t high);
 bool is_number_within(const nlohmann::json& value, double low, double high);
 

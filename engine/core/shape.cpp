@@ -24,7 +24,8 @@ void Shape::assign(const int64_t* begin, const int64_t* end) {
   for (int axis = 0; axis < rank_; axis++) {
     const int64_t extent = extents_[axis];
     check(extent >= 0, "shape axis {} is {}, expected at least 0", axis, extent);
-    check(extent == 0 || product <= (int64_t{1} << 62) / extent, "shape has more than 2^62 elements");
+    check(extent == 0 || product <= (int64_t{1} << 62) / extent,
+          "shape has more than 2^62 elements");
     product *= std::max<int64_t>(extent, 1);
   }
   size_ = std::count(begin, end, 0) > 0 ? 0 : product;

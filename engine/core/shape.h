@@ -17,7 +17,8 @@ class Shape {
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> extents);
-  // Throws Error on more than kMaxRank extents, a negative one, or a product of those above 0 past 2^62.
+  // Throws Error on more than kMaxRank extents, a negative one, or a product of those above 0 past
+  // 2^62.
   explicit Shape(const std::vector<int64_t>& extents);
 
   int rank() const { return rank_; }

@@ -49,7 +49,8 @@ To convert(From x) {
 
 Tensor::Tensor(Shape shape, DType dtype, Device device) : shape_(shape), dtype_(dtype), device_(device) {
   check(shape.size() <= kMostElements, "a tensor of shape {}, which no memory holds", shape);
-  memory_ = arena_allocate(device == Device::meta ? 0 : static_cast<size_t>(shape.size() * size_of(dtype)), device);
+  memory_ = arena_allocate(
+      device == Device::meta ? 0 : static_cast<size_t>(shape.size() * size_of(dtype)), device);
 }
 
 Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
@@ -160,7 +161,8 @@ void Tensor::check_type(DType asked) const {
 }
 
 void Tensor::check_on_cpu() const {
-  check(device_ == Device::cpu, "the elements of a tensor on {} are read on the CPU", name_of(device_));
+  check(device_ == Device::cpu, "the elements of a tensor on {} are read on the CPU",
+        name_of(device_));
 }
 
 }  // namespace lookalike

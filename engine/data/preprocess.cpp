@@ -11,7 +11,8 @@ Preprocess read_preprocess(Options& options) {
   p.channels = options.integer("channels", p.channels, 1, 3);
   check(p.channels != 2, "{}: channels = 2, expected 1 (grey) or 3 (colour)", options.where());
   p.color_order = options.choice("color_order", p.color_order, {"rgb", "bgr"});
-  const auto mean = options.numbers("mean", std::vector<double>(p.channels, 0.0), -kLargeNumber, kLargeNumber);
+  const auto mean =
+      options.numbers("mean", std::vector<double>(p.channels, 0.0), -kLargeNumber, kLargeNumber);
   const auto std = options.numbers("std", std::vector<double>(p.channels, 1.0), 0, kLargeNumber);
   check(std::ssize(mean) == p.channels && std::ssize(std) == p.channels,
         "{}: mean has {} numbers and std {}, expected {}, one for each channel", options.where(), mean.size(),

@@ -65,7 +65,8 @@ OneShot make_one_shot(const ClassData& data, int64_t ways, int64_t runs, uint64_
   check(runs <= kMostLists, "{} runs of each group, expected at most {}", runs, kMostLists);
   int64_t queries = 0;
   for (const auto& [name, classes] : groups) queries += runs * std::min(ways, std::ssize(classes));
-  check_places(queries, protocol.lists.count, "evaluate.lists and candidates of a recipe, --runs and --ways");
+  check_places(queries, protocol.lists.count,
+               "evaluate.lists and candidates of a recipe, --runs and --ways");
   Side left(data, protocol.left, result.left), right(data, protocol.right, result.right);
   Candidates named;
   std::vector<Pair> truth;

@@ -68,15 +68,18 @@ std::span<const float> list_scores(const Protocol& protocol, const Tensor& score
 
 void check_places(int64_t lists, int64_t count, const char* setting) {
   check(lists <= kMostPlaces / std::max<int64_t>(count, 1),
-        "{} lists of {} candidates ({}), expected at most {} candidates in all", lists, count, setting, kMostPlaces);
+        "{} lists of {} candidates ({}), expected at most {} candidates in all", lists, count,
+        setting, kMostPlaces);
 }
 
 Protocol make_protocol(std::span<const Pair> pairs, int64_t count, int64_t lists, uint64_t seed) {
   check(lists >= 1, "{} candidate lists for each query, expected at least 1", lists);
   check(pairs.size() >= 2, "{} pair to rank, expected two or more: its own right image and another one", pairs.size());
   count = std::min(count, std::ssize(pairs));
-  check(lists <= kMostLists, "{} candidate lists for each query, expected at most {}", lists, kMostLists);
-  check_places(lists * std::ssize(pairs), count, "evaluate.lists and candidates of a recipe, --lists and --count");
+  check(lists <= kMostLists, "{} candidate lists for each query, expected at most {}", lists,
+        kMostLists);
+  check_places(lists * std::ssize(pairs), count,
+               "evaluate.lists and candidates of a recipe, --lists and --count");
   Candidates all;
   for (int64_t i = 0; i < lists; i++) {
     Candidates drawn = make_candidates(pairs, count, seed * lists + i);

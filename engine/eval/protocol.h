@@ -17,7 +17,8 @@
 
 namespace lookalike {
 
-// Ranges of settings, and what all lists of a protocol may hold together: more has no use, and would not fit into memory.
+// Ranges of settings, and what all lists of a protocol may hold together: more has no use, and
+// would not fit into memory.
 constexpr int64_t kMostCandidates = 1'000'000, kMostLists = 100'000, kMostPlaces = 50'000'000;
 // Error unless `lists` of `count` candidates fit; `setting` names what asks for so many.
 void check_places(int64_t lists, int64_t count, const char* setting);

@@ -17,8 +17,8 @@ Initializer Initializer::of_shapes(int64_t limit) {
 }
 
 Variable Initializer::uniform(const Shape& shape, double bound) {
-  check(shape.size() <= limit_ - count_, "weights {} make the network too large, expected at most {} weights in all",
-        shape, limit_);
+  check(shape.size() <= limit_ - count_,
+        "weights {} make the network too large, expected at most {} weights in all", shape, limit_);
   count_ += shape.size();
   if (device_ == Device::meta) return Variable(Tensor(shape, DType::f32, Device::meta), true);
   Random random(seed_, RandomUse::weights, next_++);

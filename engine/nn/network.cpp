@@ -70,11 +70,13 @@ void Network::collect(const std::string& prefix, NetworkState& state) const {
 int64_t Network::activation_bytes(const Shape& image) {
   const NoGrad no_grad;
   int64_t bytes = 0;
-  Variable x = forward_frozen(Variable(Tensor({1, image[0], image[1], image[2]}, DType::f32, Device::meta)));
+  Variable x =
+      forward_frozen(Variable(Tensor({1, image[0], image[1], image[2]}, DType::f32, Device::meta)));
   const auto pass = [&](Sequential& part, size_t begin) {
     for (size_t i = begin; i < part.size(); i++) {
       x = part.forward_range(x, {}, i, i + 1);
-      check(x.value().bytes() <= std::numeric_limits<int64_t>::max() - bytes, "more than 2^63 bytes for one image");
+      check(x.value().bytes() <= std::numeric_limits<int64_t>::max() - bytes,
+            "more than 2^63 bytes for one image");
       bytes += x.value().bytes();
     }
   };

@@ -36,8 +36,9 @@ class Network : public Module {
   Variable training_output(const Variable& features, const Mode& mode);
   void collect(const std::string& prefix, NetworkState& state) const override;
   void fold() override { layers.fold(); }
-  // What the layers that are not frozen, and the training head, make of one image [H,W,C], in bytes of f32: the least that
-  // training keeps of it until backward. Computes shapes alone; Error where the layers can't take such images.
+  // What the layers that are not frozen, and the training head, make of one image [H,W,C], in bytes
+  // of f32: the least that training keeps of it until backward. Computes shapes alone; Error where
+  // the layers can't take such images.
   int64_t activation_bytes(const Shape& image);
   // The layers that freeze() froze.
   std::vector<std::string> frozen_names() const;

@@ -112,10 +112,12 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& tensors, int64_t
           name_of(tensor.dtype()), tensor.shape());
     if (tensor.dtype() == DType::i64) {
       const int64_t stored = *found->second.data<int64_t>();
-      check(stored == steps, "optimiser state '{}' is {}, expected {}, the steps of the run", name, stored, steps);
+      check(stored == steps, "optimiser state '{}' is {}, expected {}, the steps of the run", name,
+            stored, steps);
       continue;
     }
-    check(first_row_not_finite(found->second) < 0, "optimiser state '{}' holds NaN or infinity", name);
+    check(first_row_not_finite(found->second) < 0, "optimiser state '{}' holds NaN or infinity",
+          name);
     check(!name.starts_with(name_ + ".v/") || least_value(found->second) >= 0,
           "optimiser state '{}' holds a number below 0, expected means of squares", name);
   }

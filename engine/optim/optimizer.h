@@ -35,8 +35,9 @@ class Optimizer {
   // What a checkpoint must hold beside the parameters: "adam.step" (i64 [1], the steps done) and the moments,
   // "adam.m/conv1.weight". The tensors share memory with the optimiser.
   std::vector<std::pair<std::string, Tensor>> state() const;
-  // Copies the state from tensors of the same names, after `steps` steps. Error, with nothing changed, where one is missing, left
-  // over, of another shape or type, or can't be: moments that are not finite, squares below 0, another number of steps.
+  // Copies the state from tensors of the same names, after `steps` steps. Error, with nothing
+  // changed, where one is missing, left over, of another shape or type, or can't be: moments that
+  // are not finite, squares below 0, another number of steps.
   void load_state(const std::map<std::string, Tensor>& tensors, int64_t steps);
 
  protected:

@@ -44,7 +44,8 @@ ScheduleOptions read_schedule(Options& options, int64_t epochs, int64_t steps_pe
                                           std::max<int64_t>(result.total_steps - 1, 0));
   if (result.name == "cosine") result.final_fraction = options.number("final_fraction", result.final_fraction, 0, 1);
   if (result.name == "step") {
-    result.step_every = std::max<int64_t>(steps(options.number("step_epochs", 10, 0, kMostEpochs)), 1);
+    result.step_every =
+        std::max<int64_t>(steps(options.number("step_epochs", 10, 0, kMostEpochs)), 1);
     result.step_factor = options.number("step_factor", result.step_factor, 0, 1);
   }
   return result;

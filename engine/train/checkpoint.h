@@ -29,7 +29,8 @@ Checkpoint read_checkpoint(const std::string& path);
 
 // The network's tensors for a checkpoint; on whatever device the network is.
 std::map<std::string, Tensor> tensors_of(const NetworkState& state);
-// Error that names the tensor where it holds a NaN or an infinity, or variances (running_var) below 0.
+// Error that names the tensor where it holds a NaN or an infinity, or variances (running_var) below
+// 0.
 void check_values(const std::string& name, const Tensor& tensor, const std::string& path);
 
 // Copies a checkpoint's tensors into the network. One Error lists everything that is missing, left over or of another

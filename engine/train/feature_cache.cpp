@@ -62,7 +62,8 @@ Tensor cached_features(Network& network, const std::string& model, const ImageSt
     const int64_t bad = first_row_not_finite(found->second);
     check(bad < 0, "{}: the features of image {} hold NaN or infinity; delete the file", file.string(), bad);
     check(kept.metadata == description_of(key, found->second),
-          "{}: the features are not those that were written for these images and layers; delete the file",
+          "{}: the features are not those that were written for these images and layers; delete "
+          "the file",
           file.string());
     return found->second;
   }

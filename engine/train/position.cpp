@@ -23,8 +23,8 @@ class Fields {
 
   double number(const char* key, double low, double high) const {
     const json& value = at(key);
-    check(is_number_within(value, low, high), "{}: '{}' is {}, expected a number from {} to {}", where_, key,
-          value.dump(), low, high);
+    check(is_number_within(value, low, high), "{}: '{}' is {}, expected a number from {} to {}",
+          where_, key, value.dump(), low, high);
     return value;
   }
 
@@ -43,8 +43,8 @@ class Fields {
 
  private:
   int64_t as_integer(const json& value, const char* key, int64_t low, int64_t high) const {
-    check(is_integer_within(value, low, high), "{}: '{}' is {}, expected an integer from {} to {}", where_, key,
-          value.dump(), low, high);
+    check(is_integer_within(value, low, high), "{}: '{}' is {}, expected an integer from {} to {}",
+          where_, key, value.dump(), low, high);
     return value;
   }
 

@@ -41,7 +41,8 @@ Recipe recipe_of(const json& table, const std::string& path) {
     recipe.seed = o.integer("seed", 0, 0, kAnySeed);
     recipe.monitor = o.choice("monitor", "top2", {"loss", "top1", "top2", "top4", "mrr", "last"});
     recipe.patience = o.integer("patience", 0, 0, kMostEpochs);
-    recipe.checkpoint_steps = o.integer("checkpoint_steps", 0, 0, std::numeric_limits<int32_t>::max());
+    recipe.checkpoint_steps =
+        o.integer("checkpoint_steps", 0, 0, std::numeric_limits<int32_t>::max());
     recipe.start = o.text("start", "");
     recipe.freeze = o.text("freeze", "");
   });

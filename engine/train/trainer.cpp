@@ -35,16 +35,18 @@ std::string finished_lines(const std::string& file, const Position& at, const st
   in.exceptions(std::ios::badbit);  // else a lack of memory would end the file early
   std::string kept, line;
   for (int64_t epoch = 1; epoch <= at.epoch; epoch++) {
-    check(bool(std::getline(in, line)), "{}:{}: no line for epoch {}, expected one for each of {} finished epochs",
-          file, epoch, epoch, at.epoch);
+    check(bool(std::getline(in, line)),
+          "{}:{}: no line for epoch {}, expected one for each of {} finished epochs", file, epoch,
+          epoch, at.epoch);
     const json metrics = json::parse(line, nullptr, false);
-    check(metrics.is_object() && metrics.contains("epoch") && metrics["epoch"] == epoch && metrics.contains("loss") &&
-              metrics["loss"].is_number() && metrics.contains("validation") && metrics["validation"].is_object(),
+    check(metrics.is_object() && metrics.contains("epoch") && metrics["epoch"] == epoch &&
+              metrics.contains("loss") && metrics["loss"].is_number() &&
+              metrics.contains("validation") && metrics["validation"].is_object(),
           "{}:{}: expected the metrics of epoch {} as a JSON object", file, epoch, epoch);
     if (epoch == at.best_epoch && monitor != "last")
       check(metrics["validation"].value(monitor, json()) == at.best,
-            "{}:{}: validation {} of the best epoch is {}, expected {} as last.safetensors has it", file, epoch,
-            monitor, metrics["validation"].value(monitor, json()).dump(), at.best);
+            "{}:{}: validation {} of the best epoch is {}, expected {} as last.safetensors has it",
+            file, epoch, monitor, metrics["validation"].value(monitor, json()).dump(), at.best);
     kept += line + '\n';
   }
   return kept;
@@ -198,12 +200,13 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
 void Run::check_memory() const {
   if (job_.compute.device != Device::cpu) return;
   const Preprocess& p = recipe_.preprocess;
-  const int64_t memory = machine_memory(), image = network_.activation_bytes({p.height, p.width, p.channels}),
+  const int64_t memory = machine_memory(),
+                image = network_.activation_bytes({p.height, p.width, p.channels}),
                 pairs = memory / (recipe_.objective.views() * std::max<int64_t>(image, 1));
-  check(
-      batch_ <= pairs,
-      "train.batch_pairs = {}: the network makes {} bytes of each image, and this machine has {}, expected at most {}",
-      batch_, image, memory, pairs);
+  check(batch_ <= pairs,
+        "train.batch_pairs = {}: the network makes {} bytes of each image, and this machine has "
+        "{}, expected at most {}",
+        batch_, image, memory, pairs);
 }
 
 void Run::check_new() const {
@@ -290,7 +293,8 @@ Checkpoint Run::read_back() {
         at_.epoch, at_.step > 0 ? fmt::format(" and {} steps", at_.step) : "");
   finished_lines(path("metrics.jsonl"), at_, recipe_.monitor);
   check(at_.best_epoch == 0 || fs::exists(path("model.safetensors")),
-        "{}: no such file, expected the model of epoch {}", path("model.safetensors"), at_.best_epoch);
+        "{}: no such file, expected the model of epoch {}", path("model.safetensors"),
+        at_.best_epoch);
   for (const auto& [name, tensor] : checkpoint.tensors)
     check(first_row_not_finite(tensor) < 0, "{}: tensor '{}' holds NaN or infinity", file, name);
   return checkpoint;

@@ -89,9 +89,12 @@ TEST_CASE("a file that is no model, or the model of something else, is refused")
   says("embedding = -1", with_model(R"({"name": "convnet_bn", "embedding": -1})"));
   says("pool_after names block 9", with_model(R"({"name": "convnet_bn", "channels": [4], "pool_after": [9]})"));
   says("make the network too large",
-       with_model(R"({"name": "convnet_bn", "channels": [4], "pool_after": [1], "embedding": 65536})"));
-  says("embedding = 1000000000, expected an integer from 1 to 65536",
-       with_model(R"({"name": "convnet_bn", "channels": [4], "pool_after": [1], "embedding": 1000000000})"));
+       with_model(
+           R"({"name": "convnet_bn", "channels": [4], "pool_after": [1], "embedding": 65536})"));
+  says(
+      "embedding = 1000000000, expected an integer from 1 to 65536",
+      with_model(
+          R"({"name": "convnet_bn", "channels": [4], "pool_after": [1], "embedding": 1000000000})"));
   says("kernel 2 is even", with_model(R"({"name": "siamese_cnn", "filters": [4], "kernels": [2]})"));
   says("1 filters and 2 kernels", with_model(R"({"name": "siamese_cnn", "filters": [4]})"));
   says("missing conv1.weight", [](auto& file) { file.tensors.erase("conv1.weight"); });

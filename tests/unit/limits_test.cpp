@@ -1,6 +1,7 @@
-// Every setting at its limits and beyond, through both doors: a recipe with --set, and the metadata of a model file. Each works or is one
-// line that names it, before it takes memory or time. Networks, settings and words are those that the code itself tells, so
-// that a new one is covered. Meant for the sanitizer build, too, which sees what overflows.
+// Every setting at its limits and beyond, through both doors: a recipe with --set, and the metadata
+// of a model file. Each works or is one line that names it, before it takes memory or time.
+// Networks, settings and words are those that the code itself tells, so that a new one is covered.
+// Meant for the sanitizer build, too, which sees what overflows.
 #include <chrono>
 #include <cmath>
 #include <functional>
@@ -29,7 +30,8 @@ using Read = std::function<json(const json&)>;
 
 const std::vector<json>& integers_at_limits() {
   constexpr int64_t k31 = int64_t{1} << 31, k63 = std::numeric_limits<int64_t>::max();
-  static const std::vector<json> values{-k63 - 1, -1, 0, 1, 2, 5, 64, 65, 65536, 65537, 1000001, k31 - 1, k31, k63};
+  static const std::vector<json> values{-k63 - 1, -1,    0,     1,       2,       5,   64,
+                                        65,       65536, 65537, 1000001, k31 - 1, k31, k63};
   return values;
 }
 
@@ -50,7 +52,8 @@ std::vector<json> lists_at_limits(const json& list) {
     lists.push_back(changed);
     lists.push_back(json(std::max<size_t>(list.size(), 1), value));
   }
-  for (const size_t length : {0, 1, 2, 3, 12, 13, 64, 65, 1000}) lists.push_back(json(length, first));
+  for (const size_t length : {0, 1, 2, 3, 12, 13, 64, 65, 1000})
+    lists.push_back(json(length, first));
   return lists;
 }
 
@@ -67,7 +70,8 @@ std::vector<json> at_limits(const json& value) {
   return values;
 }
 
-// The words that a setting may have, as the Error of a wrong one lists them; none where any text will do.
+// The words that a setting may have, as the Error of a wrong one lists them; none where any text
+// will do.
 std::vector<std::string> words_of(const json& table, const Pointer& setting, const Read& read) {
   json wrong = table;
   wrong[setting] = "?";
@@ -89,10 +93,12 @@ void list_settings(const json& table, const Pointer& at, std::vector<Pointer>& s
   }
 }
 
-// Takes every setting of the table, and of those that other words lead to, to its limits. `works` gets what was accepted.
+// Takes every setting of the table, and of those that other words lead to, to its limits. `works`
+// gets what was accepted.
 class AtLimits {
  public:
-  AtLimits(Read read, std::function<void(const json&)> works) : read_(std::move(read)), works_(std::move(works)) {}
+  AtLimits(Read read, std::function<void(const json&)> works)
+      : read_(std::move(read)), works_(std::move(works)) {}
 
   void explore(const json& table) {
     json resolved;
@@ -155,8 +161,9 @@ Preprocess images_of(int64_t height, int64_t width, int64_t channels = 3) {
 }
 
 std::vector<std::string> all_models() {
-  return words_of(json::object(), Pointer("/name"),
-                  [](const json& table) { return size_of_model(table, images_of(64, 64), "file").config; });
+  return words_of(json::object(), Pointer("/name"), [](const json& table) {
+    return size_of_model(table, images_of(64, 64), "file").config;
+  });
 }
 
 // Its embedding of a picture, where that takes little.
@@ -168,8 +175,8 @@ void use_model(const json& config, const Preprocess& preprocess) {
   if (size.weight_bytes > kLittle || size.activation_bytes > kLittle) return;
   const Model model = build_model(config, preprocess, 0, "file");
   const NoGrad no_grad;
-  const Tensor picture =
-      testing::random_tensor({1, preprocess.height, preprocess.width, preprocess.channels}, DType::f32);
+  const Tensor picture = testing::random_tensor(
+      {1, preprocess.height, preprocess.width, preprocess.channels}, DType::f32);
   const Tensor embedding = model.network->forward(Variable(picture), {}).value();
   CHECK(first_row_not_finite(embedding) < 0);
 }
@@ -180,8 +187,9 @@ TEST_CASE("every setting of every network at its limits and beyond") {
   for (const std::string& name : models) {
     CAPTURE(name);
     const Preprocess preprocess = images_of(40, 40);
-    AtLimits limits([&](const json& table) { return size_of_model(table, preprocess, "file").config; },
-                    [&](const json& table) { use_model(table, preprocess); });
+    AtLimits limits(
+        [&](const json& table) { return size_of_model(table, preprocess, "file").config; },
+        [&](const json& table) { use_model(table, preprocess); });
     json table{{"name", name}};
     limits.explore(table);
     table["center"] = true;
@@ -202,7 +210,8 @@ TEST_CASE("every size of image") {
           CAPTURE(name);
           CAPTURE(height);
           CAPTURE(width);
-          const std::string why = error_of([&] { use_model(table, images_of(height, width, height % 2 ? 1 : 3)); });
+          const std::string why =
+              error_of([&] { use_model(table, images_of(height, width, height % 2 ? 1 : 3)); });
           CAPTURE(why);
           CHECK((why.empty() || why.starts_with("file")));
         }
@@ -213,19 +222,22 @@ TEST_CASE("every size of image") {
 
 TEST_CASE("a model file's settings at their limits and beyond") {
   TemporaryFolder folder;
-  const std::string path = folder / "file";  // has no weights, so that only a network without any is loaded
+  const std::string path =
+      folder / "file";  // has no weights, so that only a network without any is loaded
   const Preprocess preprocess = images_of(40, 40);
   for (const std::string& name : all_models()) {
     const Read load = [&](const json& table) {
-      const json metadata{
-          {"format", "lookalike-1"}, {"model", table.dump()}, {"preprocess", to_json(preprocess).dump()}};
+      const json metadata{{"format", "lookalike-1"},
+                          {"model", table.dump()},
+                          {"preprocess", to_json(preprocess).dump()}};
       const std::string header = json{{"__metadata__", metadata}}.dump();
       const uint64_t size = header.size();
       write_bytes(path, std::string(reinterpret_cast<const char*>(&size), sizeof(size)) + header);
       const std::string why = error_of([&] { load_model(path); });
       CAPTURE(table.dump());
       CAPTURE(why);
-      CHECK((why.starts_with(path) || (why.empty() && size_of_model(table, preprocess, "file").weight_bytes == 0)));
+      CHECK((why.starts_with(path) ||
+             (why.empty() && size_of_model(table, preprocess, "file").weight_bytes == 0)));
       CHECK(why.find('\n') == std::string::npos);
       return size_of_model(table, preprocess, "file").config;
     };
@@ -259,7 +271,8 @@ TEST_CASE("a network that no machine holds is refused before its weights are mad
   says({{"name", "siamese_cnn"}, {"dense", wide}}, images_of(64, 64), "make the network too large");
   says({{"name", "resnet50"}, {"width", 65536}}, images_of(64, 64), "make the network too large");
   // Few weights that make much of each image.
-  says({{"name", "conv_encoder"}, {"filters", {65536}}}, images_of(4096, 4096), "what it makes of one image");
+  says({{"name", "conv_encoder"}, {"filters", {65536}}}, images_of(4096, 4096),
+       "what it makes of one image");
 }
 
 json recipe_table(const json& table) {
@@ -281,9 +294,12 @@ TEST_CASE("every setting of a recipe at its limits and beyond") {
 }
 
 TEST_CASE("--set takes settings to their limits as a file does") {
-  for (const char* value : {"9223372036854775808", "-1", "nan", "inf", "1e999", "[9223372036854775807]"}) {
-    for (const char* key : {"train.epochs", "train.seed", "evaluate.lists", "optimizer.learning_rate", "loss.margin"}) {
-      const std::string why = error_of([&] { parse_recipe("", "file", {fmt::format("{}={}", key, value)}); });
+  for (const char* value :
+       {"9223372036854775808", "-1", "nan", "inf", "1e999", "[9223372036854775807]"}) {
+    for (const char* key : {"train.epochs", "train.seed", "evaluate.lists",
+                            "optimizer.learning_rate", "loss.margin"}) {
+      const std::string why =
+          error_of([&] { parse_recipe("", "file", {fmt::format("{}={}", key, value)}); });
       CAPTURE(why);
       CHECK(why.find(std::string(key).substr(std::string(key).find('.') + 1)) != std::string::npos);
       CHECK(why.find("expected") != std::string::npos);
@@ -310,7 +326,8 @@ TEST_CASE("lists of candidates that no memory holds are refused before they are 
     }
   }
   for (const int64_t runs : {int64_t{100'000}, std::numeric_limits<int64_t>::max()})
-    CHECK(error_of([&] { make_one_shot(data, 100, runs, 0); }).find("expected at most") != std::string::npos);
+    CHECK(error_of([&] { make_one_shot(data, 100, runs, 0); }).find("expected at most") !=
+          std::string::npos);
   CHECK(make_one_shot(data, std::numeric_limits<int64_t>::max(), 1, 0).protocol.lists.count == 100);
   // As many candidates as there are pairs: time grows with their number alone.
   CHECK(make_candidates(pairs, 2000, 0).right[0].size() == 2000);
@@ -322,7 +339,8 @@ TEST_CASE("shapes whose product overflows are refused, also beside an extent of 
   CHECK(error_of([&] { Shape({0, large, large}); }).find("2^62") != std::string::npos);
   CHECK(Shape({large, 0, 3}).size() == 0);
   CHECK(Shape({0, large}).row_size() == large);
-  CHECK(error_of([&] { Tensor(Shape{int64_t{1} << 61}, DType::f64); }).find("no memory holds") != std::string::npos);
+  CHECK(error_of([&] { Tensor(Shape{int64_t{1} << 61}, DType::f64); }).find("no memory holds") !=
+        std::string::npos);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the program wrote itself is read back as warily as anything else: each field of a run's files that can't be is one line that names
-// the file, and nothing is written.
+// What the program wrote itself is read back as warily as anything else: each field of a run's
+// files that can't be is one line that names the file, and nothing is written.
 #include <map>
 
 #include <doctest/doctest.h>
@@ -35,10 +35,13 @@ struct TinyRun {
     kept = contents_of(out);
   }
 
-  Model network(const Recipe& recipe) const { return build_model(recipe.model, recipe.preprocess, 0, "recipe"); }
+  Model network(const Recipe& recipe) const {
+    return build_model(recipe.model, recipe.preprocess, 0, "recipe");
+  }
   TrainResult go(int64_t epochs, bool resume) {
     Recipe recipe = parse_recipe(
-        "[model]\nname = 'convnet_bn'\nchannels = [3]\npool_after = [1]\nembedding = 4\n[input]\nheight = 8\nwidth = "
+        "[model]\nname = 'convnet_bn'\nchannels = [3]\npool_after = [1]\nembedding = "
+        "4\n[input]\nheight = 8\nwidth = "
         "8\n"
         "[train]\nbatch_pairs = 4\n[split]\nratios = [60, 40, 0]\n[evaluate]\ncandidates = 8\n",
         "recipe", {fmt::format("train.epochs={}", epochs)});
@@ -54,7 +57,8 @@ struct TinyRun {
     change(file);
     write_safetensors(out + "/" + name, file);
   }
-  // Resuming for `epochs` must be refused with a line that holds `part`; then everything is as it was.
+  // Resuming for `epochs` must be refused with a line that holds `part`; then everything is as it
+  // was.
   void refuses(const std::string& part, int64_t epochs = 3) {
     const auto before = contents_of(out);
     const std::string why = error_of([&] { go(epochs, true); });
@@ -69,11 +73,13 @@ struct TinyRun {
       write_bytes(path, bytes);
     }
   }
-  void refuses_last(const std::string& part, const std::function<void(TensorFile&)>& changed, int64_t epochs = 3) {
+  void refuses_last(const std::string& part, const std::function<void(TensorFile&)>& changed,
+                    int64_t epochs = 3) {
     change("last.safetensors", changed);
     refuses(part, epochs);
   }
-  void refuses_progress(const std::string& part, const std::function<void(json&)>& changed, int64_t epochs = 3) {
+  void refuses_progress(const std::string& part, const std::function<void(json&)>& changed,
+                        int64_t epochs = 3) {
     const auto in_file = [&](TensorFile& file) {
       json progress = json::parse(file.metadata.at("progress"));
       changed(progress);
@@ -101,27 +107,34 @@ TEST_CASE("a run is resumed from nothing that can't be") {
   TinyRun run;
   CHECK(run.go(2, true).end == TrainEnd::was_before);
   const auto tensor = [&](const char* name, double value) {
-    return [=](TensorFile& file) { file.tensors[name] = changed_element(file.tensors.at(name), 0, value); };
+    return [=](TensorFile& file) {
+      file.tensors[name] = changed_element(file.tensors.at(name), 0, value);
+    };
   };
 
   // Where it stands.
   for (const int64_t epoch : {int64_t{-1}, int64_t{3}, std::numeric_limits<int64_t>::max()})
     run.refuses_progress("'epoch' is", [&](json& at) { at["epoch"] = epoch; });
   for (const int64_t step : {0, 1})
-    run.refuses_progress(fmt::format("optimiser state 'adam.step' is 6, expected {}", 3 + step), [&](json& at) {
-      at["epoch"] = 1, at["best_epoch"] = 1, at["stale"] = 0, at["step"] = at["meter"]["steps"] = step;
-    });
+    run.refuses_progress(fmt::format("optimiser state 'adam.step' is 6, expected {}", 3 + step),
+                         [&](json& at) {
+                           at["epoch"] = 1, at["best_epoch"] = 1, at["stale"] = 0,
+                           at["step"] = at["meter"]["steps"] = step;
+                         });
   run.refuses_progress("validation top2 of the best epoch is", [](json& at) { at["best"] = 7; });
-  run.refuses_progress("'step' is 99", [](json& at) { at["step"] = 99, at["meter"]["steps"] = 99; });
+  run.refuses_progress("'step' is 99",
+                       [](json& at) { at["step"] = 99, at["meter"]["steps"] = 99; });
   // A run that claims to be finished and is not.
   const auto finished = [](TensorFile& file) {
-    json at = json::parse(file.metadata.at("progress")), recipe = json::parse(file.metadata.at("recipe"));
+    json at = json::parse(file.metadata.at("progress")),
+         recipe = json::parse(file.metadata.at("recipe"));
     at["epoch"] = 3, at["stale"] = 3 - at["best_epoch"].get<int64_t>();
     recipe["train"]["epochs"] = 3;
     file.metadata["progress"] = at.dump(), file.metadata["recipe"] = recipe.dump();
   };
   run.refuses_last("metrics.jsonl:3: no line for epoch 3", finished);
-  for (const json& epochs : {json(-1), json(0), json(std::numeric_limits<uint64_t>::max()), json("2"), json(1e30)})
+  for (const json& epochs :
+       {json(-1), json(0), json(std::numeric_limits<uint64_t>::max()), json("2"), json(1e30)})
     run.refuses_last("train.epochs, expected an integer from 1 to", [&](TensorFile& file) {
       json recipe = json::parse(file.metadata.at("recipe"));
       recipe["train"]["epochs"] = epochs;
@@ -130,16 +143,21 @@ TEST_CASE("a run is resumed from nothing that can't be") {
   for (const char* bad : {"", "3", "[]", "null", "{", "{\"train\": 3}"})
     run.refuses_last("recipe", [&](TensorFile& file) { file.metadata["recipe"] = bad; });
   for (const char* bad : {"", "3", "[]", "null", "{"})
-    run.refuses_last("metadata 'progress'", [&](TensorFile& file) { file.metadata["progress"] = bad; });
-  run.refuses_last("metadata 'seen' is 'maybe'", [](TensorFile& file) { file.metadata["seen"] = "maybe"; });
+    run.refuses_last("metadata 'progress'",
+                     [&](TensorFile& file) { file.metadata["progress"] = bad; });
+  run.refuses_last("metadata 'seen' is 'maybe'",
+                   [](TensorFile& file) { file.metadata["seen"] = "maybe"; });
 
   // What it has learned.
   run.refuses_last("NaN or infinity", tensor("optimizer/adam.v/conv1.weight", NAN));
-  run.refuses_last("NaN or infinity", tensor("optimizer/adam.m/conv1.weight", INFINITY), 2);  // finished, too
-  run.refuses_last("adam.v/conv1.weight' holds a number below 0", tensor("optimizer/adam.v/conv1.weight", -1e-6));
+  run.refuses_last("NaN or infinity", tensor("optimizer/adam.m/conv1.weight", INFINITY),
+                   2);  // finished, too
+  run.refuses_last("adam.v/conv1.weight' holds a number below 0",
+                   tensor("optimizer/adam.v/conv1.weight", -1e-6));
   run.refuses_last("adam.step' is -1", tensor("optimizer/adam.step", -1));
   run.refuses_last("adam.step' is 9223372036854775807", [](TensorFile& file) {
-    file.tensors["optimizer/adam.step"] = Tensor::from({1}, std::vector{std::numeric_limits<int64_t>::max()});
+    file.tensors["optimizer/adam.step"] =
+        Tensor::from({1}, std::vector{std::numeric_limits<int64_t>::max()});
   });
   run.refuses_last("adam.w' is none of adam",
                    [](TensorFile& file) { file.tensors["optimizer/adam.w"] = Tensor::zeros({1}); });
@@ -150,12 +168,13 @@ TEST_CASE("a run is resumed from nothing that can't be") {
   // What it has told.
   const std::string metrics = run.out + "/metrics.jsonl", lines = run.kept.at(metrics);
   const std::string first = lines.substr(0, lines.find('\n') + 1);
-  const std::pair<std::string, const char*> bad_lines[] = {{"", "metrics.jsonl:1: no line for epoch 1"},
-                                                           {first, "metrics.jsonl:2: no line for epoch 2"},
-                                                           {first + first, "metrics.jsonl:2: expected the metrics"},
-                                                           {first + "[2]\n", "metrics.jsonl:2: expected the metrics"},
-                                                           {first + "{\"epoch\":2", "metrics.jsonl:2: expected"},
-                                                           {"\n" + lines, "metrics.jsonl:1: expected"}};
+  const std::pair<std::string, const char*> bad_lines[] = {
+      {"", "metrics.jsonl:1: no line for epoch 1"},
+      {first, "metrics.jsonl:2: no line for epoch 2"},
+      {first + first, "metrics.jsonl:2: expected the metrics"},
+      {first + "[2]\n", "metrics.jsonl:2: expected the metrics"},
+      {first + "{\"epoch\":2", "metrics.jsonl:2: expected"},
+      {"\n" + lines, "metrics.jsonl:1: expected"}};
   for (const auto& [text, part] : bad_lines) {
     for (const int64_t epochs : {2, 3}) {
       write_bytes(metrics, text);
@@ -170,7 +189,8 @@ TEST_CASE("a run is resumed from nothing that can't be") {
   // What it was trained on.
   for (const char* name : {"train.csv", "val.csv"}) {
     const std::string split = run.out + "/splits/" + name, text = run.kept.at(split);
-    for (const std::string& bad : {std::string(), text.substr(0, text.size() / 2), text + "a1,b1.png\n"}) {
+    for (const std::string& bad :
+         {std::string(), text.substr(0, text.size() / 2), text + "a1,b1.png\n"}) {
       write_bytes(split, bad);
       run.refuses(split);
     }
@@ -187,15 +207,19 @@ TEST_CASE("a run is resumed from nothing that can't be") {
   CHECK(longer.starts_with(lines));
 }
 
-TEST_CASE("a model with variances below 0, or with weights that are not finite, is not loaded and not started from") {
+TEST_CASE(
+    "a model with variances below 0, or with weights that are not finite, is not loaded and not "
+    "started from") {
   TinyRun run;
   const std::string path = run.out + "/model.safetensors";
   const auto refuses = [&](const char* name, double value, const char* part) {
-    run.change("model.safetensors",
-               [&](TensorFile& file) { file.tensors[name] = changed_element(file.tensors.at(name), 1, value); });
-    Model model =
-        build_model(load_model(run.out + "/last.safetensors").config, Preprocess{.height = 8, .width = 8}, 0, "m");
-    for (const std::string& why : {error_of([&] { load_model(path); }), error_of([&] { start_from(path, model); })}) {
+    run.change("model.safetensors", [&](TensorFile& file) {
+      file.tensors[name] = changed_element(file.tensors.at(name), 1, value);
+    });
+    Model model = build_model(load_model(run.out + "/last.safetensors").config,
+                              Preprocess{.height = 8, .width = 8}, 0, "m");
+    for (const std::string& why :
+         {error_of([&] { load_model(path); }), error_of([&] { start_from(path, model); })}) {
       CAPTURE(why);
       CHECK(why.starts_with(path));
       CHECK(why.find(name) != std::string::npos);
@@ -213,10 +237,13 @@ TEST_CASE("a model with variances below 0, or with weights that are not finite, 
 TEST_CASE("a mean and a whitening are taken from a file where they can be") {
   const DataFolder data;
   write_pairs_folder(data, 12);
-  const Model plain = build_model({{"name", "siamese_cnn"}, {"filters", {4}}, {"kernels", {3}}, {"embedding", 6}},
-                                  Preprocess{.height = 8, .width = 8}, 1, "m");
-  const auto write = [&](const Model& model, const char* name, const std::function<void(Checkpoint&)>& change) {
-    Checkpoint checkpoint{model.config, {}, {}, model.preprocess, tensors_of(state_of(*model.network)), {}};
+  const Model plain =
+      build_model({{"name", "siamese_cnn"}, {"filters", {4}}, {"kernels", {3}}, {"embedding", 6}},
+                  Preprocess{.height = 8, .width = 8}, 1, "m");
+  const auto write = [&](const Model& model, const char* name,
+                         const std::function<void(Checkpoint&)>& change) {
+    Checkpoint checkpoint{
+        model.config, {}, {}, model.preprocess, tensors_of(state_of(*model.network)), {}};
     change(checkpoint);
     write_checkpoint(data.path(name), checkpoint);
     return data.path(name);
@@ -227,8 +254,9 @@ TEST_CASE("a mean and a whitening are taken from a file where they can be") {
   Model centred = load_model(path);
   set_center(centred, center_of(centred, data.path("left"), {}), path);
   const auto says = [&](const std::string& part, const std::function<void(Tensor&)>& change) {
-    const std::string source =
-        write(centred, "centred.safetensors", [&](Checkpoint& file) { change(file.tensors["center.mean"]); });
+    const std::string source = write(centred, "centred.safetensors", [&](Checkpoint& file) {
+      change(file.tensors["center.mean"]);
+    });
     Model model = load_model(path);
     const std::string why = error_of([&] { use_center(model, path, source, {}); });
     CAPTURE(why);
@@ -251,7 +279,8 @@ TEST_CASE("a mean and a whitening are taken from a file where they can be") {
     });
     const std::string why = error_of([&] { load_model(file); });
     CAPTURE(why);
-    CHECK((part.empty() ? why.empty() : why.find(part) != std::string::npos && why.starts_with(file)));
+    CHECK((part.empty() ? why.empty()
+                        : why.find(part) != std::string::npos && why.starts_with(file)));
   };
   const char* directions = "whiten.directions";
   whitening_says("", directions, [](Tensor&) {});
@@ -259,21 +288,26 @@ TEST_CASE("a mean and a whitening are taken from a file where they can be") {
   whitening_says("rows 0 and 3 are not orthogonal", directions,
                  [](Tensor& rows) { rows.rows(3, 4).copy_from(rows.rows(0, 1)); });
   whitening_says("NaN", directions, [](Tensor& rows) { rows = changed_element(rows, 7, NAN); });
-  whitening_says("NaN", "whiten.left_mean", [](Tensor& mean) { mean = changed_element(mean, 1, INFINITY); });
+  whitening_says("NaN", "whiten.left_mean",
+                 [](Tensor& mean) { mean = changed_element(mean, 1, INFINITY); });
 }
 
 TEST_CASE("cached features are those that were written for these images and layers") {
   const DataFolder data;
   TemporaryFolder cache;
   std::vector<std::string> files;
-  for (int i = 0; i < 5; i++) files.push_back(data.write(fmt::format("{}.png", i), encode_png(test_image(8, 8, 3, i))));
+  for (int i = 0; i < 5; i++)
+    files.push_back(data.write(fmt::format("{}.png", i), encode_png(test_image(8, 8, 3, i))));
   const Preprocess preprocess{.height = 8, .width = 8};
   const Model model =
-      build_model({{"name", "siamese_cnn"}, {"filters", {2}}, {"kernels", {3}}, {"embedding", 6}}, preprocess, 1, "m");
+      build_model({{"name", "siamese_cnn"}, {"filters", {2}}, {"kernels", {3}}, {"embedding", 6}},
+                  preprocess, 1, "m");
   model.network->freeze("conv1");
   const std::vector<std::string> first_files(files.begin(), files.end() - 1);
   const ImageStore images(files, preprocess), fewer(first_files, preprocess);
-  const auto features = [&](const ImageStore& of) { return cached_features(*model.network, "m", of, cache.path()); };
+  const auto features = [&](const ImageStore& of) {
+    return cached_features(*model.network, "m", of, cache.path());
+  };
   const Tensor want = features(images);
   const std::string path = fs::directory_iterator(cache.path())->path(), good = read_bytes(path);
   const Tensor again = features(images);
@@ -290,15 +324,22 @@ TEST_CASE("cached features are those that were written for these images and laye
     CHECK(why.find("delete the file") != std::string::npos);
     write_bytes(path, good);
   };
-  says("hold NaN", [](TensorFile& f) { f.tensors["features"] = changed_element(f.tensors["features"], 9, NAN); });
+  says("hold NaN", [](TensorFile& f) {
+    f.tensors["features"] = changed_element(f.tensors["features"], 9, NAN);
+  });
+  says("not those that were written", [](TensorFile& f) {
+    f.tensors["features"] = changed_element(f.tensors["features"], 9, 0.123);
+  });
   says("not those that were written",
-       [](TensorFile& f) { f.tensors["features"] = changed_element(f.tensors["features"], 9, 0.123); });
-  says("not those that were written", [](TensorFile& f) { f.metadata["key"] = "0123456789abcdef"; });
+       [](TensorFile& f) { f.metadata["key"] = "0123456789abcdef"; });
   says("not those that were written", [](TensorFile& f) { f.metadata.clear(); });
-  says("expected a tensor 'features'", [](TensorFile& f) { f.tensors["features"] = f.tensors["features"].rows(0, 4); });
+  says("expected a tensor 'features'",
+       [](TensorFile& f) { f.tensors["features"] = f.tensors["features"].rows(0, 4); });
   says("expected a tensor 'features'",
        [](TensorFile& f) { f.tensors["features"] = f.tensors["features"].to(DType::f64); });
-  says("expected a tensor 'features'", [](TensorFile& f) { f.tensors = {{"feature", Tensor::zeros({5})}}; });
+  says("expected a tensor 'features'", [](TensorFile& f) {
+    f.tensors = {{"feature", Tensor::zeros({5})}};
+  });
   // A file of other images under this name.
   fs::remove(path);
   features(fewer);

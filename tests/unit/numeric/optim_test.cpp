@@ -169,7 +169,8 @@ TEST_CASE("loading optimiser state names what is missing and then changes nothin
   auto wrong = state;
   wrong["adam.step"].data<int64_t>()[0] = 7;
   wrong.erase("adam.v/conv.bias");
-  CHECK(message_of([&] { adam->load_state(wrong, 7); }) == "optimiser state 'adam.v/conv.bias' is missing");
+  CHECK(message_of([&] { adam->load_state(wrong, 7); }) ==
+        "optimiser state 'adam.v/conv.bias' is missing");
   CHECK(saved(*adam).at("adam.step").data<int64_t>()[0] == 0);
   wrong["adam.v/conv.bias"] = Tensor::zeros({64});
   CHECK(message_of([&] { adam->load_state(wrong, 7); }) ==
@@ -193,7 +194,8 @@ TEST_CASE("loading optimiser state names what is missing and then changes nothin
   CHECK(says("adam.m/conv.bias", -1) == "no error");
   auto more = state;
   more["adam.w/conv.bias"] = Tensor::zeros({65});
-  CHECK(message_of([&] { adam->load_state(more, 7); }) == "optimiser state 'adam.w/conv.bias' is none of adam");
+  CHECK(message_of([&] { adam->load_state(more, 7); }) ==
+        "optimiser state 'adam.w/conv.bias' is none of adam");
 }
 
 TEST_CASE("optimisers refuse what they cannot train") {
