@@ -157,7 +157,7 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   Result run(const Plan& plan, const fs::path& folder) {
-    constexpr int kTimeout = 30'000;  // ms
+    constexpr int kTimeout = 120'000;  // ms
     Request request{.plan = plan, .folder = {}, .out = {}, .err = {}};
     folder.string().copy(request.folder, sizeof request.folder - 1);
     std::strcpy(request.out, "../out.txt"), std::strcpy(request.err, "../err.txt");
