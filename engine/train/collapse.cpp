@@ -73,26 +73,24 @@ std::string collapse_warning(const EpochSigns& signs, const Recipe& recipe) {
   if (similarity.spread < kNoSpread ||
       (similarity.spread < kNarrowSpread &&
        std::abs(signs.loss - signs.loss_if_equal) < kAtItsEnd * std::abs(signs.loss_if_equal))) {
-    sign = fmt::format(
-        "all images get nearly the same embedding: those that do not match have a mean {} of {:.4g}, "
-        "matching ones of {:.4g}",
-        name_of(similarity.measure), similarity.other, similarity.matching);
+    sign = fmt::format("all images get nearly the same embedding (mean {}: {:.4g}, of matches {:.4g})",
+                       name_of(similarity.measure), similarity.other, similarity.matching);
   } else if (signs.dimensions > 2 && signs.classes >= kFewClasses && signs.rank < kOnALine) {
     sign = fmt::format("all embeddings lie on a line (effective rank {:.2f} of {})", signs.rank, signs.dimensions);
   } else {
     return "";
   }
   std::vector<std::string> causes{
-      fmt::format("a learning rate that is too large (--set optimizer.learning_rate={:.1g})",
+      fmt::format("too large a learning rate (--set optimizer.learning_rate={:.1g})",
                   recipe.resolved["optimizer"]["learning_rate"].get<double>() / 10)};
   const std::string negatives = option(recipe, "loss", "negatives");
   if (negatives == "batch_hard" || recipe.hard_negatives)
     causes.push_back(
-        fmt::format("negatives that are too hard at first (--set {})",
+        fmt::format("too hard negatives (--set {})",
                     negatives == "batch_hard" ? "loss.negatives=semi_hard" : "sampler.hard_negatives=false"));
   if (signs.training_images < kFewImages && recipe.freeze.empty())
     causes.push_back(
-        fmt::format("{} training images, too few to begin with random weights (pre-trained ones: --start and --freeze)",
+        fmt::format("{} training images, few for random weights (see --start, --freeze)",
                     signs.training_images));
   return fmt::format("epoch {}: {}; likely causes: {}", signs.epoch, sign, fmt::join(causes, ", "));
 }

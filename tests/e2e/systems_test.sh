@@ -143,7 +143,7 @@ refuse "subtracts a mean already" x "$lookalike" weights center centred.safetens
 # A collapse is told once: of pictures that are all the same every network makes one embedding.
 cp -r data alike && for file in alike/{left,right}/*; do cp data/left/pair000.png "$file"; done
 train siamese-triplet-hard alike collapsed "${small_cnn[@]}" --epochs 5
-[[ $(grep -c 'warning: .*learning rate that is too large (--set optimizer.learning_rate=0.0001)' out.txt) == 1 ]] || fail "a collapse: $(cat out.txt)"
+[[ $(grep -c 'warning: .*too large a learning rate (--set optimizer.learning_rate=0.0001)' out.txt) == 1 ]] || fail "a collapse: $(cat out.txt)"
 grep -q warning <("$lookalike" train "$recipes/siamese-triplet-random.toml" --data data --out well "${small_cnn[@]}" --epochs 3 2>&1) && fail "a warning of a network that is well"
 
 # Classes: six in two alphabets, of pictures of pairs.
