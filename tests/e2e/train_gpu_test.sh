@@ -45,7 +45,7 @@ train --device cuda --out again >/dev/null
 for file in last model; do cmp gpu/$file.safetensors again/$file.safetensors; done
 
 # Killed after its first epoch.
-train --device cuda --out resumed >/dev/null 2>&1 &
+"$lookalike" train tiny.toml --data data --device cuda --out resumed >/dev/null 2>&1 &
 child=$!
 until [[ -s resumed/last.safetensors ]] || ! kill -0 $child 2>/dev/null; do sleep 0.02; done
 kill -KILL $child 2>/dev/null && echo killed
