@@ -237,7 +237,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t view = 0; view < p.views; view++, sums += 2 * channels, variance += channels) {
     double sum[1] = {}, product[1] = {};
     if (channel < channels) {
-#pragma unroll 8
+#pragma unroll 4
       for (int block = static_cast<int>(threadIdx.y); block < blocks; block += kAddLines) {
         const double* const from = partials + (view * blocks + block) * 2 * channels + channel;
         sum[0] += from[0], product[0] += from[channels];
