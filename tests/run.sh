@@ -28,7 +28,7 @@ for preset in $simt sanitize; do
   # Some tests want networks with published weights, and skip without them.
   stage "fetch weights" env LOOKALIKE="$build/lookalike" tools/get_weights.sh efficientnet_lite0 efficientnet_lite2 squeezenet || true
   (stage "test $preset" ctest --preset "$preset" --no-tests=error) | tee "$log/ctest" || true
-  read -r bad all < <(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of ([0-9]+)$/\1 \2/p' "$log/ctest")
+  read -r bad all < <(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests failed out of ([0-9]+)$/\1 \2/p' "$log/ctest") || bad=1 all=1
   passed=$((passed + all - bad)) failed=$((failed + bad))
   sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) .* ([0-9.]+) sec.*/\2 \1/p' "$log/ctest" | sed "s/$/ ($preset)/" >>"$log/tests"
   sed -nE 's/^(.*MESSAGE: )?(skipped: .*)/\2/p' "$build/Testing/Temporary/LastTest.log" >>"$log/skipped"

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <new>
 #include <sstream>
@@ -94,6 +95,8 @@ int main(int argc, char** argv) {
     return refuse(error.what());
   } catch (const std::bad_alloc&) {
     return refuse_for_memory();
+  } catch (const std::filesystem::filesystem_error& error) {
+    return refuse(fmt::format("'{}': {}", error.path1().string(), error.code().message()).c_str());
   } catch (const std::exception& error) {
     return refuse(error.what());
   }

@@ -52,7 +52,8 @@ bool has_scores(const std::string& head) {
 bool begins_as_results(std::string_view head) {
   constexpr std::array kFirst{"model"sv, "baselines"sv, "one_shot"sv, "classes"sv};
   return head.starts_with("{\n  \"") && std::ranges::any_of(kFirst, [&](std::string_view key) {
-           return head.substr(5).starts_with(key) && head.substr(5 + key.size()).starts_with("\":");
+           const std::string_view rest = head.substr(std::min(head.size(), 5 + key.size()));
+           return head.substr(5).starts_with(key) && (rest.starts_with("\": {\n") || rest.starts_with("\": [\n"));
          });
 }
 
@@ -114,7 +115,7 @@ bool is_same_file(const fs::path& a, const fs::path& b) {
   return fs::equivalent(a, b, none);
 }
 
-// Of files that are not there yet, too.
+// The same where they are not there yet.
 bool will_be_same_file(const fs::path& a, const fs::path& b) {
   const auto place = [&](const fs::path& path) {
     return fs::weakly_canonical(fs::absolute(without_links(path)));
@@ -122,15 +123,26 @@ bool will_be_same_file(const fs::path& a, const fs::path& b) {
   return is_same_file(a, b) || place(a) == place(b);
 }
 
+std::string head_of(const std::string& path) {
+  const InputFile file(path);
+  std::string head(std::min(file.size(), kHead), '\0');
+  file.read(0, head.data(), std::ssize(head));
+  return head;
+}
+
 void check_one(const NamedOutput& output) {
   std::error_code none;
   if (!fs::exists(output.path, none)) return;
   check(fs::is_regular_file(output.path, none), "{}: cannot write '{}': it is not a regular file",
         output.option, output.path);
-  const InputFile file(output.path);
-  std::string head(std::min(file.size(), kHead), '\0');
-  file.read(0, head.data(), std::ssize(head));
-  check(head.empty() || is_kind(output.kind, head),
+  const std::string head = head_of(output.path);
+  bool own_kind = is_kind(output.kind, head);
+  if (output.kind == FileKind::names) {
+    // Any text could be one: it is where the array FILE stands beside its FILE.txt.
+    const std::string array = fs::path(output.path).replace_extension();
+    own_kind = own_kind && fs::is_regular_file(array, none) && is_kind(FileKind::npy, head_of(array));
+  }
+  check(head.empty() || own_kind,
         "{}: '{}' is there and is not {}, expected one or a new file", output.option, output.path,
         words_of(output.kind));
 }

@@ -110,6 +110,10 @@ void write_files_together(const std::map<fs::path, std::optional<std::string>>& 
     std::error_code ignored;
     check(!fs::is_directory(replaced.back(), ignored), "cannot remove '{}': it is a folder",
           path.string());
+    // A killed process may have left the old file under its other name.
+    const fs::path old = hidden_beside(replaced.back(), "old");
+    if (is_there(old) && (is_there(replaced.back()) ? unlink(old.c_str()) : rename(old.c_str(), replaced.back().c_str())) != 0)
+      fail_to_write(old);
   }
   std::vector<std::pair<fs::path, fs::path>>
       kept;  // what was there, and where it is until all is well

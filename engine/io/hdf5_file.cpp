@@ -9,6 +9,7 @@
 #ifdef LOOKALIKE_HAS_HDF5
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <new>
 #include <optional>
@@ -17,6 +18,7 @@
 
 #include <fcntl.h>
 #include <hdf5.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,6 +103,10 @@ class Hdf5Reader {
   void read_dataset(hid_t dataset, const std::string& name) {
     const Handle type(H5Dget_type(dataset), H5Tclose);
     if (H5Tget_class(type) != H5T_FLOAT) return;
+    // The library would open whatever file is named: a pipe, or one that is nobody's business.
+    const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
+    check(H5Pget_external_count(creation) == 0 && H5Pget_layout(creation) != H5D_VIRTUAL,
+          "'{}': {} has its values in another file, expected them in this one", path_, show_name(name));
     const Handle space(H5Dget_space(dataset), H5Sclose);
     const int rank = H5Sget_simple_extent_ndims(space);
     check(rank >= 0 && rank <= Shape::kMaxRank, "'{}': {} has {} axes, at most {} expected", path_, show_name(name),
@@ -173,6 +179,7 @@ class Pipe {
 enum class Hdf5End : int64_t { whole, error, no_memory };
 
 [[noreturn]] void read_and_send(const std::filesystem::path& path, const Pipe& pipe) noexcept {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would read what it sends
   if (const int nowhere = open("/dev/null", O_WRONLY); nowhere >= 0)
     dup2(nowhere, STDERR_FILENO);  // for its messages
   try {

@@ -292,9 +292,9 @@ Checkpoint Run::read_back() {
         "{}: train.epochs is {} (--epochs), but this run has done {} epochs{} already", job_.out, recipe_.epochs,
         at_.epoch, at_.step > 0 ? fmt::format(" and {} steps", at_.step) : "");
   finished_lines(path("metrics.jsonl"), at_, recipe_.monitor);
-  check(at_.best_epoch == 0 || fs::exists(path("model.safetensors")),
-        "{}: no such file, expected the model of epoch {}", path("model.safetensors"),
-        at_.best_epoch);
+  if (at_.best_epoch > 0)
+    check(read_checkpoint(path("model.safetensors")).model == checkpoint.model, "{}: another network, expected that of {}",
+          path("model.safetensors"), file);
   for (const auto& [name, tensor] : checkpoint.tensors)
     check(first_row_not_finite(tensor) < 0, "{}: tensor '{}' holds NaN or infinity", file, name);
   return checkpoint;

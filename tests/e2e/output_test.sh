@@ -152,6 +152,10 @@ kept "is not an SVG picture" photo.jpg "$lookalike" evaluate "$model" --data cla
 kept "is not candidates" pairs.csv "$lookalike" data candidates data/pairs.csv --count 4 --out pairs.csv
 kept "is not a model" notes.txt "$lookalike" weights center "$model" data/left --out notes.txt
 cp photo.jpg g.npy.txt
+echo notes >h.npy.txt
+kept "'h.npy.txt' is there and is not a list of file names" h.npy.txt "$lookalike" embed "$model" "$image" --out h.npy
+printf '{\n  "model": "resnet50"\n}\n' >config.json
+kept "'config.json' is there and is not results of evaluate" config.json "$lookalike" evaluate "$model" --data data --json config.json
 kept "'g.npy.txt' is there and is not a list of file names" g.npy.txt "$lookalike" embed "$model" "$image" --out g.npy
 for kind in train val test; do
   mkdir "kaggle-$kind" && cp -r data/left data/right data/pairs.csv "kaggle-$kind" && printf 'id,label\n1,2\n' >"kaggle-$kind/$kind.csv"

@@ -104,6 +104,8 @@ def make_hdf5():
         file["iterations"] = numpy.int64(3)
     with h5py.File(HERE / "bomb.h5", "w") as file:
         file.create_dataset("zeros", shape=(1 << 40,), dtype="float32", chunks=(1 << 16,), compression="gzip")
+    with h5py.File(HERE / "external.h5", "w") as file:
+        file.create_dataset("w", shape=(3,), dtype="float32", external=[("another_file", 0, 12)])
 
 
 def make_onnx():

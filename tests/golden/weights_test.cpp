@@ -148,6 +148,7 @@ TEST_CASE("datasets of HDF5, nested, packed, of other float types") {
   };
   refused(kFolder + "integers.h5", "holds no floating-point numbers");
   refused(kFolder + "bomb.h5", "'zeros': shape [1099511627776]: the tensors claim more than 16 times");
+  refused(kFolder + "external.h5", "'w' has its values in another file");
   refused(kFolder + "zip.pth", "not an HDF5 file, or damaged");
   TemporaryFolder folder;
   const std::string whole = read_bytes(kFolder + "keras.h5");

@@ -183,6 +183,15 @@ TEST_CASE("files that belong together are all new or all as they were") {
   CHECK(fs::is_symlink(folder / "c"));
   CHECK(read_bytes(folder / "elsewhere" / "c") == "new c");
   CHECK(names() == 3);
+  // What a killed process had put aside: an old file that nothing replaced yet, and one that something did.
+  fs::rename(folder / "a", hidden_beside(folder / "a", "old"));
+  write_bytes(hidden_beside(folder / "elsewhere" / "c", "old"), "old c");
+  write_files_together({{folder / "a", {}}, {folder / "c", "newer c"}});
+  CHECK(!fs::exists(folder / "a"));
+  CHECK(read_bytes(folder / "c") == "newer c");
+  CHECK(names() == 2);
+  CHECK(std::distance(fs::directory_iterator(folder / "elsewhere"), fs::directory_iterator()) == 1);
+  write_bytes(folder / "a", "new a");
   // What is to be replaced last cannot be moved: a folder stands in the way.
   write_bytes(folder / "b", "old b");
   fs::create_directories(hidden_beside(folder / "b", "old") / "full");

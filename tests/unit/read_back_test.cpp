@@ -183,8 +183,11 @@ TEST_CASE("a run is resumed from nothing that can't be") {
   }
   fs::remove(metrics);
   run.refuses("metrics.jsonl:1: no line");
-  fs::remove(run.out + "/model.safetensors");
-  run.refuses("model.safetensors: no such file, expected the model of epoch 1");
+  const std::string best = run.out + "/model.safetensors";
+  write_bytes(best, "not a model");
+  run.refuses("model.safetensors");
+  fs::remove(best);
+  run.refuses("model.safetensors': No such file");
 
   // What it was trained on.
   for (const char* name : {"train.csv", "val.csv"}) {
