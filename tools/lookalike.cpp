@@ -2,7 +2,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <exception>
-#include <memory>
 #include <new>
 #include <sstream>
 
