@@ -2,6 +2,7 @@
 // engine, result out.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
