@@ -37,7 +37,7 @@ int64_t own_status(const std::string& key) {
 template <class Body>
 int64_t peak_of(const Body& body) {
   std::ofstream("/proc/self/clear_refs") << "5";  // the highest size so far becomes the size of now
-  const int64_t before = own_status("VmRSS");
+  [[maybe_unused]] const int64_t before = own_status("VmRSS");
   body();
 #if defined(__SANITIZE_ADDRESS__)
   return 0;
