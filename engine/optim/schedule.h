@@ -13,7 +13,7 @@ namespace lookalike {
 
 class Options;
 
-// Of a run; times the steps of any epoch it is an int64_t.
+// How many a run may have; times the steps of any epoch it is an int64_t.
 constexpr int64_t kMostEpochs = 1'000'000;
 
 struct ScheduleOptions {

@@ -169,7 +169,7 @@ kept "model.safetensors' is --start, which is read" own/model.safetensors "${tra
 refuse "is the folder of --data, expected another" data/recipe.toml "${train[@]}" --out data/.
 mkdir taken && cp photo.jpg taken/model.safetensors
 kept "is there and is not a model" taken/model.safetensors "${train[@]}" --out taken
-# Of its own kind, each is replaced; an empty file too.
+# A file of its own kind is replaced; an empty one too.
 : >empty
 for _ in 1 2; do
   "$lookalike" embed "$model" "$image" --out again.npy >/dev/null

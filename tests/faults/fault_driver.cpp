@@ -730,7 +730,7 @@ int Faults::run(int64_t spread, int jobs, const std::string& only,
         for (size_t begin = 0; begin < ns.size(); begin += kRuns) {
           Task task{c, kind, onwards, {}};
           for (size_t i = begin; i < std::min(begin + kRuns, ns.size()); i++)
-            // Of a spread every other call fails alone.
+            // Every other call of a spread fails alone.
             if (spread == 0 || kind == kInterrupt || i % 2 == onwards || ns.size() == 1)
               task.ns.push_back(ns[i]);
           tasks.push_back(std::move(task));

@@ -175,7 +175,7 @@ bool stream_fails(FILE* stream) {
 
 extern "C" {
 
-// Of glibc, which offers its own allocator under these names.
+// glibc offers its own allocator under these names.
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
