@@ -23,7 +23,7 @@ failed=0
 for target in "${targets[@]}"; do
   log=$out/$target.log
   mkdir -p "$out/$target"
-  options=(-runs="$runs" -max_len=4096 -timeout=10 -rss_limit_mb=2560 -malloc_limit_mb=1024
+  options=(-runs="$runs" -max_len=4096 -timeout=60 -rss_limit_mb=2560 -malloc_limit_mb=1024
            -print_final_stats=1 -artifact_prefix="$out/failed-$target-")
   case $target in recipe | set | model_metadata) options+=(-dict=tests/fuzz/options.dict) ;; esac
   FUZZ_TARGET=$target nice -n 19 $binary "${options[@]}" "$out/$target" "tests/fuzz/corpus/$target" \

