@@ -76,8 +76,7 @@ ModelSize size_within(const nlohmann::json& config, const Preprocess& preprocess
         model.config};
     check(size.activation_bytes <= memory - size.weight_bytes,
           "the network's weights take {} bytes and what it makes of one image {}, expected at most "
-          "the {} that this "
-          "machine has",
+          "the {} that this machine has",
           size.weight_bytes, size.activation_bytes, memory);
     return size;
   } catch (const Error& error) {

@@ -290,8 +290,7 @@ void run_evaluate(const EvaluateArguments& arguments) {
   Model model = load_model(arguments.model);
   if (!model.seen.complete)
     say("{}: does not remember all that it was trained on; whether these figures are of pictures "
-        "that it has seen "
-        "can't be told",
+        "that it has seen can't be told",
         arguments.model);
   std::vector<std::string> skipped;
   if (!arguments.center.empty())

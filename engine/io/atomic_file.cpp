@@ -41,9 +41,18 @@ void flush_folder_of(const fs::path& path) {
   close(descriptor);
 }
 
-bool is_there(const fs::path& path) {
+// Links count as what they are.
+bool has_entry(const fs::path& path) {
   struct stat ignored;
   return lstat(path.c_str(), &ignored) == 0;
+}
+
+// What a killed process put aside of `path` comes back, unless there is something newer.
+void settle(const fs::path& path) {
+  const fs::path old = hidden_beside(path, "old");
+  if (!has_entry(old)) return;
+  const int failed = has_entry(path) ? unlink(old.c_str()) : rename(old.c_str(), path.c_str());
+  if (failed) fail_to_write(old);
 }
 
 }  // namespace
@@ -110,13 +119,10 @@ void write_files_together(const std::map<fs::path, std::optional<std::string>>& 
     std::error_code ignored;
     check(!fs::is_directory(replaced.back(), ignored), "cannot remove '{}': it is a folder",
           path.string());
-    // A killed process may have left the old file under its other name.
-    const fs::path old = hidden_beside(replaced.back(), "old");
-    if (is_there(old) && (is_there(replaced.back()) ? unlink(old.c_str()) : rename(old.c_str(), replaced.back().c_str())) != 0)
-      fail_to_write(old);
+    settle(replaced.back());
   }
-  std::vector<std::pair<fs::path, fs::path>>
-      kept;  // what was there, and where it is until all is well
+  // What was there, and where it is until all is well.
+  std::vector<std::pair<fs::path, fs::path>> kept;
   size_t committed = 0;
   const auto put_back = [&] {
     for (size_t i = 0; i < committed; i++) unlink(written[i]->path().c_str());
@@ -125,7 +131,7 @@ void write_files_together(const std::map<fs::path, std::optional<std::string>>& 
   try {
     kept.reserve(replaced.size());
     for (const fs::path& path : replaced) {
-      if (!is_there(path)) continue;
+      if (!has_entry(path)) continue;
       fs::path old = hidden_beside(path, "old");
       if (rename(path.c_str(), old.c_str()) != 0) fail_to_write(path);
       kept.emplace_back(path, std::move(old));

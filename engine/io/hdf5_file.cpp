@@ -10,11 +10,8 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
-#include <new>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include <fcntl.h>
 #include <hdf5.h>

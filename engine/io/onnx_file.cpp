@@ -149,12 +149,9 @@ void read_initializer(std::string_view bytes, const std::string& path, TensorBud
 }  // namespace
 
 TensorFile read_onnx(const std::filesystem::path& path) {
-  const InputFile file(path);
-  std::string bytes(file.size(), '\0');
-  file.read(0, bytes.data(), file.size());
-  const std::string name = path.string();
+  const std::string bytes = read_file(path), name = path.string();
   TensorFile result;
-  TensorBudget budget(file.size());
+  TensorBudget budget(std::ssize(bytes));
   for (Message model(bytes, name); model.next();) {
     if (model.field != kModelGraph || !model.is_bytes) continue;
     for (Message graph(model.content, name); graph.next();) {

@@ -121,9 +121,10 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& tensors, int64_t
     check(!name.starts_with(name_ + ".v/") || least_value(found->second) >= 0,
           "optimiser state '{}' holds a number below 0, expected means of squares", name);
   }
+  std::set<std::string> names;
+  for (const auto& [name, tensor] : mine) names.insert(name);
   for (const auto& [name, tensor] : tensors)
-    check(std::ranges::any_of(mine, [&wanted = name](const auto& entry) { return entry.first == wanted; }),
-          "optimiser state '{}' is none of {}", name, name_);
+    check(names.contains(name), "optimiser state '{}' is none of {}", name, name_);
   for (auto [name, tensor] : mine) tensor.copy_from(tensors.at(name));
 }
 

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "engine/core/finite.h"
+#include "engine/core/json_text.h"
 #include "engine/core/progress.h"
 #include "engine/core/storage.h"
 #include "engine/data/csv.h"
@@ -28,8 +29,9 @@ using nlohmann::json;
 
 namespace {
 
-// The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind them is left out. Error that names
-// the line unless it is of its epoch, and that of the best one has the figure which made it so.
+// The first lines of a file of metrics, one for each finished epoch; what a killed run wrote behind
+// them is left out. Error that names the line unless it is of its epoch, and that of the best one
+// has the figure which made it so.
 std::string finished_lines(const std::string& file, const Position& at, const std::string& monitor) {
   std::istringstream in(fs::exists(file) ? read_file(file) : "");
   in.exceptions(std::ios::badbit);  // else a lack of memory would end the file early
@@ -38,7 +40,11 @@ std::string finished_lines(const std::string& file, const Position& at, const st
     check(bool(std::getline(in, line)),
           "{}:{}: no line for epoch {}, expected one for each of {} finished epochs", file, epoch,
           epoch, at.epoch);
-    const json metrics = json::parse(line, nullptr, false);
+    json metrics;
+    try {
+      metrics = parse_json(line, file);
+    } catch (const Error&) {  // the check below says what was expected
+    }
     check(metrics.is_object() && metrics.contains("epoch") && metrics["epoch"] == epoch &&
               metrics.contains("loss") && metrics["loss"].is_number() &&
               metrics.contains("validation") && metrics["validation"].is_object(),
@@ -113,6 +119,7 @@ class Run {
   Network& network_;
   const TrainJob& job_;
   std::optional<Claim> claim_;  // to the run folder
+  std::string metrics_;         // the lines of the epochs that are finished where it begins
   NetworkState state_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainingData data_;
@@ -181,7 +188,6 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   }
 
   // Nothing is written before everything that can be wrong with the input has been read.
-  const std::string metrics = finished_lines(path("metrics.jsonl"), at_, recipe.monitor);
   make_folders(path("splits"));
   if (!claim_) {
     claim_.emplace(job.out);
@@ -189,7 +195,7 @@ Run::Run(const Recipe& recipe, Network& network, const TrainJob& job)
   }
   for (const auto& [name, rows] : data_.splits) write_csv(path(("splits/" + name).c_str()), rows);
   write_file_atomically(path("recipe.toml"), to_toml(recipe.resolved));
-  write_file_atomically(path("metrics.jsonl"), metrics);
+  write_file_atomically(path("metrics.jsonl"), metrics_);
 
   say_what_batches_lack();
   if (recipe.hard_negatives && at_.step == 0) find_hardest();
@@ -291,10 +297,10 @@ Checkpoint Run::read_back() {
   check(at_.epoch < recipe_.epochs || (at_.epoch == recipe_.epochs && at_.step == 0),
         "{}: train.epochs is {} (--epochs), but this run has done {} epochs{} already", job_.out, recipe_.epochs,
         at_.epoch, at_.step > 0 ? fmt::format(" and {} steps", at_.step) : "");
-  finished_lines(path("metrics.jsonl"), at_, recipe_.monitor);
-  if (at_.best_epoch > 0)
-    check(read_checkpoint(path("model.safetensors")).model == checkpoint.model, "{}: another network, expected that of {}",
-          path("model.safetensors"), file);
+  metrics_ = finished_lines(path("metrics.jsonl"), at_, recipe_.monitor);
+  if (const std::string best = path("model.safetensors"); at_.best_epoch > 0)
+    check(read_checkpoint(best).model == checkpoint.model, "{}: another network, expected that of {}",
+          best, file);
   for (const auto& [name, tensor] : checkpoint.tensors)
     check(first_row_not_finite(tensor) < 0, "{}: tensor '{}' holds NaN or infinity", file, name);
   return checkpoint;

@@ -1,4 +1,11 @@
-# What the tests of the binary share: sourced by them.
+# What the tests of the binary share: sourced by them, with their arguments LOOKALIKE and MAKE_PAIRS.
+# They go on in "$work", an empty folder that goes with them; "$source" is the project's.
+
+source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+lookalike=$(realpath "$1") make_pairs=$(realpath "$2")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
 # refuse EXPECTED ABSENT COMMAND...: the command must end with status 1, say one line that holds EXPECTED, and leave no ABSENT behind.

@@ -1,13 +1,9 @@
 #!/usr/bin/env bash
 # classes_test.sh LOOKALIKE MAKE_PAIRS: the commands that take class data, on made-up folders and IDX files; on Omniglot where it is at hand.
 set -euo pipefail
-. "$(dirname "$0")/checks.sh"
-lookalike=$1 make_pairs=$2
 omniglot=${LOOKALIKE_OMNIGLOT:-$(dirname "$0")/../../../shared/data/omniglot}
 [[ ! -d $omniglot ]] || omniglot=$(cd "$omniglot" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$0")/checks.sh"
 
 "$make_pairs" pairs 140 28
 cat >tiny.toml <<'TOML'

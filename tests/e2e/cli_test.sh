@@ -3,10 +3,6 @@
 # one, and tables within 80 columns.
 set -euo pipefail
 . "$(dirname "$0")/checks.sh"
-lookalike=$1 make_pairs=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
 
 # Every command's help is one screen wide, shows each of its options and an example that this program accepts.
 show_help() {

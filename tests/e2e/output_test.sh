@@ -3,10 +3,6 @@
 # the same kind, two processes never write the same thing, pipes and devices are refused without a wait, and no file's text commands a terminal.
 set -euo pipefail
 . "$(dirname "$0")/checks.sh"
-lookalike=$1 make_pairs=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
 export OMP_NUM_THREADS=1 LOOKALIKE_WEIGHTS=$work/none
 mkdir none
 

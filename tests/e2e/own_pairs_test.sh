@@ -3,13 +3,8 @@
 # made-up pairs. Without weights the recipe is the small network, of which one epoch is enough here; where they are at hand, 40 pairs with them.
 set -euo pipefail
 . "$(dirname "$0")/checks.sh"
-lookalike=$1 make_pairs=$2
-source=$(cd "$(dirname "$0")/../.." && pwd)
 commands=$(awk '/<!-- own pairs/ { found = 1 } found && /^```/ { if (inside) exit; inside = 1; next } inside' "$source/README.md")
 [[ $(wc -l <<<"$commands") == 5 ]] || fail "the README's commands were not found: $commands"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
 
 lookalike() {
   if [[ $1 == train ]]; then "$lookalike" "$@" "${limits[@]}"; else "$lookalike" "$@"; fi

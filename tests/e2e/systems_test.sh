@@ -4,10 +4,7 @@
 # course's form.
 set -euo pipefail
 . "$(dirname "$0")/checks.sh"
-lookalike=$1 make_pairs=$2 recipes=$(cd "$(dirname "$0")/../../models/recipes" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+recipes=$source/models/recipes
 
 # train RECIPE DATA OUT ...: a run of a recipe, on small pictures; what it says goes to out.txt.
 train() {

@@ -3,10 +3,6 @@
 # from a checkpoint as if it had not stopped, gives what the CPU gives, and its model serves on either device. Without a GPU one line, and no failure.
 set -euo pipefail
 . "$(dirname "$0")/checks.sh"
-lookalike=$(realpath "$1") make_pairs=$(realpath "$2")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
 
 "$make_pairs" data 16 12
 cat >tiny.toml <<'TOML'

@@ -3,10 +3,6 @@
 # with two, continues after SIGKILL and signals as if nothing had happened, and is lengthened; bad input ends with one line and status 1.
 set -euo pipefail
 . "$(dirname "$0")/checks.sh"
-lookalike=$1 make_pairs=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
 
 "$make_pairs" data 120 32
 cat >tiny.toml <<'TOML'

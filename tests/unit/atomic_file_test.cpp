@@ -47,6 +47,22 @@ void kill_while_writing(const fs::path& path) {
 
 }  // namespace
 
+// Whether `body` ends in an Error of that on a disk which is full after 100 bytes: here a limit of a
+// process, which would end it by SIGXFSZ.
+template <class Body>
+bool tells_full_disk(const Body& body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit few{100, 100};
+    setrlimit(RLIMIT_FSIZE, &few);
+    _exit(error_of(body).ends_with("File too large") ? 7 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WEXITSTATUS(status) == 7;
+}
+
 TEST_CASE("a file that can't be written leaves nothing behind and the old one in place") {
   const TemporaryFolder folder;
   write_file_atomically(folder / "a", "old");
@@ -60,21 +76,7 @@ TEST_CASE("a file that can't be written leaves nothing behind and the old one in
   { AtomicFile(folder / "a").write("half of the n"); }
   CHECK(read_bytes(folder / "a") == "old");
   CHECK(folder.count() == 1);
-  // A disk that is full: here a limit of the process, which would end it by SIGXFSZ.
-  const pid_t child = fork();
-  if (child == 0) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit few{100, 100};
-    setrlimit(RLIMIT_FSIZE, &few);
-    _exit(error_of([&] {
-            write_file_atomically(folder / "a", std::string(200, 'x'));
-          }).ends_with("File too large")
-              ? 7
-              : 1);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  CHECK(WEXITSTATUS(status) == 7);
+  CHECK(tells_full_disk([&] { write_file_atomically(folder / "a", std::string(200, 'x')); }));
   CHECK(read_bytes(folder / "a") == "old");
   CHECK(folder.count() == 1);
 }
@@ -214,20 +216,7 @@ TEST_CASE("a line is added whole, to the file that a link leads to") {
   fs::create_symlink("log", folder / "link");
   append_line(folder / "link", "2");
   CHECK(read_bytes(folder / "log") == "1\n2\n");
-  const pid_t child = fork();
-  if (child == 0) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit few{100, 100};
-    setrlimit(RLIMIT_FSIZE, &few);
-    _exit(error_of([&] {
-            append_line(folder / "log", std::string(200, 'x'));
-          }).ends_with("File too large")
-              ? 7
-              : 1);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  CHECK(WEXITSTATUS(status) == 7);
+  CHECK(tells_full_disk([&] { append_line(folder / "log", std::string(200, 'x')); }));
   CHECK(read_bytes(folder / "log") == "1\n2\n");
 }
 

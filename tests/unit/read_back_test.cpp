@@ -173,6 +173,7 @@ TEST_CASE("a run is resumed from nothing that can't be") {
       {first, "metrics.jsonl:2: no line for epoch 2"},
       {first + first, "metrics.jsonl:2: expected the metrics"},
       {first + "[2]\n", "metrics.jsonl:2: expected the metrics"},
+      {first + std::string(400'000, '[') + std::string(400'000, ']'), "metrics.jsonl:2: expected"},
       {first + "{\"epoch\":2", "metrics.jsonl:2: expected"},
       {"\n" + lines, "metrics.jsonl:1: expected"}};
   for (const auto& [text, part] : bad_lines) {
