@@ -44,16 +44,20 @@ fs::path gemojione_folder() {
   return *std::max_element(found.begin(), found.end());
 }
 
-// Has librsvg's program draw an SVG file into a PNG file.
-void draw_svg(const fs::path& svg, int64_t size, const fs::path& png) {
-  if (fs::exists(svg)) InputFile{svg};  // or it would wait for what a pipe brings
-  std::vector<std::string> arguments{"rsvg-convert",       "--width",  std::to_string(size), "--height",
-                                     std::to_string(size), "--output", png.string(),         svg.string()};
-  const std::string missing =
-      fmt::format("rsvg-convert is not installed, which draws emoji larger than {} pixels: {}",
-                  kPngSize, "apt-get install librsvg2-bin");
-  check(run_program(std::move(arguments), "/dev/null", missing), "{}: rsvg-convert cannot draw it",
-        svg.string());
+// Has librsvg's program draw an SVG file into a PNG file of `scratch`. The drawing is a copy without
+// neighbours, so that it can't have other files read, pipes among them.
+fs::path draw_svg(const fs::path& svg, int64_t size, const ScratchFolder& scratch) {
+  constexpr int kMostSeconds = 20;  // some take hours
+  const fs::path copy = scratch / "drawing.svg", png = scratch / "drawing.png";
+  write_file_atomically(copy, read_file(svg));
+  const std::string side = std::to_string(size),
+                    missing = fmt::format("rsvg-convert is not installed, which draws emoji larger "
+                                          "than {} pixels: apt-get install librsvg2-bin",
+                                          kPngSize);
+  check(run_program({"rsvg-convert", "--width", side, "--height", side, "--output", png, copy},
+                    "/dev/null", missing, kMostSeconds),
+        "{}: rsvg-convert cannot draw it", svg.string());
+  return png;
 }
 
 // "0023-20E3" to {0x23, 0x20E3}; nothing for another kind of name.
@@ -108,11 +112,12 @@ int64_t make_emoji_pairs(const EmojiOptions& options) try {
     std::string name = fs::path(file).stem();
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
     write_file_atomically(temporary / "left" / (name + ".png"), encode_png(*drawn));
-    const fs::path right = temporary / "right" / (name + ".png");
-    const bool vector = options.size > kPngSize;
-    if (vector) draw_svg(assets / "svg" / fs::path(file).replace_extension("svg"), options.size, right);
-    const Image picture = read_image(vector ? right : pictures / file, 3);
-    write_file_atomically(right, encode_png(resize(picture, options.size, options.size)));
+    const fs::path picture =
+        options.size <= kPngSize
+            ? pictures / file
+            : draw_svg(assets / "svg" / fs::path(file).replace_extension("svg"), options.size, scratch);
+    write_file_atomically(temporary / "right" / (name + ".png"),
+                          encode_png(resize(read_image(picture, 3), options.size, options.size)));
     pairs.push_back({name, name});
   }
   check(!pairs.empty(), "{} and the pictures share no emoji", font_path);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 namespace lookalike {
 
 bool run_program(std::vector<std::string> arguments, const std::string& said,
-                 const std::string& missing) {
+                 const std::string& missing, std::optional<int> most_seconds) {
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
@@ -31,6 +32,10 @@ bool run_program(std::vector<std::string> arguments, const std::string& said,
   check(error != ENOENT, "{}", missing);
   if (error != 0) throw_if_exhausted(error, "cannot start " + arguments[0]);
   check(error == 0, "cannot start {}: {}", arguments[0], std::strerror(error));
+  if (most_seconds) {
+    const rlimit limit{rlim_t(*most_seconds), rlim_t(*most_seconds)};
+    prlimit(child, RLIMIT_CPU, &limit, nullptr);
+  }
   int status = 0;
   while (waitpid(child, &status, 0) < 0)
     check(errno == EINTR, "{}: {}", arguments[0], std::strerror(errno));

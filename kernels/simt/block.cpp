@@ -98,7 +98,8 @@ void run_block(Emulator& e, const std::function<void()>& body) {
   e.arrays.clear();
   e.shared_used = e.shared_asked = 0;
   e.block++, e.epoch++;
-  std::fill(e.warp_epochs.begin(), e.warp_epochs.end(), 0);
+  std::ranges::fill(e.warp_epochs, 0);
+  std::ranges::fill(e.waiting_lanes, 0);
   e.dynamic = e.allocate_shared(e.launch->shared_bytes, 16, nullptr, "dynamic shared memory");
   for (int i = 0; i < e.count; i++) {
     Thread& t = *e.threads[i];
@@ -132,11 +133,6 @@ void run_block(Emulator& e, const std::function<void()>& body) {
 
 }  // namespace
 
-Emulator& emulator() {
-  static auto* instance = new Emulator;
-  return *instance;
-}
-
 std::string Emulator::place(const Thread& t) const {
   return fmt::format("block ({}, {}, {}), thread ({}, {}, {})", blockIdx.x, blockIdx.y, blockIdx.z, t.index.x,
                      t.index.y, t.index.z);
@@ -169,9 +165,11 @@ void run(const gpu::Launch& how, void (*thread)(const void*), const void* parame
   e.parameters = static_cast<const std::byte*>(parameters), e.parameters_end = e.parameters + bytes;
   e.count = static_cast<int>(count);
   e.warp_epochs.resize((count + 31) / 32);
+  e.waiting_lanes.resize(e.warp_epochs.size());
   e.launches++;
   count_launch(how);
   e.first_block = e.block + 1;
+  e.shared_cells.join();
   blockDim = how.block, gridDim = how.grid;
   const std::function<void()> body = [=] { thread(parameters); };
   for (const int64_t i : order(int64_t{how.grid.x} * how.grid.y * how.grid.z)) {

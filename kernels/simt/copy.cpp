@@ -16,7 +16,7 @@ void cp_async(void* shared, const void* global, int bytes, bool valid) {
   count_access(AccessKind::shared_store, shared, bytes, pc);
   e.check_shared(to, bytes, true, pc);
   memset(to, 0xFF, bytes);
-  for (int i = 0; i < bytes; i++) e.cells_of_shared(to)[i].pending = true;
+  for (Cell& cell : e.cells_of_shared(to, bytes)) cell.pending = true;
   e.running->copies.back().push_back({to, static_cast<const std::byte*>(global), bytes, valid});
 }
 
@@ -33,7 +33,7 @@ void cp_async_wait(int pending) {
         memcpy(copy.to, copy.from, copy.bytes);
       else
         memset(copy.to, 0, copy.bytes);
-      for (int i = 0; i < copy.bytes; i++) e.cells_of_shared(copy.to)[i].pending = false;
+      for (Cell& cell : e.cells_of_shared(copy.to, copy.bytes)) cell.pending = false;
       e.check_shared(copy.to, copy.bytes, true, __builtin_return_address(0));
     }
     groups.erase(groups.begin());

@@ -36,7 +36,6 @@ struct HashKey {
   }
 };
 
-bool counting = false;
 std::map<std::string, KernelCounts> all;
 // Of the block that runs.
 std::unordered_map<Key, WarpAccess, HashKey> accesses;
@@ -96,8 +95,7 @@ void count_launch(const gpu::Launch& how) {
   if (counting) all[how.name].launches++;
 }
 
-void count_access(AccessKind kind, const void* address, size_t bytes, const void* pc) {
-  if (!counting) return;
+void count_this(AccessKind kind, const void* address, size_t bytes, const void* pc) {
   const Thread& thread = *emulator().running;
   const Key key{pc, times[thread.number][pc]++, static_cast<uint16_t>(thread.warp())};
   WarpAccess& access = accesses[key];

@@ -42,7 +42,7 @@ void* allocate(size_t bytes, Stream) {
   void* const memory = std::aligned_alloc(256, (bytes + 256) / 256 * 256);
   if (!memory) throw Failure(fmt::format("out of GPU memory: {} bytes asked for", bytes));
   std::memset(memory, 0xFF, bytes);
-  simt::emulator().buffers[reinterpret_cast<uintptr_t>(memory)] = {bytes, nullptr};
+  simt::emulator().buffers[reinterpret_cast<uintptr_t>(memory)] = {bytes, {}};
   return memory;
 }
 void release(void* memory, Stream) noexcept {

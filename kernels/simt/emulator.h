@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,9 +59,33 @@ struct Cell {
   bool atomic = false;   // the last writes were atomics
 };
 
+// The cells of a piece of memory: one for each word of 4 bytes as long as nobody takes less, then one
+// for each byte.
+class Cells {
+ public:
+  void resize(size_t bytes) { cells_.resize((bytes + 3) / 4 << (2 - shift_)); }
+  bool empty() const { return cells_.empty(); }
+  // Those of `bytes` bytes from `begin` on.
+  std::span<Cell> at(size_t begin, size_t bytes) {
+    if (shift_ == 2 && (begin | bytes) % 4 != 0) split();
+    return {cells_.data() + (begin >> shift_), bytes >> shift_};
+  }
+  // Back to words, where nothing that is known matters any more.
+  void join() {
+    if (shift_ == 0) cells_.resize(cells_.size() / 4);
+    shift_ = 2;
+  }
+
+ private:
+  void split();
+
+  std::vector<Cell> cells_;
+  int shift_ = 2;
+};
+
 struct Buffer {
   size_t bytes;
-  std::unique_ptr<Cell[]> cells;
+  Cells cells;
 };
 
 struct SharedArray {
@@ -85,12 +110,13 @@ struct Emulator {
   Thread* running = nullptr;
   uint32_t block = 0, epoch = 0;
   std::vector<uint32_t> warp_epochs;
+  std::vector<int> waiting_lanes;  // of each warp: State::meeting
   int votes = 0;  // at the last barrier
 
   // Memory.
   std::map<uintptr_t, Buffer> buffers;  // by address
   std::vector<std::byte> shared;        // arrays with red zones between them
-  std::vector<Cell> shared_cells;
+  Cells shared_cells;
   std::vector<SharedArray> arrays;
   size_t shared_used = 0, shared_asked = 0;
   std::byte* dynamic = nullptr;
@@ -102,20 +128,27 @@ struct Emulator {
   std::byte* allocate_shared(size_t bytes, size_t alignment, const void* key, const char* name);
   void check_shared(const std::byte* at, size_t bytes, bool write, void* pc);
   // An atomic both reads and writes, and races with all but atomics.
-  void check_cells(Cell* cells, size_t bytes, bool write, bool is_shared, void* pc, bool atomic = false);
-  Cell* cells_of_shared(const std::byte* at) { return shared_cells.data() + (at - shared.data()); }
+  void check_cells(std::span<Cell> cells, bool write, bool is_shared, void* pc, bool atomic = false);
+  std::span<Cell> cells_of_shared(const std::byte* at, size_t bytes) { return shared_cells.at(at - shared.data(), bytes); }
   Mark now() const {
     return {block, epoch, warp_epochs[running->warp()], static_cast<uint16_t>(running->number),
             static_cast<uint16_t>(running->warp())};
   }
 };
 
-Emulator& emulator();
+inline Emulator& emulator() {
+  static auto* const instance = new Emulator;
+  return *instance;
+}
 
 // What counts.h counts; nothing while counting is off.
 enum class AccessKind : uint8_t { load, store, shared_load, shared_store };
 void count_launch(const gpu::Launch& how);
-void count_access(AccessKind kind, const void* address, size_t bytes, const void* pc);
+inline bool counting = false;
+void count_this(AccessKind kind, const void* address, size_t bytes, const void* pc);
+inline void count_access(AccessKind kind, const void* address, size_t bytes, const void* pc) {
+  if (counting) count_this(kind, address, bytes, pc);
+}
 void count_barrier();
 void count_block();  // the block that runs has ended
 

@@ -70,13 +70,19 @@ void add_mark(Mark& marks, const Mark& now, const Emulator& e) {
 
 }  // namespace
 
-void Emulator::check_cells(Cell* cells, size_t bytes, bool write, bool is_shared, void* pc, bool atomic) {
+void Cells::split() {
+  std::vector<Cell> bytes;
+  bytes.reserve(4 * cells_.size());
+  for (const Cell& word : cells_) bytes.insert(bytes.end(), 4, word);
+  cells_ = std::move(bytes), shift_ = 0;
+}
+
+void Emulator::check_cells(std::span<Cell> cells, bool write, bool is_shared, void* pc, bool atomic) {
   const Mark mark = now();
   const bool reads = !write || atomic;
   const char* const does = reads ? "reads" : "writes";
   const char* const where = is_shared ? "shared memory" : "device memory";
-  for (size_t i = 0; i < bytes; i++) {
-    Cell& cell = cells[i];
+  for (Cell& cell : cells) {
     if (cell.pending && reads)
       fail(fmt::format("reads {} that a cp.async has not brought yet{}", where, source_line(pc)));
 #ifndef __SANITIZE_ADDRESS__  // there plain stores are not seen
@@ -104,7 +110,7 @@ void Emulator::check_cells(Cell* cells, size_t bytes, bool write, bool is_shared
 
 void Emulator::check_shared(const std::byte* at, size_t bytes, bool write, void* pc) {
   for (const SharedArray& array : arrays) {
-    if (at >= array.begin && at + bytes <= array.end) return check_cells(cells_of_shared(at), bytes, write, true, pc);
+    if (at >= array.begin && at + bytes <= array.end) return check_cells(cells_of_shared(at, bytes), write, true, pc);
   }
   std::string nearest;
   for (const SharedArray& array : arrays) {
@@ -134,8 +140,8 @@ void Emulator::access(const void* address, size_t bytes, bool write, void* pc, s
     auto& [begin, buffer] = *std::prev(next);
     if (key + bytes <= begin + buffer.bytes) {
       count_access(write ? AccessKind::store : AccessKind::load, address, bytes, pc);
-      if (!buffer.cells) buffer.cells = std::make_unique<Cell[]>(buffer.bytes);
-      return check_cells(buffer.cells.get() + (key - begin), bytes, write, false, pc);
+      if (buffer.cells.empty()) buffer.cells.resize(buffer.bytes);
+      return check_cells(buffer.cells.at(key - begin, bytes), write, false, pc);
     }
     if (key < begin + buffer.bytes + 4096) {
       fail(fmt::format("{} {} bytes at {} of a buffer of {} bytes{}", write ? "writes" : "reads", bytes, key - begin,
@@ -158,7 +164,7 @@ std::byte* Emulator::allocate_shared(size_t bytes, size_t alignment, const void*
   auto* const memory = shared.data() + (begin - base);
   shared_used = begin - base + bytes;
   std::fill_n(memory, bytes, std::byte{0xFF});
-  for (size_t i = 0; i < bytes; i++) shared_cells[begin - base + i].pending = false;
+  for (Cell& cell : shared_cells.at(begin - base, (bytes + 3) / 4 * 4)) cell.pending = false;
   arrays.push_back({key, name, memory, memory + bytes});
   LOOKALIKE_POISON(shared.data(), shared.size());
   for (const SharedArray& array : arrays) LOOKALIKE_UNPOISON(array.begin, array.end - array.begin);
@@ -183,7 +189,7 @@ void touch_atomic(const void* address, size_t bytes) {
   const auto* const at = static_cast<const std::byte*>(address);
   for (const SharedArray& array : e.arrays) {
     if (at >= array.begin && at + bytes <= array.end) {
-      if (kSeesAll) e.check_cells(e.cells_of_shared(at), bytes, true, true, pc, true);
+      if (kSeesAll) e.check_cells(e.cells_of_shared(at, bytes), true, true, pc, true);
       return;
     }
   }
@@ -192,8 +198,8 @@ void touch_atomic(const void* address, size_t bytes) {
   if (next != e.buffers.begin()) {
     auto& [begin, buffer] = *std::prev(next);
     if (key + bytes <= begin + buffer.bytes) {
-      if (!buffer.cells) buffer.cells = std::make_unique<Cell[]>(buffer.bytes);
-      if (kSeesAll) e.check_cells(buffer.cells.get() + (key - begin), bytes, true, false, pc, true);
+      if (buffer.cells.empty()) buffer.cells.resize(buffer.bytes);
+      if (kSeesAll) e.check_cells(buffer.cells.at(key - begin, bytes), true, false, pc, true);
       return;
     }
   }

@@ -1,4 +1,7 @@
 // Lanes of a warp that meet: shuffles, votes, and the instructions that a warp does as one.
+#include <algorithm>
+#include <bit>
+
 #include <fmt/format.h>
 
 #include "kernels/simt/emulator.h"
@@ -7,7 +10,8 @@ namespace lookalike::simt {
 namespace {
 
 bool same_place(const Where& a, const Where& b) {
-  return a.line() == b.line() && a.column() == b.column() && strcmp(a.file_name(), b.file_name()) == 0;
+  if (a.line() != b.line() || a.column() != b.column()) return false;
+  return a.file_name() == b.file_name() || strcmp(a.file_name(), b.file_name()) == 0;
 }
 
 }  // namespace
@@ -27,10 +31,15 @@ void meet(unsigned mask, const char* what, const Where& where, void* data, size_
     e.fail(fmt::format("{} with mask {:#010x}, which lacks its own lane {}", what, mask, lane()));
   me.state = State::meeting, me.what = what, me.where = where, me.mask = mask, me.data = data;
   // The last to come holds the meeting.
+  const int first = me.warp() * 32, there = std::min(32, e.count - first);
+  const unsigned lanes_there = ~0u >> (32 - there);
+  const int expected = std::popcount(mask & lanes_there);
+  int& waiting = e.waiting_lanes[me.warp()];
+  if (++waiting < expected) return me.fiber.give_way();
   Lanes lanes = {};
-  const int first = me.warp() * 32;
-  bool all = true, whole_warp = true;
-  for (int i = 0; i < 32 && first + i < e.count; i++) {
+  // A full mask in a block whose last warp is not full names lanes that never were.
+  bool all = mask == ~0u || (mask & ~lanes_there) == 0, whole_warp = true;
+  for (int i = 0; i < there; i++) {
     const Thread& t = *e.threads[first + i];
     if (!(mask >> i & 1)) {
       whole_warp = whole_warp && t.state == State::done;
@@ -39,13 +48,12 @@ void meet(unsigned mask, const char* what, const Where& where, void* data, size_
     all = all && t.state == State::meeting && t.mask == mask && t.what == what && same_place(t.where, where);
     lanes[i] = t.data;
   }
-  // A full mask in a block whose last warp is not full names lanes that never were.
-  if (mask != ~0u && first + 32 > e.count && mask >> (e.count - first) != 0) all = false;
   if (!all) return me.fiber.give_way();
   if (meeting) meeting(lanes);
-  for (int i = 0; i < 32 && first + i < e.count; i++) {
+  for (int i = 0; i < there; i++) {
     if (mask >> i & 1) e.threads[first + i]->state = State::ready;
   }
+  waiting -= expected;
   // Only __syncwarp orders what the lanes do to memory.
   if (!meeting && whole_warp) e.warp_epochs[me.warp()]++;
 }

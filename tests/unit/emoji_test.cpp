@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include <sys/stat.h>
+
 #include <doctest/doctest.h>
 
 #include "engine/core/error.h"
@@ -72,6 +74,14 @@ TEST_CASE("emoji pairs: beyond 64 pixels the right picture is drawn, not scaled 
   CHECK(right.pixels[3 * 111 + 2] == 255);
   CHECK(right.pixels[3 * 112] == 255);
 
+  // Neighbours are not read, and not waited for.
+  REQUIRE(mkfifo(folder.path("svg/pipe.png").c_str(), 0600) == 0);
+  folder.write("svg/1F600.svg",
+               R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">)"
+               R"(<image href="pipe.png" width="64" height="64"/></svg>)");
+  options.out = folder.path("c");
+  CHECK(make_emoji_pairs(options) == 1);
+
   folder.write("svg/1F600.svg", "<svg");
   options.out = folder.path("b");
   CHECK(error_of([&] { make_emoji_pairs(options); }).ends_with("1F600.svg: rsvg-convert cannot draw it"));
@@ -92,6 +102,8 @@ TEST_CASE("emoji pairs: what is missing is named, and nothing is left behind") {
     folder.write("png/1F600.png", "hello");
     CHECK(error_of([&] { make_emoji_pairs(options); }).find("1F600.png: not an image") != std::string::npos);
     options.size = 65;
+    CHECK(error_of([&] { make_emoji_pairs(options); }).find("svg/1F600.svg") != std::string::npos);
+    folder.write("svg/1F600.svg", "hello");
     const std::string path = std::getenv("PATH");
     setenv("PATH", folder.path().c_str(), 1);
     CHECK(error_of([&] { make_emoji_pairs(options); }) ==

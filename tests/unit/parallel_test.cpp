@@ -48,6 +48,7 @@ TEST_CASE("a program that is not installed is another thing than one that fails"
   const TemporaryFolder folder;
   CHECK(run_program({"true"}, "/dev/null", "missing"));
   CHECK(!run_program({"false"}, "/dev/null", "missing"));
+  CHECK(!run_program({"sh", "-c", "while :; do :; done"}, "/dev/null", "missing", 1));
   CHECK_THROWS_WITH(run_program({"no-such-program-here"}, "/dev/null", "missing"), "missing");
   CHECK(run_program({"sh", "-c", "echo out; echo err >&2"}, folder / "said", "missing"));
   CHECK(read_bytes(folder / "said") == "out\nerr\n");
