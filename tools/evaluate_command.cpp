@@ -80,11 +80,13 @@ std::string text_of(const nlohmann::ordered_json& json) {
 }
 
 // The mean picture of the training pairs; undefined, and said, where it can't be had: it is a side computation, which stops nothing.
-Tensor training_mean(const fs::path& data, const Preprocess& preprocess) {
+Tensor training_mean(const fs::path& data, const Preprocess& preprocess, OnCorrupt on_corrupt) {
   const fs::path train = data / "train.csv";
   if (!fs::exists(train)) return {};
   try {
-    return mean_pixels(load_pairs(pairs_folder(data, "train"), train, preprocess, OnCorrupt::skip).images);
+    const PairData pairs = load_pairs(pairs_folder(data, "train"), train, preprocess, on_corrupt);
+    report_skipped(pairs.skipped);
+    return mean_pixels(pairs.images);
   } catch (const Error& error) {
     say("without 'pixels minus training mean': {}", error.what());
     return {};
@@ -161,7 +163,7 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     return queries;
   };
   const Tensor left = pixels_of(ranked.images, ranked.left), right = pixels_of(ranked.images, ranked.right);
-  const auto baselines = baseline_scores(ranked.protocol, left, right, training_mean(data, model.preprocess));
+  const auto baselines = baseline_scores(ranked.protocol, left, right, training_mean(data, model.preprocess, on_corrupt));
   std::vector<Report> reports{
       chance_report(select_queries(ranked.protocol, scores, states.measured).protocol, arguments.top)};
   for (const auto& [name, pixel_scores] : baselines) reports.push_back(report(name, pixel_scores, states.measured));

@@ -85,7 +85,7 @@ class Checker {
     std::vector<Table> tables;
     std::vector<std::string> files;
     for (const auto& entry : fs::directory_iterator(folder_))
-      if (entry.path().extension() == ".csv" && entry.is_regular_file()) files.push_back(entry.path().filename());
+      if (entry.path().extension() == ".csv" && !entry.is_directory()) files.push_back(entry.path().filename());
     std::ranges::sort(files);
     const bool has_pairs = std::ranges::count(files, "pairs.csv") + std::ranges::count(files, "train.csv") > 0;
     if (!has_pairs) found_.problems.push_back(fmt::format("{}/pairs.csv: no such file, expected left,right", folder_));

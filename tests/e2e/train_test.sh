@@ -250,6 +250,9 @@ refuse "--skip-corrupt" "" "$lookalike" evaluate a/model.safetensors --data bad
 grep -q '^23 queries' out.txt || fail "evaluate --skip-corrupt: $(cat out.txt err.txt)"
 cp -r data sides && cp a/splits/*.csv sides && printf x >"sides/left/$(tail -1 sides/train.csv | cut -d, -f1).png"
 "$lookalike" evaluate a/model.safetensors --data sides >out.txt 2>err.txt || fail "a damaged training image stopped the evaluation: $(cat err.txt)"
+grep -q "^without 'pixels minus training mean': sides/left/" err.txt || fail "a damaged training image, passed over in silence: $(cat err.txt)"
+"$lookalike" evaluate a/model.safetensors --data sides --skip-corrupt >out.txt 2>err.txt
+grep -q '^skipped: ' err.txt && grep -q 'training mean' out.txt || fail "a mean without a damaged training image: $(cat out.txt err.txt)"
 refuse "pair003.png" w.safetensors "$lookalike" weights center a/model.safetensors bad/left --out w.safetensors
 for what in center whiten; do
   "$lookalike" weights $what a/model.safetensors bad/pairs.csv --out w.safetensors --skip-corrupt >out.txt 2>err.txt

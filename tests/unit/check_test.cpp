@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include <sys/stat.h>
+
 #include <doctest/doctest.h>
 
 #include "tests/unit/data_files.h"
@@ -39,6 +41,7 @@ TEST_CASE("check reads every file that the programs read, and goes on after the 
   folder.write("test_candidates.csv", "left,c0,c1\na4,b0.png,b8.png\na3,b1.png,b1.png\n");
   folder.write("test_truth.csv", "left,right\na4,b5.png\n");
   folder.write("other.csv", "x,y\n1,2\n");
+  REQUIRE(mkfifo(folder.path("pipe.csv").c_str(), 0600) == 0);
   const DataCheck found = check_data(folder.path());
   CHECK(names(found.problems, {"train.csv:3", "1 cells"}));
   CHECK(names(found.problems, {"train.csv:4", "'a9'"}));
@@ -50,6 +53,7 @@ TEST_CASE("check reads every file that the programs read, and goes on after the 
   CHECK(names(found.problems, {"test_candidates.csv:2", "the true partner 'b5.png'"}));
   CHECK(names(found.problems, {"test_candidates.csv:3", "says nothing of left image 'a3'"}));
   CHECK(names(found.notes, {"other.csv", "not read"}));
+  CHECK(names(found.problems, {"pipe.csv", "not a regular file"}));
 }
 
 TEST_CASE("check finds the same picture and nearly the same one in two parts") {
