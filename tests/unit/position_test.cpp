@@ -27,7 +27,7 @@ TEST_CASE("a position is read back as it was") {
   const Position read = position_from_json(written, 10, "last");
   CHECK(to_json(read) == written);
   check_position(read, 5, 2, 2, 4, "last");
-  const Position begun = position_from_json(json::parse(to_json({}).dump()), 10, "last");
+  const Position begun = position_from_json(json::parse(to_json(Position{}).dump()), 10, "last");
   CHECK(std::isnan(begun.best));
 }
 
