@@ -45,8 +45,6 @@ void kill_while_writing(const fs::path& path) {
   waitpid(child, nullptr, 0);
 }
 
-}  // namespace
-
 // Whether `body` ends in an Error of that on a disk which is full after 100 bytes: here a limit of a
 // process, which would end it by SIGXFSZ.
 template <class Body>
@@ -62,6 +60,8 @@ bool tells_full_disk(const Body& body) {
   waitpid(child, &status, 0);
   return WEXITSTATUS(status) == 7;
 }
+
+}  // namespace
 
 TEST_CASE("a file that can't be written leaves nothing behind and the old one in place") {
   const TemporaryFolder folder;
