@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <compare>
+#include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "kernels/simt/emulator.h"
@@ -15,7 +18,7 @@ constexpr uintptr_t kSector = 32, kBankBytes = 4, kBanks = 32;
 struct LaneAccess {
   uintptr_t address;
   uint32_t bytes;
-  int lane;
+  uint32_t lane;
 };
 
 // One instruction of a warp.
@@ -43,12 +46,18 @@ std::array<std::unordered_map<const void*, uint32_t>, 1024> times;  // by thread
 
 // Different multiples of `unit` that the lanes touch.
 int64_t touched(const std::vector<LaneAccess>& lanes, uintptr_t unit) {
-  std::vector<uintptr_t> units;
-  for (const LaneAccess& lane : lanes) {
-    for (uintptr_t at = lane.address / unit; at <= (lane.address + lane.bytes - 1) / unit; at++) units.push_back(at);
+  std::array<std::pair<uintptr_t, uintptr_t>, gpu::kWarp> ranges;  // the first, and the one behind the last
+  std::ranges::transform(lanes, ranges.begin(), [&](const LaneAccess& lane) {
+    return std::pair(lane.address / unit, (lane.address + lane.bytes - 1) / unit + 1);
+  });
+  std::sort(ranges.begin(), ranges.begin() + lanes.size());
+  int64_t count = 0;
+  uintptr_t seen = 0;
+  for (const auto& [begin, end] : std::span(ranges).first(lanes.size())) {
+    if (end > seen) count += end - std::max(begin, seen);
+    seen = std::max(seen, end);
   }
-  std::ranges::sort(units);
-  return std::ranges::distance(units.begin(), std::unique(units.begin(), units.end()));
+  return count;
 }
 
 void add_global(const std::vector<LaneAccess>& lanes, GlobalCounts& counts) {
@@ -60,23 +69,29 @@ void add_global(const std::vector<LaneAccess>& lanes, GlobalCounts& counts) {
 // Lanes that pass the banks together: 32 with 4 bytes each, 16 with 8, 8 with 16. Each takes as many passes as the bank that most
 // different words are asked of.
 void add_shared(const std::vector<LaneAccess>& lanes, SharedCounts& counts) {
-  std::map<int, std::map<uintptr_t, std::vector<uintptr_t>>> words;  // by group and bank
+  struct Word {
+    uintptr_t group, bank, word;
+    auto operator<=>(const Word&) const = default;
+  };
+  static std::vector<Word> words;
+  words.clear();
   for (const LaneAccess& lane : lanes) {
     counts.bytes += lane.bytes;
-    const int together = static_cast<int>(kBanks * kBankBytes / std::max<uintptr_t>(lane.bytes, kBankBytes));
+    const uintptr_t together = kBanks * kBankBytes / std::max<uintptr_t>(lane.bytes, kBankBytes);
     for (uintptr_t word = lane.address / kBankBytes; word <= (lane.address + lane.bytes - 1) / kBankBytes; word++) {
-      words[lane.lane / together][word % kBanks].push_back(word);
+      words.push_back({lane.lane / together, word % kBanks, word});
     }
   }
-  for (auto& [group, banks] : words) {
-    int64_t passes = 0;
-    for (auto& [bank, asked] : banks) {
-      std::ranges::sort(asked);
-      passes = std::max<int64_t>(passes, std::unique(asked.begin(), asked.end()) - asked.begin());
-    }
-    counts.passes += passes;
-    counts.least++;
+  std::ranges::sort(words);
+  words.erase(std::ranges::unique(words).begin(), words.end());
+  int64_t passes = 0, of_bank = 0;
+  for (size_t i = 0; i < words.size(); i++) {
+    const bool same_group = i > 0 && words[i].group == words[i - 1].group;
+    of_bank = same_group && words[i].bank == words[i - 1].bank ? of_bank + 1 : 1;
+    if (!same_group) counts.passes += std::exchange(passes, 0), counts.least++;
+    passes = std::max(passes, of_bank);
   }
+  counts.passes += passes;
 }
 
 }  // namespace
@@ -100,8 +115,9 @@ void count_this(AccessKind kind, const void* address, size_t bytes, const void* 
   const Key key{pc, times[thread.number][pc]++, static_cast<uint16_t>(thread.warp())};
   WarpAccess& access = accesses[key];
   access.kind = kind;
-  access.lanes.push_back(
-      {reinterpret_cast<uintptr_t>(address), static_cast<uint32_t>(bytes), thread.number % gpu::kWarp});
+  access.lanes.reserve(gpu::kWarp);
+  access.lanes.push_back({reinterpret_cast<uintptr_t>(address), static_cast<uint32_t>(bytes),
+                          static_cast<uint32_t>(thread.number % gpu::kWarp)});
 }
 
 void count_barrier() {

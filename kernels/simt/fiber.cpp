@@ -8,9 +8,6 @@
 #ifndef __x86_64__
 #error "the emulator switches stacks in x86-64 assembly"
 #endif
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/common_interface_defs.h>
-#endif
 
 // Saves what the System V ABI wants kept, stores the stack pointer in *from, and goes on with the one that `to` holds.
 extern "C" void lookalike_switch_stack(void** from, void* to);
@@ -51,17 +48,6 @@ extern "C" void lookalike_enter_fiber();
 namespace lookalike::simt {
 namespace {
 
-void before_switch([[maybe_unused]] void** fake, [[maybe_unused]] const void* stack, [[maybe_unused]] size_t bytes) {
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_start_switch_fiber(fake, stack, bytes);
-#endif
-}
-void after_switch([[maybe_unused]] void* fake, [[maybe_unused]] const void** stack, [[maybe_unused]] size_t* bytes) {
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_finish_switch_fiber(fake, stack, bytes);
-#endif
-}
-
 constexpr size_t kPage = 4096;
 
 }  // namespace
@@ -79,7 +65,6 @@ void Fiber::start(const std::function<void()>* body) {
     stack_ = static_cast<std::byte*>(memory) + kPage;
   }
   body_ = body;
-  fake_stack_ = nullptr;
   // As lookalike_switch_stack leaves a stack: r15, r14, r13, r12, rbx, rbp, the address to return to; behind it the stack is
   // aligned to 16 bytes as a called function expects.
   auto** top = reinterpret_cast<void**>(static_cast<std::byte*>(stack_) + kStackBytes) - 2;
@@ -92,22 +77,16 @@ void Fiber::start(const std::function<void()>* body) {
 }
 
 void Fiber::enter(Fiber* self) {
-  after_switch(nullptr, &self->outside_stack_, &self->outside_bytes_);
   (*self->body_)();
   self->give_way();
 }
 
 void Fiber::resume() {
-  void* fake = nullptr;
-  before_switch(&fake, stack_, kStackBytes);
   lookalike_switch_stack(&outside_, inside_);
-  after_switch(fake, nullptr, nullptr);
 }
 
 void Fiber::give_way() {
-  before_switch(&fake_stack_, outside_stack_, outside_bytes_);
   lookalike_switch_stack(&inside_, outside_);
-  after_switch(fake_stack_, &outside_stack_, &outside_bytes_);
 }
 
 }  // namespace lookalike::simt

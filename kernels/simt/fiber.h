@@ -33,10 +33,6 @@ class Fiber {
   void* stack_ = nullptr;
   void *inside_ = nullptr, *outside_ = nullptr;  // stack pointers of whoever does not run
   const std::function<void()>* body_ = nullptr;
-  // For AddressSanitizer.
-  void* fake_stack_ = nullptr;
-  const void* outside_stack_ = nullptr;
-  size_t outside_bytes_ = 0;
 };
 
 }  // namespace lookalike::simt

@@ -7,16 +7,6 @@
 #include <unistd.h>
 
 #include "kernels/simt/emulator.h"
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#define LOOKALIKE_POISON(address, bytes) ASAN_POISON_MEMORY_REGION(address, bytes)
-#define LOOKALIKE_UNPOISON(address, bytes) ASAN_UNPOISON_MEMORY_REGION(address, bytes)
-constexpr bool kSeesAll = false;  // plain loads and stores do not come by
-#else
-#define LOOKALIKE_POISON(address, bytes) (void)(address), (void)(bytes)
-#define LOOKALIKE_UNPOISON(address, bytes) (void)(address), (void)(bytes)
-constexpr bool kSeesAll = true;
-#endif
 
 // The program's own memory, from the linker.
 extern "C" {
@@ -85,11 +75,9 @@ void Emulator::check_cells(std::span<Cell> cells, bool write, bool is_shared, vo
   for (Cell& cell : cells) {
     if (cell.pending && reads)
       fail(fmt::format("reads {} that a cp.async has not brought yet{}", where, source_line(pc)));
-#ifndef __SANITIZE_ADDRESS__  // there plain stores are not seen
     if (is_shared && reads && cell.write.block != block) {
       fail(fmt::format("reads {} that nobody wrote{}", where, source_line(pc)));
     }
-#endif
     // Another block's shared memory was another memory.
     if (is_shared && cell.read.block != block) cell.read = {};
     if (is_shared && cell.write.block != block) cell.write = {};
@@ -157,7 +145,6 @@ std::byte* Emulator::allocate_shared(size_t bytes, size_t alignment, const void*
   if (shared_asked > kSharedBytes) {
     fail(fmt::format("{} bytes of shared memory, at most {} are there", shared_asked, kSharedBytes));
   }
-  LOOKALIKE_UNPOISON(shared.data(), shared.size());
   const auto base = reinterpret_cast<uintptr_t>(shared.data());
   alignment = std::max<size_t>(alignment, 16);
   const uintptr_t begin = (base + shared_used + kRedZone + alignment - 1) / alignment * alignment;
@@ -166,8 +153,6 @@ std::byte* Emulator::allocate_shared(size_t bytes, size_t alignment, const void*
   std::fill_n(memory, bytes, std::byte{0xFF});
   for (Cell& cell : shared_cells.at(begin - base, (bytes + 3) / 4 * 4)) cell.pending = false;
   arrays.push_back({key, name, memory, memory + bytes});
-  LOOKALIKE_POISON(shared.data(), shared.size());
-  for (const SharedArray& array : arrays) LOOKALIKE_UNPOISON(array.begin, array.end - array.begin);
   return memory;
 }
 
@@ -189,7 +174,7 @@ void touch_atomic(const void* address, size_t bytes) {
   const auto* const at = static_cast<const std::byte*>(address);
   for (const SharedArray& array : e.arrays) {
     if (at >= array.begin && at + bytes <= array.end) {
-      if (kSeesAll) e.check_cells(e.cells_of_shared(at, bytes), true, true, pc, true);
+      e.check_cells(e.cells_of_shared(at, bytes), true, true, pc, true);
       return;
     }
   }
@@ -199,7 +184,7 @@ void touch_atomic(const void* address, size_t bytes) {
     auto& [begin, buffer] = *std::prev(next);
     if (key + bytes <= begin + buffer.bytes) {
       if (buffer.cells.empty()) buffer.cells.resize(buffer.bytes);
-      if (kSeesAll) e.check_cells(buffer.cells.at(key - begin, bytes), true, false, pc, true);
+      e.check_cells(buffer.cells.at(key - begin, bytes), true, false, pc, true);
       return;
     }
   }
@@ -208,7 +193,6 @@ void touch_atomic(const void* address, size_t bytes) {
 
 }  // namespace lookalike::simt
 
-#ifndef __SANITIZE_ADDRESS__
 extern "C" {
 
 #define LOOKALIKE_SEE(function, bytes, write, alignment)                                    \
@@ -244,4 +228,3 @@ void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
 }
-#endif
