@@ -8,18 +8,19 @@ tool=${1:-../shared/tools/ptxrun}
 [[ -x $tool/build.sh ]] || { echo "skipped: there is no PTX interpreter in $tool"; exit 0; }
 command -v nvcc >/dev/null || { echo "skipped: there is no nvcc"; exit 0; }
 
-build=build-simt
+build=build-ptx
 mkdir -p $build/ptxrun
 "$tool/build.sh" "$PWD/$build/ptxrun"
-cmake --preset simt-and-ptx >/dev/null
-cmake --build $build --target gpu_test_cuda lookalike_cuda make_pairs
+cmake --preset ptx >/dev/null
+cmake --build $build --target gpu_test lookalike make_pairs
 export LD_LIBRARY_PATH=$PWD/$build/ptxrun
 export CUDA_VISIBLE_DEVICES=  # cuDNN would take the interpreter's memory for that of a real GPU
 # All at a time: the interpreter has one thread.
+export OMP_NUM_THREADS=1
 pids=() logs=()
 trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
 for order in forward reversed; do
-  for test in "$build/tests/gpu_test_cuda" "tests/e2e/train_gpu_test.sh $build/tests/lookalike_cuda $build/tests/make_pairs"; do
+  for test in "$build/tests/gpu_test" "tests/e2e/train_gpu_test.sh $build/lookalike $build/tests/make_pairs"; do
     log=$build/ptxrun/$order-$(basename "${test%% *}").txt
     # shellcheck disable=SC2086
     PTXRUN_ORDER=$order $test >"$log" 2>&1 &

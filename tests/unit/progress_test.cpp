@@ -35,7 +35,7 @@ std::string shown_on(bool terminal, int64_t milliseconds) {
   if (!terminal) from = pipes[0];
   std::string text;
   char buffer[256];
-  for (ssize_t size; (size = read(from, buffer, sizeof buffer)) > 0;) text.append(buffer, size);
+  for (ssize_t size; (size = ::read(from, buffer, sizeof buffer)) > 0;) text.append(buffer, size);
   waitpid(child, nullptr, 0);
   close(pipes[0]);
   if (terminal) close(from);
