@@ -83,7 +83,7 @@ void release_barrier(Emulator& e) {
     const Thread& t = *e.threads[i];
     if (t.state != State::at_barrier) return;
     if (!first) first = &t;
-    if (t.where.line() != first->where.line() || strcmp(t.where.file_name(), first->where.file_name()) != 0) return;
+    if (!same_place(t.where, first->where)) return;
   }
   e.epoch++;
   count_barrier();

@@ -46,6 +46,7 @@ void* allocate(size_t bytes, Stream) {
   return memory;
 }
 void release(void* memory, Stream) noexcept {
+  simt::emulator().recent = nullptr;
   simt::emulator().buffers.erase(reinterpret_cast<uintptr_t>(memory));
   std::free(memory);
 }

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <span>
@@ -115,6 +116,7 @@ struct Emulator {
 
   // Memory.
   std::map<uintptr_t, Buffer> buffers;  // by address
+  std::pair<const uintptr_t, Buffer>* recent = nullptr;  // the one that was found last
   std::vector<std::byte> shared;        // arrays with red zones between them
   Cells shared_cells;
   std::vector<SharedArray> arrays;
@@ -124,6 +126,8 @@ struct Emulator {
   // Of the running thread: remembers the error and never returns.
   [[noreturn]] void fail(const std::string& what);
   std::string place(const Thread& thread) const;
+  // The buffer that begins there or before, or null; with its cells.
+  std::pair<const uintptr_t, Buffer>* buffer_before(uintptr_t address);
   void access(const void* address, size_t bytes, bool write, void* pc, size_t alignment = 1);
   std::byte* allocate_shared(size_t bytes, size_t alignment, const void* key, const char* name);
   void check_shared(const std::byte* at, size_t bytes, bool write, void* pc);
@@ -139,6 +143,12 @@ struct Emulator {
 inline Emulator& emulator() {
   static auto* const instance = new Emulator;
   return *instance;
+}
+
+// Whether the file and line of a source are the same, and the column.
+inline bool same_place(const Where& a, const Where& b) {
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 // What counts.h counts; nothing while counting is off.

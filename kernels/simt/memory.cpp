@@ -31,12 +31,13 @@ std::string source_line(void* pc) {
 }
 
 // Whether what `mark` says happened at the same time as what happens now, in another thread.
-bool races(const Mark& mark, const Mark& now, const Emulator& e) {
-  if (mark.block == kManyBlocks) return mark.epoch == e.launches;
+inline bool races(const Mark& mark, const Mark& now, const Emulator& e) {
   if (mark.block < e.first_block) return false;  // an earlier launch
-  if (mark.block != now.block) return true;
-  if (mark.epoch != now.epoch || mark.thread == now.thread) return false;
-  return mark.warp != now.warp || mark.warp_epoch == now.warp_epoch;
+  if (mark.block == now.block) {
+    if (mark.epoch != now.epoch || mark.thread == now.thread) return false;
+    return mark.warp != now.warp || mark.warp_epoch == now.warp_epoch;
+  }
+  return mark.block != kManyBlocks || mark.epoch == e.launches;
 }
 
 std::string who(const Mark& mark, const Mark& now) {
@@ -109,10 +110,19 @@ void Emulator::check_shared(const std::byte* at, size_t bytes, bool write, void*
       fmt::format("{} shared memory outside of every array{}{}", write ? "writes" : "reads", nearest, source_line(pc)));
 }
 
+std::pair<const uintptr_t, Buffer>* Emulator::buffer_before(uintptr_t address) {
+  if (recent && address - recent->first < recent->second.bytes) return recent;
+  const auto next = buffers.upper_bound(address);
+  if (next == buffers.begin()) return nullptr;
+  recent = &*std::prev(next);
+  if (recent->second.cells.empty()) recent->second.cells.resize(recent->second.bytes);
+  return recent;
+}
+
 void Emulator::access(const void* address, size_t bytes, bool write, void* pc, size_t alignment) {
   const auto* const at = static_cast<const std::byte*>(address);
   if (running->fiber.owns(at)) return;
-  if (reinterpret_cast<uintptr_t>(address) % alignment != 0) {
+  if ((reinterpret_cast<uintptr_t>(address) & (alignment - 1)) != 0) {
     const char* const does = write ? "writes" : "reads";
     fail(fmt::format("{} {} bytes where they are not aligned{}", does, bytes, source_line(pc)));
   }
@@ -123,12 +133,10 @@ void Emulator::access(const void* address, size_t bytes, bool write, void* pc, s
   if (address >= &__executable_start && address < &end) return;
   if (!write && at >= parameters && at + bytes <= parameters_end) return;
   const auto key = reinterpret_cast<uintptr_t>(address);
-  auto next = buffers.upper_bound(key);
-  if (next != buffers.begin()) {
-    auto& [begin, buffer] = *std::prev(next);
+  if (auto* const found = buffer_before(key)) {
+    auto& [begin, buffer] = *found;
     if (key + bytes <= begin + buffer.bytes) {
       count_access(write ? AccessKind::store : AccessKind::load, address, bytes, pc);
-      if (buffer.cells.empty()) buffer.cells.resize(buffer.bytes);
       return check_cells(buffer.cells.at(key - begin, bytes), write, false, pc);
     }
     if (key < begin + buffer.bytes + 4096) {
@@ -179,11 +187,9 @@ void touch_atomic(const void* address, size_t bytes) {
     }
   }
   const auto key = reinterpret_cast<uintptr_t>(address);
-  auto next = e.buffers.upper_bound(key);
-  if (next != e.buffers.begin()) {
-    auto& [begin, buffer] = *std::prev(next);
+  if (auto* const found = e.buffer_before(key)) {
+    auto& [begin, buffer] = *found;
     if (key + bytes <= begin + buffer.bytes) {
-      if (buffer.cells.empty()) buffer.cells.resize(buffer.bytes);
       e.check_cells(buffer.cells.at(key - begin, bytes), true, false, pc, true);
       return;
     }

@@ -7,14 +7,6 @@
 #include "kernels/simt/emulator.h"
 
 namespace lookalike::simt {
-namespace {
-
-bool same_place(const Where& a, const Where& b) {
-  if (a.line() != b.line() || a.column() != b.column()) return false;
-  return a.file_name() == b.file_name() || strcmp(a.file_name(), b.file_name()) == 0;
-}
-
-}  // namespace
 
 int lane() {
   return emulator().running->number % 32;
