@@ -15,8 +15,7 @@ cmake --preset ptx >/dev/null
 cmake --build $build --target gpu_test lookalike make_pairs
 export LD_LIBRARY_PATH=$PWD/$build/ptxrun
 export CUDA_VISIBLE_DEVICES=  # cuDNN would take the interpreter's memory for that of a real GPU
-# All at a time: the interpreter has one thread.
-export OMP_NUM_THREADS=1
+export OMP_NUM_THREADS=1  # of the host, as all four run at a time
 pids=() logs=()
 trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
 for order in forward reversed; do

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the project needs (Debian or Ubuntu, as root), builds it twice and runs every test: as users get it what is computed, on each instruction
-# set, and where nvcc is found what it compiled; with sanitizers everything, the GPU kernels on the emulator. Says at its end where the time went, what
-# was skipped and why, and in its last line N passed, N failed.
+# Installs what the project needs (Debian or Ubuntu, as root), builds it twice and runs every test at least once. An optimised build tests what is
+# computed, on each instruction set, failing calls, memory, and where nvcc is found what it compiled. A build with sanitizers tests files, parsers and
+# commands, the same computations at smaller sizes, and the GPU kernels on the emulator. Says at its end where the time went, what was skipped and why,
+# and in its last line N passed, N failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp -d)

@@ -44,7 +44,7 @@ std::map<std::string, KernelCounts> all;
 std::unordered_map<Key, WarpAccess, HashKey> accesses;
 std::array<std::unordered_map<const void*, uint32_t>, 1024> times;  // by thread and instruction
 
-// Different multiples of `unit` that the lanes touch.
+// Different multiples of `unit` that the lanes touch, at most one access each (see Key).
 int64_t touched(const std::vector<LaneAccess>& lanes, uintptr_t unit) {
   std::array<std::pair<uintptr_t, uintptr_t>, gpu::kWarp> ranges;  // the first, and the one behind the last
   std::ranges::transform(lanes, ranges.begin(), [&](const LaneAccess& lane) {

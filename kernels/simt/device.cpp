@@ -46,7 +46,7 @@ void* allocate(size_t bytes, Stream) {
   return memory;
 }
 void release(void* memory, Stream) noexcept {
-  simt::emulator().recent = nullptr;
+  simt::emulator().recent = nullptr;  // it may be this one
   simt::emulator().buffers.erase(reinterpret_cast<uintptr_t>(memory));
   std::free(memory);
 }

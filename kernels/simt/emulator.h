@@ -145,7 +145,7 @@ inline Emulator& emulator() {
   return *instance;
 }
 
-// Whether the file and line of a source are the same, and the column.
+// Whether both are the same column of the same line of the same file.
 inline bool same_place(const Where& a, const Where& b) {
   return a.line() == b.line() && a.column() == b.column() &&
          (a.file_name() == b.file_name() || strcmp(a.file_name(), b.file_name()) == 0);
