@@ -75,6 +75,12 @@ __global__ void two_barriers(const float* x, float* y) {
 }
 
 template <bool kRight>
+__global__ void two_barriers_of_a_line(const float* x, float* y) {
+  kRight || threadIdx.x < 32 ? __syncthreads() : __syncthreads();
+  y[threadIdx.x] = x[threadIdx.x];
+}
+
+template <bool kRight>
 __global__ void exited_lane(const float* x, float* y) {
   if (!kRight && threadIdx.x == 7) return;
   y[threadIdx.x] = __shfl_xor_sync(kAllLanes, x[threadIdx.x], 1);
@@ -223,6 +229,7 @@ const std::vector<Mistake>& mistakes() {
       MISTAKE(uninitialised, 1, "reads shared memory that nobody wrote"),
       MISTAKE(divergent_barrier, 1, "threads have ended"),
       MISTAKE(two_barriers, 1, "no thread can go on"),
+      MISTAKE(two_barriers_of_a_line, 1, "no thread can go on"),
       MISTAKE(exited_lane, 1, "whose lane 7 has ended"),
       MISTAKE(lane_not_in_mask, 1, "reads lane 16, which is not in its mask"),
       MISTAKE(outside_buffer, 1, "of a buffer of 256 bytes"),
