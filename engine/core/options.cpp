@@ -61,40 +61,37 @@ json parse_settings(const std::string& text) {
   return to_json(toml::parse(text));
 }
 
-void insert(toml::table& table, const std::string& key, const json& value);
+toml::array to_array(const json& values);
+toml::table to_table(const json& object);
+
+// use() of the value as TOML has it.
+template <class Use>
+void as_toml(const json& value, const Use& use) {
+  if (value.is_object())
+    use(to_table(value));
+  else if (value.is_array())
+    use(to_array(value));
+  else if (value.is_boolean())
+    use(value.get<bool>());
+  else if (value.is_number_integer())
+    use(value.get<int64_t>());
+  else if (value.is_number())
+    use(value.get<double>());
+  else
+    use(value.get<std::string>());
+}
 
 toml::array to_array(const json& values) {
   toml::array result;
-  for (const json& value : values) {
-    if (value.is_number_integer())
-      result.push_back(value.get<int64_t>());
-    else if (value.is_number())
-      result.push_back(value.get<double>());
-    else
-      result.push_back(value.get<std::string>());
-  }
+  for (const json& value : values) as_toml(value, [&](auto&& item) { result.push_back(std::move(item)); });
   return result;
 }
 
 toml::table to_table(const json& object) {
   toml::table result;
-  for (const auto& [key, value] : object.items()) insert(result, key, value);
+  for (const auto& [key, value] : object.items())
+    as_toml(value, [&, &name = key](auto&& item) { result.insert(name, std::move(item)); });
   return result;
-}
-
-void insert(toml::table& table, const std::string& key, const json& value) {
-  if (value.is_object())
-    table.insert(key, to_table(value));
-  else if (value.is_array())
-    table.insert(key, to_array(value));
-  else if (value.is_boolean())
-    table.insert(key, value.get<bool>());
-  else if (value.is_number_integer())
-    table.insert(key, value.get<int64_t>());
-  else if (value.is_number())
-    table.insert(key, value.get<double>());
-  else
-    table.insert(key, value.get<std::string>());
 }
 
 }  // namespace
