@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# check_resources.sh [BUILD] [ARCH]: has ptxas assemble, for ARCH (default: 90), the PTX of every GPU kernel in a build of the preset ptx
-# (default: build-ptx), and fails when one spills registers or has a stack frame. Exceptions, by a part of the kernel's name, each with its reason: none.
+# check_resources.sh [BUILD] [ARCH]: has ptxas assemble, for ARCH (default: 90), the PTX of every GPU
+# kernel in a build of the preset ptx (default: build-ptx), and fails when one spills registers or has
+# a stack frame. Exceptions, by a part of the kernel's name, each with its reason: none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v ptxas >/dev/null || { echo "skipped: there is no ptxas, which comes with nvcc"; exit 0; }

@@ -17,8 +17,8 @@ small_cnn=(--set model.filters=[4,8] --set model.embedding=16 --set train.batch_
 small_bn=(--set model.channels=[8,8,8] --set model.pool_after=[1,2,3] --set model.grid=2 --set model.embedding=16 --set train.batch_pairs=32)
 tiny_resnet=(--set model.width=4 --set model.blocks=[1,1,1,1] --set train.start=random --set train.batch_pairs=16 --epochs 2)
 
-# A folder in the form of the course data: recipes as they are but for the epochs (one of them where the build is slow), the answer has the form of the
-# candidates.
+# A folder in the form of the course data: recipes as they are but for the epochs (one of them where
+# the build is slow), the answer has the form of the candidates.
 "$make_pairs" --course course 170
 recipes_as_they_are=(autoencoder siamese-contrastive siamese-triplet-hard pair-classifier)
 [[ -z ${LOOKALIKE_SLOW:-} ]] || recipes_as_they_are=(autoencoder)
