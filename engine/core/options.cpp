@@ -5,6 +5,10 @@
 #include <numeric>
 #include <sstream>
 
+// Else toml++, and its compiled library always, reads and writes numbers through streams, which keep
+// quiet on a lack of memory.
+#define TOML_HEADER_ONLY 1
+#define TOML_FLOAT_CHARCONV 1
 #include <toml++/toml.h>
 
 #include "engine/core/error.h"
@@ -46,6 +50,7 @@ json to_json(const toml::node& node, int depth = 0) {
 // line that begins as a comment holds no key, be it inside a string.
 void check_dots(const std::string& text) {
   std::istringstream lines(text);
+  lines.exceptions(std::ios::badbit);
   int64_t number = 1;
   for (std::string line; std::getline(lines, line); number++) {
     const size_t begin = line.find_first_not_of(" \t");

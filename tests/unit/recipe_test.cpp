@@ -29,6 +29,12 @@ TEST_CASE("every recipe of the project is valid, and its resolved form is the sa
   CHECK(recipes > 0);
 }
 
+TEST_CASE("numbers are written as short as reads them back, which no stream does") {
+  CHECK(to_toml({{"beta", 0.9}}) == "beta = 0.9\n");
+  CHECK(to_toml({{"beta", 1.0}, {"rate", 1e-300}}) == "beta = 1.0\nrate = 1e-300\n");
+  CHECK(to_toml({{"third", 1.0 / 3}}) == "third = 0.3333333333333333\n");
+}
+
 TEST_CASE("settings given on the command line win over the file") {
   TemporaryFolder folder;
   write_bytes(folder / "r.toml", "[train]\nepochs = 3\n");
