@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <functional>
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <nlohmann/json.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +50,19 @@ int broken_pipe() {
   REQUIRE(pipe(ends) == 0);
   close(ends[0]);
   return ends[1];
+}
+
+TEST_CASE("an invariant of JSON that is broken ends as std::terminate() does, which can say why") {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::set_terminate([] { _exit(7); });
+    const nlohmann::json empty = nlohmann::json::object();
+    _exit(empty["missing"].is_null() ? 1 : 0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 7);
 }
 
 }  // namespace
