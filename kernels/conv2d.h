@@ -12,6 +12,10 @@
 
 namespace lookalike {
 
+// How the CPU convolves in float where 3x3 kernels of stride 1 leave a choice: whichever is faster by measurement, always the sum
+// as it is written, or always Winograd's F(4x4, 3x3), whose results differ in their last bits (conv2d_winograd_tile.h).
+enum class ConvAlgorithm : uint8_t { measured, direct, winograd };
+
 struct Conv2dParams {
   int64_t batch, in_h, in_w, in_c, out_c, kernel_h, kernel_w;
   int64_t stride = 1;
@@ -20,6 +24,7 @@ struct Conv2dParams {
   int64_t pool = 1;    // 1 or 2
   bool tf32 = false;   // on the GPU: products of float in tf32, on tensor cores
   bool cudnn = false;  // on the GPU: products by cuDNN where it can express them (conv2d_cudnn.h)
+  ConvAlgorithm algorithm = ConvAlgorithm::measured;
 
   // Before pooling.
   constexpr int64_t out_h() const { return (in_h + pad_top + pad_bottom - kernel_h) / stride + 1; }
@@ -43,7 +48,7 @@ Conv2dWorkspace conv2d_workspace(const Conv2dParams& p);
 template <class T>
 void conv2d_forward(const Conv2dParams& p, const T* x, const T* w, const T* bias, T* y, uint8_t* argmax, T* workspace);
 // The same in two steps, for weights that do not change: what forward goes over, `packed`, made once from w and bias, overwritten; it
-// depends on channels and kernel alone.
+// depends on channels, kernel, stride and algorithm alone.
 template <class T>
 int64_t conv2d_packed_size(const Conv2dParams& p);
 template <class T>

@@ -4,6 +4,7 @@
 // whose number follows from sizes alone, and then the groups, so the bits do not depend on the number of threads.
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "kernels/conv2d.h"
@@ -11,6 +12,7 @@
 #include "kernels/conv2d_pooled.h"
 #include "kernels/conv2d_tile.h"
 #include "kernels/conv2d_windows.h"
+#include "kernels/conv2d_winograd.h"
 #include "kernels/parallel.h"
 
 namespace lookalike::cpu {
@@ -156,15 +158,26 @@ void for_bands(int64_t batch, const Bands& bands, float* scratch, int64_t scratc
   });
 }
 
+// bias, or zeros, to whole blocks of channels.
+void pad_bias(const float* bias, int64_t channels, float* padded) {
+  std::fill_n(padded, round_up(channels, conv_tiles().block), 0.0f);
+  if (bias) std::copy_n(bias, channels, padded);
+}
+
 // dx = f(bias + backward data of dz); y, argmax and p's activation, of those that need no pass, as gradient_of() takes them.
 void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, const uint8_t* argmax, const float* w,
                         const float* bias, const LeakyRelu<float>& f, float* dx, float* workspace) {
   const ConvTiles& t = conv_tiles();
+  if (winograd_pays(p, ConvPass::backward_data)) {
+    float* padded = workspace;
+    pad_bias(bias, p.in_c, padded);
+    winograd_run(winograd_backward_data(p, dz, y, argmax, padded, f, dx), w, true, padded + round_up(p.in_c, t.block));
+    return;
+  }
   const GradientWindows windows(p);
   const int64_t taps = p.kernel_h * p.kernel_w, c = round_up(p.in_c, t.block);
   float *packed = workspace, *padded_bias = packed + taps * p.out_c * c;
-  std::fill_n(padded_bias, c, 0.0f);
-  if (bias) std::copy_n(bias, p.in_c, padded_bias);
+  pad_bias(bias, p.in_c, padded_bias);
   // body(phase, its packed weights)
   const auto for_packed = [&](const auto& body) {
     float* at = packed;
@@ -194,9 +207,22 @@ void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, 
             });
 }
 
+// The packed form of the direct sum, behind which Winograd's lies if there is one.
+int64_t direct_packed_size(const Conv2dParams& p) {
+  return (p.kernel_h * p.kernel_w * p.in_c + 1) * round_up(p.out_c, conv_tiles().block);
+}
+
 // Of a thread in forward: its padded rows, and what correlate() asks for.
 int64_t forward_scratch(const Windows& windows) {
   return round_up(windows.scratch() + 2 * windows.columns * conv_tiles().block, 16);
+}
+
+// What comes after all pieces: the activations that are not a matter of the sign.
+void finish(const Conv2dParams& p, float* y, int64_t y_step) {
+  if (p.activation.kind != ActivationKind::sigmoid) return;
+  const int64_t pixels = p.batch * p.y_h() * p.y_w();
+  if (y_step == p.out_c) return activation_forward(p.activation, y, y, pixels * p.out_c);
+  for (int64_t i = 0; i < pixels; i++) activation_forward(p.activation, y + i * y_step, y + i * y_step, p.out_c);
 }
 
 // Forward as pieces of work, each a part of the channels of a span of a band. Where there are few bands for each thread, a piece is
@@ -223,13 +249,17 @@ class ForwardPieces {
       if (spans_ > threads) spans_ -= spans_ % threads;
     }
     parts_ = std::clamp<int64_t>(wanted / std::max<int64_t>(items_ * spans_, 1), 1, blocks_);
+    if (!winograd_packs(p_) || !winograd_pays(p_, ConvPass::forward)) return;
+    winograd_.emplace(winograd_forward(p_, x, packed_bias(p_, packed), plus, y, argmax, y_step),
+                      packed + direct_packed_size(p_));
   }
 
-  int64_t count() const { return items_ * spans_ * parts_; }
-  int64_t scratch() const { return forward_scratch(windows_); }
+  int64_t count() const { return winograd_ ? winograd_->count() : items_ * spans_ * parts_; }
+  int64_t scratch() const { return winograd_ ? winograd_->scratch() : forward_scratch(windows_); }
 
   // scratch: of this thread.
   void operator()(int64_t i, float* scratch) const {
+    if (winograd_) return (*winograd_)(i, scratch);
     const ConvTiles& t = conv_tiles();
     const int64_t window = p_.kernel_h * p_.kernel_w * p_.in_c;
     const int64_t part = i / (items_ * spans_), span = i / items_ % spans_, item = i % items_;
@@ -246,14 +276,7 @@ class ForwardPieces {
                 scratch + windows_.scratch(), y_ + at, argmax_ ? argmax_ + at : nullptr);
   }
 
-  // What comes after all pieces: the activations that are not a matter of the sign.
-  void finish() const {
-    if (p_.activation.kind != ActivationKind::sigmoid) return;
-    const int64_t pixels = p_.batch * p_.y_h() * p_.y_w();
-    if (y_step_ == p_.out_c) return activation_forward(p_.activation, y_, y_, pixels * p_.out_c);
-    for (int64_t i = 0; i < pixels; i++)
-      activation_forward(p_.activation, y_ + i * y_step_, y_ + i * y_step_, p_.out_c);
-  }
+  void finish() const { cpu::finish(p_, y_, y_step_); }
 
  private:
   Conv2dParams p_;
@@ -263,21 +286,44 @@ class ForwardPieces {
   uint8_t* argmax_;
   int64_t y_step_;
   int64_t blocks_, items_, spans_ = 1, parts_;
+  std::optional<WinogradPieces> winograd_;
 };
+
+void pack_direct(const Conv2dParams& p, const float* w, const float* bias, float* packed) {
+  const ConvTiles& t = conv_tiles();
+  const int64_t window = p.kernel_h * p.kernel_w * p.in_c;
+  pad_bias(bias, p.out_c, packed_bias(p, packed));
+  parallel_for(round_up(p.out_c, t.block) / t.block, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b++) t.pack_weights(w, p.out_c, window, b, packed + b * window * t.block);
+  });
+}
+
+void run(const ForwardPieces& pieces, float* workspace) {
+  parallel_pieces(pieces.count(), [&](int64_t i) { pieces(i, workspace + omp_get_thread_num() * pieces.scratch()); });
+  pieces.finish();
+}
 
 }  // namespace
 
 template <>
 int64_t conv2d_packed_size<float>(const Conv2dParams& p) {
-  return (p.kernel_h * p.kernel_w * p.in_c + 1) * round_up(p.out_c, conv_tiles().block);
+  return direct_packed_size(p) + (winograd_packs(p) ? winograd_packed_size(p.in_c, p.out_c) : 0);
 }
 
 template <>
 Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
   const Conv2dParams p = joined(params);
   Conv2dWorkspace floats;
-  floats.forward = conv2d_packed_size<float>(p) + threads() * forward_scratch(Windows(p, 0));
-  if (backward_data_is_pooled(p)) {
+  floats.forward = direct_packed_size(p) + threads() * forward_scratch(Windows(p, 0));
+  if (winograd_pays(p, ConvPass::forward)) {
+    const WinogradPass pass = winograd_forward(p, nullptr, nullptr, nullptr, nullptr, nullptr, p.out_c);
+    floats.forward = std::max(floats.forward, round_up(p.out_c, conv_tiles().block) + winograd_workspace(pass));
+  }
+  if (winograd_pays(p, ConvPass::backward_data)) {
+    floats.backward_data =
+        activation_workspace(p) + round_up(p.in_c, conv_tiles().block) +
+        winograd_workspace(winograd_backward_data(p, nullptr, nullptr, nullptr, nullptr, LeakyRelu<float>{1}, nullptr));
+  } else if (backward_data_is_pooled(p)) {
     floats.backward_data = pooled_backward_data_workspace(p);
   } else {
     const GradientWindows gradient(p);
@@ -285,7 +331,9 @@ Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
     floats.backward_data = activation_workspace(p) + (p.kernel_h * p.kernel_w * p.out_c + 1) * c +
                            threads() * round_up(gradient.scratch() + p.in_w * conv_tiles().block, 16);
   }
-  if (backward_weights_is_pooled(p)) {
+  if (winograd_pays(p, ConvPass::backward_weights)) {
+    floats.backward_weights = activation_workspace(p) + winograd_backward_weights_workspace(p);
+  } else if (backward_weights_is_pooled(p)) {
     floats.backward_weights = pooled_backward_weights_workspace(p);
   } else {
     const WeightPlan plan(p);
@@ -297,22 +345,14 @@ Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
 
 template <>
 void conv2d_pack(const Conv2dParams& p, const float* w, const float* bias, float* packed) {
-  const ConvTiles& t = conv_tiles();
-  const int64_t window = p.kernel_h * p.kernel_w * p.in_c, k = round_up(p.out_c, t.block);
-  float* padded_bias = packed_bias(p, packed);
-  std::fill_n(padded_bias, k, 0.0f);
-  if (bias) std::copy_n(bias, p.out_c, padded_bias);
-  parallel_for(k / t.block, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; b++) t.pack_weights(w, p.out_c, window, b, packed + b * window * t.block);
-  });
+  pack_direct(p, w, bias, packed);
+  if (winograd_packs(p)) winograd_pack(p.in_c, p.out_c, w, false, packed + direct_packed_size(p));
 }
 
 template <>
 void conv2d_forward_packed(const Conv2dParams& p, const float* x, const float* packed, const float* plus, float* y,
                            uint8_t* argmax, float* workspace) {
-  const ForwardPieces pieces(p, x, packed, plus, y, argmax, p.out_c);
-  parallel_pieces(pieces.count(), [&](int64_t i) { pieces(i, workspace + omp_get_thread_num() * pieces.scratch()); });
-  pieces.finish();
+  run(ForwardPieces(p, x, packed, plus, y, argmax, p.out_c), workspace);
 }
 
 template <>
@@ -335,15 +375,24 @@ void conv2d_forward_side_by_side(const Conv2dParams& p, const float* p_packed, c
 template <>
 void conv2d_forward(const Conv2dParams& p, const float* x, const float* w, const float* bias, float* y, uint8_t* argmax,
                     float* workspace) {
-  conv2d_pack(p, w, bias, workspace);
-  conv2d_forward_packed<float>(p, x, workspace, nullptr, y, argmax, workspace + conv2d_packed_size<float>(p));
+  if (!winograd_pays(p, ConvPass::forward)) {
+    pack_direct(p, w, bias, workspace);
+    run(ForwardPieces(p, x, workspace, nullptr, y, argmax, p.out_c), workspace + direct_packed_size(p));
+    return;
+  }
+  float* padded = workspace;
+  pad_bias(bias, p.out_c, padded);
+  winograd_run(winograd_forward(p, x, padded, nullptr, y, argmax, p.out_c), w, false,
+               padded + round_up(p.out_c, conv_tiles().block));
+  finish(p, y, p.out_c);
 }
 
 template <>
 void conv2d_backward_data(const Conv2dParams& params, const float* dy, const float* y, const uint8_t* argmax,
                           const float* w, float* dx, float* workspace) {
   Conv2dParams p = joined(params);
-  if (backward_data_is_pooled(p)) return pooled_backward_data(p, dy, y, argmax, w, dx, workspace);
+  if (backward_data_is_pooled(p) && !winograd_pays(p, ConvPass::backward_data))
+    return pooled_backward_data(p, dy, y, argmax, w, dx, workspace);
   const float* dz = before_activation(p, dy, y, workspace);
   correlate_gradient(p, dz, y, argmax, w, nullptr, leaky_relu_of<float>({}), dx, workspace);
 }
@@ -360,8 +409,11 @@ void conv2d_backward_weights(const Conv2dParams& params, const float* x, const f
                              const uint8_t* argmax, float* dw, float* dbias, float* workspace) {
   Conv2dParams p = joined(params);
   const ConvTiles& t = conv_tiles();
-  if (backward_weights_is_pooled(p)) return pooled_backward_weights(p, x, dy, y, argmax, dw, dbias, workspace);
+  const bool winograd = winograd_pays(p, ConvPass::backward_weights);
+  if (backward_weights_is_pooled(p) && !winograd)
+    return pooled_backward_weights(p, x, dy, y, argmax, dw, dbias, workspace);
   const float* dz = before_activation(p, dy, y, workspace);
+  if (winograd) return winograd_backward_weights(p, x, dz, y, argmax, dw, dbias, workspace);
   const WeightPlan plan(p);
   const Windows& windows = plan.windows;
   const int64_t block_floats = plan.window * t.block;

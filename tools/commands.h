@@ -31,9 +31,10 @@ inline void add_commands(CLI::App& app) {
     add(app);
 }
 
-// --device, --precision and --conv of the commands that run a network.
+// --device, --precision, --conv and --exact-conv of the commands that run a network.
 struct ComputeArguments {
   std::string device = "cpu", precision = "fp32", conv = "native";
+  bool exact_conv = false;
 
   void add_to(CLI::App& command) {
     const auto add = [&](const char* name, std::string& value, const std::vector<std::string>& values,
@@ -43,8 +44,10 @@ struct ComputeArguments {
     add("--device", device, {"cpu", "cuda"}, "What computes");
     add("--precision", precision, {"fp32", "tf32", "bf16"}, "Arithmetic; tf32 and bf16 on the GPU alone");
     add("--conv", conv, {"native", "cudnn"}, "Whose convolutions; cudnn on the GPU alone");
+    command.add_flag("--exact-conv", exact_conv, "Sum convolutions as they are written, without Winograd on the CPU")
+        ->excludes("--conv");
   }
-  Compute parse() const { return parse_compute(device, precision, conv); }
+  Compute parse() const { return parse_compute(device, precision, exact_conv ? "exact" : conv); }
 };
 
 // --skip-corrupt of the commands that read images.

@@ -27,7 +27,9 @@ Compute parse_compute(const std::string& device, const std::string& precision, c
     check(on_gpu, "precision '{}' needs --device cuda, the CPU computes in fp32", precision);
     compute.precision = precision == "tf32" ? Precision::tf32 : Precision::bf16;
   }
-  if (conv != "native") {
+  if (conv == "exact") {
+    compute.conv = ConvBackend::exact;
+  } else if (conv != "native") {
     check(conv == "cudnn", "conv '{}' is unknown, expected native or cudnn", conv);
     check(on_gpu, "conv 'cudnn' needs --device cuda, the CPU has its own kernels alone");
     if constexpr (gpu::kBuilt) {

@@ -21,8 +21,8 @@ Device parse_device(const std::string& name);
 // stored as bfloat16, on tensor cores. Weights, statistics, losses and sums are float in any case.
 enum class Precision : uint8_t { fp32, tf32, bf16 };
 
-// Whose convolutions the GPU runs: ours, or cuDNN's.
-enum class ConvBackend : uint8_t { native, cudnn };
+// Which convolutions run: ours; on the GPU cuDNN's; or ours as the sum is written, without Winograd on the CPU.
+enum class ConvBackend : uint8_t { native, cudnn, exact };
 
 // Where and how a network runs.
 struct Compute {
@@ -32,14 +32,14 @@ struct Compute {
 };
 
 // From the names of a device (as parse_device takes it), a precision: "fp32", "tf32", "bf16", and a maker of
-// convolutions: "native", "cudnn". Other than the first is an Error on the CPU, and cudnn where it cannot be used.
+// convolutions: "native", "cudnn", "exact". tf32, bf16 and cudnn are an Error on the CPU, and cudnn where it cannot be used.
 Compute parse_compute(const std::string& device, const std::string& precision, const std::string& conv = "native");
 
 // Whether ops may take tf32 for float from now on, on this thread; not at first.
 void allow_tf32(bool allow);
 bool tf32_allowed();
 
-// Whose convolutions ops take on the GPU from now on, on this thread; native at first.
+// Which convolutions ops take from now on, on this thread; native at first.
 void choose_conv(ConvBackend backend);
 ConvBackend chosen_conv();
 

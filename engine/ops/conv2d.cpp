@@ -4,6 +4,7 @@
 
 #include "engine/core/dispatch.h"
 #include "engine/ops/concat.h"
+#include "engine/ops/conv_arithmetic.h"
 #include "engine/ops/padding.h"
 #include "kernels/conv2d.h"
 
@@ -51,8 +52,7 @@ Conv2dParams params_of(const Variable& x, const Variable& w, const Variable& bia
         options.padding, options.max_pool);
   check_gpu_images("conv2d", x.shape(), std::max(padding.bottom, padding.right), x.dtype(), x.device());
   check_gpu_size("conv2d", {p.batch, p.out_h(), p.out_w(), p.out_c}, x.device());
-
-  p.tf32 = tf32_allowed(), p.cudnn = chosen_conv() == ConvBackend::cudnn;
+  choose_arithmetic(p);
   return p;
 }
 
@@ -141,13 +141,16 @@ void PackedConv2d::pack() {
   packed = {};
   if (weight.device() != Device::cpu) return;
   const Shape& shape = weight.shape();
-  const Conv2dParams p{.batch = 0,
-                       .in_h = shape[1],
-                       .in_w = shape[2],
-                       .in_c = shape[3],
-                       .out_c = shape[0],
-                       .kernel_h = shape[1],
-                       .kernel_w = shape[2]};
+  Conv2dParams p{.batch = 0,
+                 .in_h = shape[1],
+                 .in_w = shape[2],
+                 .in_c = shape[3],
+                 .out_c = shape[0],
+                 .kernel_h = shape[1],
+                 .kernel_w = shape[2],
+                 .stride = options.stride};
+  choose_arithmetic(p);
+  algorithm = p.algorithm;
   LOOKALIKE_ON_CPU(weight, {
     packed = Tensor({on::conv2d_packed_size<T>(p)}, weight.dtype());
     on::conv2d_pack<T>(p, weight.value().data<T>(), bias.defined() ? bias.value().data<T>() : nullptr,
@@ -157,8 +160,11 @@ void PackedConv2d::pack() {
 
 namespace {
 
-void check_packed(const PackedConv2d& conv) {
+Conv2dParams packed_params_of(const Variable& x, const PackedConv2d& conv) {
   check(conv.packed.defined(), "conv2d: weights {} that are not packed", conv.weight.shape());
+  Conv2dParams p = params_of(x, conv.weight, conv.bias, conv.options);
+  p.algorithm = conv.algorithm;
+  return p;
 }
 
 }  // namespace
@@ -182,7 +188,7 @@ Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& sho
   }
   Tensor y(shape, x.dtype()), argmax;
   if (p.pool == 2) argmax = Tensor(shape, DType::u8);
-  check_packed(conv);
+  p = packed_params_of(x, conv);
   LOOKALIKE_ON_CPU(x, {
     Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
     on::conv2d_forward_packed<T>(p, x.value().data<T>(), conv.packed.data<T>(),
@@ -193,13 +199,11 @@ Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& sho
 }
 
 Variable conv2d_side_by_side(const Variable& x, const PackedConv2d& a, const PackedConv2d& b) {
-  const Conv2dParams p = params_of(x, a.weight, a.bias, a.options), q = params_of(x, b.weight, b.bias, b.options);
+  if (x.device() != Device::cpu) return concat_channels(conv2d(x, a), conv2d(x, b));
+  const Conv2dParams p = packed_params_of(x, a), q = packed_params_of(x, b);
   check(p.y_h() == q.y_h() && p.y_w() == q.y_w() && p.pool == 1 && q.pool == 1,
         "conv2d: {} x {} and {} x {} side by side, expected the same size and no max_pool", p.y_h(), p.y_w(), q.y_h(),
         q.y_w());
-  if (x.device() != Device::cpu) return concat_channels(conv2d(x, a), conv2d(x, b));
-  check_packed(a);
-  check_packed(b);
   Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c + q.out_c}, x.dtype());
   LOOKALIKE_ON_CPU(x, {
     Tensor workspace({std::max(on::conv2d_workspace<T>(p).forward, on::conv2d_workspace<T>(q).forward)}, x.dtype());

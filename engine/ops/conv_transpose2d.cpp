@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/dispatch.h"
+#include "engine/ops/conv_arithmetic.h"
 #include "kernels/conv2d.h"
 #include "kernels/matmul.h"
 
@@ -34,7 +35,7 @@ Variable conv_transpose2d(const Variable& x, const Variable& w, const Variable& 
         w.shape(), padding, more);
   check_gpu_size("conv_transpose2d", x.shape(), x.device());
   check_gpu_images("conv_transpose2d", {p.batch, p.in_h, p.in_w, p.in_c}, p.pad_bottom, x.dtype(), x.device());
-  p.tf32 = tf32_allowed(), p.cudnn = chosen_conv() == ConvBackend::cudnn;
+  choose_arithmetic(p);
   const Activation f = options.activation;
 
   Tensor y({p.batch, p.in_h, p.in_w, p.in_c}, x.dtype(), x.device());
