@@ -86,15 +86,6 @@ struct Patch {
       for (int64_t j = 0; j < kOut * s.c; j += 16) __builtin_prefetch(from + i * s.w * s.c + j);
   }
 
-  // Where each pixel's channels lie in `array`; outside in `zeros`.
-  void find(const float* array, const float* zeros, const float* (&at)[Size][Size]) const {
-    for (int64_t i = 0; i < Size; i++)
-      for (int64_t j = 0; j < Size; j++) {
-        const bool in = top + i >= 0 && top + i < s.h && left + j >= 0 && left + j < s.w;
-        at[i][j] = in ? array + first() + (i * s.w + j) * s.c : zeros;
-      }
-  }
-
   // Channels [k, k + kLanes), n of which there are, of pixels behind 2x2 max pooling, each in one of four places, zeros in the
   // others. Returns by how much the patch lies below and to the right of pixels[0][0].
   static constexpr int kPlaces = Size / 2 * 2 + 2;
@@ -117,6 +108,24 @@ struct Patch {
   static int64_t first_window(int64_t pixel) { return (pixel - (pixel < 0)) / 2; }
 };
 
+// The pixels of a patch that reaches outside of its image: zeros there.
+template <int Size>
+struct Border {
+  static constexpr float kZeros[kLanes] = {};
+  const float* first[Size][Size];
+  int64_t inside[Size][Size];  // all bits, or none
+
+  Border(const Patch<Size>& p, const float* array) {
+    for (int64_t i = 0; i < Size; i++)
+      for (int64_t j = 0; j < Size; j++) {
+        const bool in = p.top + i >= 0 && p.top + i < p.s.h && p.left + j >= 0 && p.left + j < p.s.w;
+        first[i][j] = in ? array + p.first() + (i * p.s.w + j) * p.s.c : kZeros;
+        inside[i][j] = in ? -1 : 0;
+      }
+  }
+  const float* at(int i, int j, int64_t k) const { return first[i][j] + (k & inside[i][j]); }
+};
+
 // Calls out(k, in) for each vector of channels [c0, c1) of a patch: in(i, j) is that of pixel (i, j), zeros behind c1.
 template <int Size, class Out>
 __attribute__((always_inline)) inline void for_channels(const Patch<Size>& patch, int64_t c0, int64_t c1,
@@ -135,32 +144,32 @@ __attribute__((always_inline)) inline void for_channels(const Patch<Size>& patch
   }
   patch.fetch_ahead(s.x);
   if (s.y) patch.fetch_ahead(s.y);
-  const int64_t whole = patch.inside() ? c0 + (c1 - c0) / kLanes * kLanes : c0;
-  if (whole > c0) {
-    const float *from = s.x + patch.first(), *y = s.y ? s.y + patch.first() : nullptr;
-    const int64_t down = s.w * s.c, right = s.c;
-    if (y)
-      for (int64_t k = c0; k < whole; k += kLanes)
-        out(k, [&](int i, int j) __attribute__((always_inline)) {
-          const Vec dy = load(from + i * down + j * right + k);
-          return load(y + i * down + j * right + k) > 0 ? dy : s.slope * dy;
-        });
-    else
-      for (int64_t k = c0; k < whole; k += kLanes)
-        out(k, [&](int i, int j) __attribute__((always_inline)) { return load(from + i * down + j * right + k); });
+  const int64_t whole = c0 + (c1 - c0) / kLanes * kLanes, down = s.w * s.c;
+  if (patch.inside() && whole > c0) {
+    const float *x = s.x + patch.first(), *y = s.y ? s.y + patch.first() : nullptr;
+    for (int64_t k = c0; k < whole && s.y; k += kLanes)
+      out(k, [&](int i, int j) __attribute__((always_inline)) {
+        const Vec dy = load(x + i * down + j * s.c + k);
+        return load(y + i * down + j * s.c + k) > 0 ? dy : s.slope * dy;
+      });
+    for (int64_t k = c0; k < whole && !s.y; k += kLanes)
+      out(k, [&](int i, int j) __attribute__((always_inline)) { return load(x + i * down + j * s.c + k); });
+    if (whole == c1) return;
+    c0 = whole;
   }
-  if (whole == c1) return;
-  static constexpr float kZeros[kLanes] = {};
-  const float *x_at[Size][Size], *y_at[Size][Size];
-  patch.find(s.x, kZeros, x_at);
-  if (s.y) patch.find(s.y, kZeros, y_at);
-  for (int64_t k = whole; k < c1; k += kLanes)
+  const Border<Size> x(patch, s.x), y(patch, s.y ? s.y : s.x);
+  for (int64_t k = c0; k < whole && s.y; k += kLanes)
     out(k, [&](int i, int j) __attribute__((always_inline)) {
-      const float* from = x_at[i][j];
-      if (from == kZeros) return Vec{};
-      const Vec x = load_some(from + k, c1 - k);
-      if (!s.y) return x;
-      return load_some(y_at[i][j] + k, c1 - k) > 0 ? x : s.slope * x;
+      const Vec dy = load(x.at(i, j, k));
+      return load(y.at(i, j, k)) > 0 ? dy : s.slope * dy;
+    });
+  for (int64_t k = c0; k < whole && !s.y; k += kLanes)
+    out(k, [&](int i, int j) __attribute__((always_inline)) { return load(x.at(i, j, k)); });
+  if (whole < c1)
+    out(whole, [&](int i, int j) __attribute__((always_inline)) {
+      const Vec value = load_some(x.at(i, j, whole), c1 - whole);
+      if (!s.y) return value;
+      return load_some(y.at(i, j, whole), c1 - whole) > 0 ? value : s.slope * value;
     });
 }
 

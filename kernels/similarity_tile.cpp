@@ -2,26 +2,51 @@
 // registers over the whole reduction. Compiled once for each instruction set.
 #include "kernels/similarity.h"
 
-namespace lookalike::cpu::LOOKALIKE_ISA {
+#include "kernels/simd.h"
+
+namespace lookalike::cpu {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kLanes = 16, kRows = 12;  // 24 sums in 32 registers
-#elif defined(__AVX2__)
-constexpr int kLanes = 8, kRows = 6;  // 12 sums in 16 registers
-#else
-constexpr int kLanes = 4, kRows = 6;
-#endif
-constexpr int kColumns = 2 * kLanes;
-typedef float Vec __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
+constexpr int kRows = kLanes == 16 ? 12 : 6;  // of a register tile: 24 sums in 32 registers, 12 in 16
+static_assert(kPanelRows % kBlock == 0);
 
-static_assert(kPanelRows % kColumns == 0);
-
-Vec load(const float* p) {
-  return *reinterpret_cast<const Vec*>(p);
+// Values [i, i + kLanes) of rows [first, first + kLanes), zeros behind the last row and value, transposed.
+__attribute__((always_inline)) inline void load_transposed(const float* rows, int64_t count, int64_t d, int64_t first, int64_t i, Vec (&block)[kLanes]) {
+  constexpr int64_t kAhead = 64, kLine = 16;  // rows, and floats of a cache line
+  const float* from = rows + first * d + i;
+  // Not to the first-level cache, where rows at steps of powers of two push each other out.
+  for (int64_t r = 0; r < kLanes && i % kLine == 0; r++) __builtin_prefetch(from + (r + kAhead) * d, 0, 2);
+  if (first + kLanes <= count && i + kLanes <= d) {
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < kLanes; r++) block[r] = load(from + r * d);
+  } else {
+    for (int64_t r = 0; r < kLanes; r++) block[r] = first + r < count ? load_some(from + r * d, d - i) : Vec{};
+  }
+  transpose(block);
 }
-void store(float* p, Vec v) {
-  *reinterpret_cast<Vec*>(p) = v;
+
+template <int Q, bool kDistances>
+void score_group(const float* queries, int64_t d, const float* rows, int64_t count, int64_t first, float* scores) {
+  Vec sums[Q] = {};
+  for (int64_t i = 0; i < d; i += kLanes) {
+    Vec block[kLanes];
+    load_transposed(rows, count, d, first, i, block);
+    const auto add = [&](int64_t j) __attribute__((always_inline)) {
+      for (int query = 0; query < Q; query++) {
+        const float value = queries[query * d + i + j];
+        const Vec difference = value - block[j];
+        if constexpr (kDistances) sums[query] -= difference * difference;
+        if constexpr (!kDistances) sums[query] += value * block[j];
+      }
+    };
+    if (i + kLanes <= d) {
+#pragma GCC unroll 16
+      for (int64_t j = 0; j < kLanes; j++) add(j);
+    } else {
+      for (int64_t j = 0; j < d - i; j++) add(j);
+    }
+  }
+  for (int query = 0; query < Q; query++) store(scores + query * kPanelRows + first, sums[query]);
 }
 
 template <int R>
@@ -63,9 +88,28 @@ void rest(int64_t rows, Args... args) {
 
 }  // namespace
 
+namespace LOOKALIKE_ISA {
+
+void pack_panel(const float* rows, int64_t count, int64_t d, float* panel) {
+  for (int64_t first = 0; first < kPanelRows; first += kLanes)
+    for (int64_t i = 0; i < d; i += kLanes) {
+      Vec block[kLanes];
+      load_transposed(rows, count, d, first, i, block);
+      for (int64_t j = 0; j < kLanes && i + j < d; j++) store(panel + (i + j) * kPanelRows + first, block[j]);
+    }
+}
+
+void score_rows(const float* queries, int64_t q, int64_t d, const float* rows, int64_t count, bool distances,
+                float* scores) {
+  with_constant<kFewQueries>(q, [&]<int Q>() {
+    for (int64_t first = 0; first < kPanelRows; first += kLanes)
+      (distances ? score_group<Q, true> : score_group<Q, false>)(queries, d, rows, count, first, scores);
+  });
+}
+
 void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_row, int64_t a_step,
                    const float* b, int64_t b_row, float* c, int64_t c_row, bool add) {
-  for (int64_t j = 0; j < columns; j += kColumns) {
+  for (int64_t j = 0; j < columns; j += kBlock) {
     int64_t i = 0;
     for (; i + kRows <= rows; i += kRows) {
       tile<kRows>(k, a + i * a_row, a_row, a_step, b + j, b_row, c + i * c_row + j, c_row, add);
@@ -74,4 +118,5 @@ void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int
   }
 }
 
-}  // namespace lookalike::cpu::LOOKALIKE_ISA
+}  // namespace LOOKALIKE_ISA
+}  // namespace lookalike::cpu

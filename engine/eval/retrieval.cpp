@@ -104,11 +104,9 @@ void distance_panel(const float* queries, int64_t q, int64_t d, const float* pan
   });
 }
 
-using ScorePanel = void (*)(const float* queries, int64_t q, int64_t d, const float* panel, float* scores);
-
 // Best rows of the whole database for queries [q, d]; few enough queries that they stay in a core's cache.
 std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& database, int64_t k,
-                                ScorePanel score_panel) {
+                                bool distances) {
   // Queries scored before their scores are looked at: a multiple of every register tile.
   constexpr int64_t kScored = 24;
   const int64_t n = database.shape()[0], d = database.shape()[1];
@@ -119,10 +117,14 @@ std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& d
     std::vector<float> panel(d * cpu::kPanelRows), scores(kScored * cpu::kPanelRows);
     for (int64_t row = begin * cpu::kPanelRows; row < std::min(end * cpu::kPanelRows, n); row += cpu::kPanelRows) {
       const int64_t rows = std::min(cpu::kPanelRows, n - row);
-      cpu::pack_panel(database.data<float>() + row * d, rows, d, panel.data());
+      const float* from = database.data<float>() + row * d;
+      if (q > cpu::kFewQueries) cpu::pack_panel(from, rows, d, panel.data());
       for (int64_t query = 0; query < q; query += kScored) {
         const int64_t scored = std::min(kScored, q - query);
-        score_panel(queries + query * d, scored, d, panel.data(), scores.data());
+        if (q <= cpu::kFewQueries)
+          cpu::score_rows(queries, q, d, from, rows, distances, scores.data());
+        else
+          (distances ? distance_panel : cpu::score_panel)(queries + query * d, scored, d, panel.data(), scores.data());
         for (int64_t i = 0; i < scored; i++) own[query + i].offer(scores.data() + i * cpu::kPanelRows, rows, row);
       }
     }
@@ -133,7 +135,7 @@ std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& d
   return best;
 }
 
-Neighbors search(const Tensor& queries, const Tensor& database, int64_t k, ScorePanel score_panel) {
+Neighbors search(const Tensor& queries, const Tensor& database, int64_t k, bool distances) {
   check_same_width(queries, database, "queries", "database");
   const int64_t q = queries.shape()[0], n = database.shape()[0], d = database.shape()[1];
   check(k >= 1 && k <= n, "k is {}, expected from 1 to the {} rows of the database", k, n);
@@ -141,7 +143,7 @@ Neighbors search(const Tensor& queries, const Tensor& database, int64_t k, Score
   constexpr int64_t kBlock = 256;
   Neighbors found{Tensor({q, k}, DType::i64), Tensor({q, k})};
   for (int64_t begin = 0; begin < q; begin += kBlock) {
-    auto best = search_block(queries.data<float>() + begin * d, std::min(kBlock, q - begin), database, k, score_panel);
+    auto best = search_block(queries.data<float>() + begin * d, std::min(kBlock, q - begin), database, k, distances);
     cpu::parallel_for(std::ssize(best), 16, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; i++) {
         int64_t at = (begin + i) * k;
@@ -197,11 +199,11 @@ Tensor score_candidates(const Tensor& left, const Tensor& right, const Candidate
 }
 
 Neighbors search_top_k(const Tensor& queries, const Tensor& database, int64_t k) {
-  return search(queries, database, k, cpu::score_panel);
+  return search(queries, database, k, false);
 }
 
 Neighbors search_nearest(const Tensor& queries, const Tensor& database, int64_t k) {
-  Neighbors found = search(queries, database, k, distance_panel);
+  Neighbors found = search(queries, database, k, true);
   for (float& score : found.scores.span<float>()) score = -std::sqrt(-score);
   return found;
 }

@@ -265,17 +265,24 @@ TEST_CASE("the nearest rows are found by direct differences, NaN ones last") {
 }
 
 TEST_CASE("a score does not depend on what else is searched") {
-  Tensor database({77, 19}), queries({40, 19});
-  Random random(4, RandomUse::test);
-  for (float& value : database.span<float>()) value = random.normal();
-  for (float& value : queries.span<float>()) value = random.normal();
-  const Neighbors together = search_top_k(queries, database, 77);
-  bool same = true;
-  for (int64_t q = 0; q < 40; q++) {
-    const Neighbors alone = search_top_k(queries.rows(q, q + 1), database, 77);
-    for (int64_t i = 0; i < 77; i++) same &= alone.scores.data<float>()[i] == together.scores.data<float>()[q * 77 + i];
+  for (const auto& [rows, width] : {std::pair{77, 19}, {300, 128}}) {
+    Tensor database({rows, width}), queries({40, width});
+    Random random(4, RandomUse::test);
+    for (float& value : database.span<float>()) value = random.normal();
+    for (float& value : queries.span<float>()) value = random.normal();
+    for (const auto search : {search_top_k, search_nearest}) {
+      const Neighbors together = search(queries, database, rows);
+      for (const int64_t count : {1, 2, 3, 4, 5}) {
+        bool same = true;
+        for (int64_t q = 0; q < 40; q += count) {
+          const Neighbors few = search(queries.rows(q, std::min<int64_t>(q + count, 40)), database, rows);
+          const auto scores = few.scores.span<float>(), all = together.scores.span<float>().subspan(q * rows);
+          same &= std::ranges::equal(scores, all.first(scores.size()));
+        }
+        CHECK(same);
+      }
+    }
   }
-  CHECK(same);
 }
 
 TEST_CASE("candidate scores: cosine, negative distance, and what does not fit") {
