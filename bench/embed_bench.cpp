@@ -56,6 +56,7 @@ nlohmann::json time_embedding(const std::string& name, int64_t size, int64_t bat
 int main(int argc, char** argv) {
   CLI::App app("Times embedding of random images in memory");
   std::string model = "efficientnet_lite0", device = "cpu", precision = "fp32";
+  bool exact_conv = false;
   double seconds = 5;
   int64_t size = 224, batch = 32;
   app.add_option("--model", model, "efficientnet_lite0, squeezenet or resnet50")->capture_default_str();
@@ -64,9 +65,10 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
   app.add_option("--device", device, "cpu or cuda")->capture_default_str();
   app.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();
+  app.add_flag("--exact-conv", exact_conv, "Without Winograd on the CPU");
   CLI11_PARSE(app, argc, argv);
   try {
-    const auto compute = lookalike::parse_compute(device, precision);
+    const auto compute = lookalike::parse_compute(device, precision, exact_conv ? "exact" : "native");
     fmt::print("{}\n", lookalike::time_embedding(model, size, batch, seconds, compute).dump());
   } catch (const std::exception& error) {
     fmt::print(stderr, "embed_bench: {}\n", error.what());

@@ -131,15 +131,17 @@ nlohmann::json time_training(const std::string& name, double seconds, const Comp
 int main(int argc, char** argv) {
   CLI::App app("Times training steps on random images in memory");
   std::string model = "siamese_cnn", device = "cpu", precision = "fp32";
+  bool exact_conv = false;
   double seconds = 5;
   app.add_option("--model", model, "siamese_cnn, convnet_bn, autoencoder, resnet50 or efficientnet_lite0")
       ->capture_default_str();
   app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
   app.add_option("--device", device, "cpu or cuda")->capture_default_str();
   app.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();
+  app.add_flag("--exact-conv", exact_conv, "Without Winograd on the CPU");
   CLI11_PARSE(app, argc, argv);
   try {
-    fmt::print("{}\n", lookalike::time_training(model, seconds, lookalike::parse_compute(device, precision)).dump());
+    fmt::print("{}\n", lookalike::time_training(model, seconds, lookalike::parse_compute(device, precision, exact_conv ? "exact" : "native")).dump());
   } catch (const std::exception& error) {
     fmt::print(stderr, "train_bench: {}\n", error.what());
     return 1;

@@ -48,7 +48,7 @@ Conv2dWorkspace conv2d_workspace(const Conv2dParams& p);
 template <class T>
 void conv2d_forward(const Conv2dParams& p, const T* x, const T* w, const T* bias, T* y, uint8_t* argmax, T* workspace);
 // The same in two steps, for weights that do not change: what forward goes over, `packed`, made once from w and bias, overwritten; it
-// depends on channels, kernel, stride and algorithm alone.
+// depends on channels, kernel and stride alone.
 template <class T>
 int64_t conv2d_packed_size(const Conv2dParams& p);
 template <class T>

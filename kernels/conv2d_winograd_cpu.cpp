@@ -237,8 +237,7 @@ void weights_by_blocks(const WeightPlan& plan, float* dw, float* bias, float* wo
 }  // namespace
 
 bool winograd_packs(const Conv2dParams& p) {
-  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride == 1 && p.algorithm != ConvAlgorithm::direct &&
-         !has_many(p.in_c, p.out_c);
+  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride == 1 && !has_many(p.in_c, p.out_c);
 }
 
 bool winograd_pays(const Conv2dParams& p, ConvPass pass) {

@@ -19,42 +19,39 @@ struct Winograd {
   static constexpr float na = -2.0f / 3, nb = 1.0f / 6;  // 1 / (2 p^2 (p^2 - q^2)); that of 0 is 1
 
   // B^T
-  static inline void inputs(const Vec (&d)[kIn], Vec (&v)[kIn]) {
+  static void inputs(const Vec (&d)[kIn], Vec (&v)[kIn]) {
     const Vec ea = d[4] - b2 * d[2], oa = d[3] - b2 * d[1], eb = d[4] - a2 * d[2], ob = d[3] - a2 * d[1];
     v[0] = d[0] - (a2 + b2) * d[2] + d[4], v[1] = d[1] - (a2 + b2) * d[3] + d[5];
     v[2] = ea + a * oa, v[3] = ea - a * oa, v[4] = eb + b * ob, v[5] = eb - b * ob;
   }
   // G
-  static inline void weights(const Vec (&g)[3], Vec (&u)[kIn]) {
+  static void weights(const Vec (&g)[3], Vec (&u)[kIn]) {
     const Vec ea = g[0] + a2 * g[2], eb = g[0] + b2 * g[2];
     u[0] = g[0], u[1] = g[2];
     u[2] = ea + a * g[1], u[3] = ea - a * g[1], u[4] = eb + b * g[1], u[5] = eb - b * g[1];
   }
   // A^T
-  static inline void outputs(const Vec (&m)[kIn], Vec (&y)[kOut]) {
+  static void outputs(const Vec (&m)[kIn], Vec (&y)[kOut]) {
     const Vec ea = m[2] + m[3], oa = m[2] - m[3], eb = m[4] + m[5], ob = m[4] - m[5];
     y[0] = m[0] + na * ea + nb * eb, y[1] = (a * na) * oa + (b * nb) * ob;
     y[2] = (a2 * na) * ea + (b2 * nb) * eb, y[3] = m[1] + (a * a2 * na) * oa + (b * b2 * nb) * ob;
   }
   // A
-  static inline void gradients(const Vec (&y)[kOut], Vec (&d)[kIn]) {
+  static void gradients(const Vec (&y)[kOut], Vec (&d)[kIn]) {
     const Vec ea = na * y[0] + (a2 * na) * y[2], oa = (a * na) * y[1] + (a * a2 * na) * y[3];
     const Vec eb = nb * y[0] + (b2 * nb) * y[2], ob = (b * nb) * y[1] + (b * b2 * nb) * y[3];
     d[0] = y[0], d[1] = y[3];
     d[2] = ea + oa, d[3] = ea - oa, d[4] = eb + ob, d[5] = eb - ob;
   }
   // G^T
-  static inline void weights_adjoint(const Vec (&m)[kIn], Vec (&g)[3]) {
+  static void weights_adjoint(const Vec (&m)[kIn], Vec (&g)[3]) {
     const Vec ea = m[2] + m[3], oa = m[2] - m[3], eb = m[4] + m[5], ob = m[4] - m[5];
     g[0] = m[0] + ea + eb, g[1] = a * oa + b * ob, g[2] = m[1] + a2 * ea + b2 * eb;
   }
 };
-#define LOOKALIKE_BY(matrix) \
-  [](const auto& from, auto& to) __attribute__((always_inline)) { Winograd::matrix(from, to); }
-
-// out(i, j, element) of M in M^T, where in(i, j) is an element of a K x K matrix and `by` multiplies vectors by M, which has N rows.
-template <int K, int N, class By, class In, class Out>
-__attribute__((always_inline)) inline void transform(const By& by, const In& in, const Out& out) {
+// out(i, j, element) of M in M^T, where in(i, j) is an element of a K x K matrix and `by` multiplies a vector by M, which has N rows.
+template <int K, int N, void (*by)(const Vec (&)[K], Vec (&)[N]), class In, class Out>
+__attribute__((always_inline)) inline void transform(const In& in, const Out& out) {
   Vec half[N][K];
   LOOKALIKE_UNROLL for (int j = 0; j < K; j++) {
     Vec from[K], to[N];
@@ -193,7 +190,7 @@ void transform_inputs(const WinogradSource& source, const WinogradGrid& grid, in
     const Patch<kIn> patch{source, n, row - grid.top, column - grid.left};
     for_channels(patch, c0, c1, [&](int64_t k, const auto& in) __attribute__((always_inline)) {
       float* to = v + t * v_step + k - c0;
-      transform<kIn, kIn>(LOOKALIKE_BY(inputs), in, [&](int i, int j, Vec value) __attribute__((always_inline)) {
+      transform<kIn, kIn, Winograd::inputs>(in, [&](int i, int j, Vec value) __attribute__((always_inline)) {
         store(to + (i * kIn + j) * channels, value);
       });
     });
@@ -207,9 +204,7 @@ void transform_gradients(const WinogradSource& source, const WinogradGrid& grid,
     for_channels(patch, c0, c1, [&](int64_t k, const auto& in) __attribute__((always_inline)) {
       Vec sum = bias ? load(bias + k - c0) : Vec{};
       float* to = d + t * d_step + k - c0;
-      transform<kOut, kIn>(
-          LOOKALIKE_BY(gradients),
-          [&](int i, int j) __attribute__((always_inline)) {
+      transform<kOut, kIn, Winograd::gradients>([&](int i, int j) __attribute__((always_inline)) {
             const Vec value = in(i, j);
             sum += value;
             return value;
@@ -277,9 +272,7 @@ void transform_outputs(const WinogradTarget& target, const WinogradGrid& grid, i
             const float* from = m + t * m_step + k;
             const Vec bias = target.bias ? load(target.bias + k0 + k) : Vec{};
             Vec y[kOut][kOut];
-            transform<kIn, kOut>(
-                LOOKALIKE_BY(outputs),
-                [&](int i, int j) __attribute__((always_inline)) { return load(from + (i * kIn + j) * kBlock); },
+            transform<kIn, kOut, Winograd::outputs>([&](int i, int j) __attribute__((always_inline)) { return load(from + (i * kIn + j) * kBlock); },
                 [&](int i, int j, Vec value) __attribute__((always_inline)) { y[i][j] = value + bias; });
             write_tile(target, y, at + k, target.h - row, target.w - column, channels - k, f);
           }
@@ -381,9 +374,7 @@ void transform_weights(const float* w, int64_t c, int64_t k, bool turned, int64_
         transpose(taps[tap]);
       }
       for (int l = 0; l < inputs; l++)
-        transform<3, kIn>(
-            LOOKALIKE_BY(weights),
-            [&](int i, int j) __attribute__((always_inline)) { return taps[i * 3 + j][l]; },
+        transform<3, kIn, Winograd::weights>([&](int i, int j) __attribute__((always_inline)) { return taps[i * 3 + j][l]; },
             [&](int i, int j, Vec value) __attribute__((always_inline)) {
               store(u + (i * kIn + j) * u_step + l * kBlock + half, value);
             });
@@ -397,9 +388,7 @@ void finish_weights(const float* du, int64_t du_step, int64_t groups, int64_t gr
       const int64_t outputs = std::min<int64_t>(kLanes, k - k0 - half), inputs = std::min<int64_t>(kLanes, c1 - c0);
       Vec taps[9][kLanes] = {};
       for (int l = 0; l < inputs; l++)
-        transform<kIn, 3>(
-            LOOKALIKE_BY(weights_adjoint),
-            [&](int i, int j) __attribute__((always_inline)) {
+        transform<kIn, 3, Winograd::weights_adjoint>([&](int i, int j) __attribute__((always_inline)) {
               const float* at = du + (i * kIn + j) * du_step + l * kBlock + half;
               Vec sum = load(at);
               for (int64_t g = 1; g < groups; g++) sum += load(at + g * group);

@@ -42,12 +42,14 @@ Variable forward_in_parallel(Module& network, const Variable& images, const Mode
   const int64_t pixels = images.shape()[1] * images.shape()[2];
   const int64_t at_once = std::max<int64_t>(1, kPixels / std::max<int64_t>(1, pixels));
   const int64_t needed = (count + at_once - 1) / at_once;
-  if (images.device() != Device::cpu || threads == 1 || needed < threads) return network.forward(images, mode);
+  if (images.device() != Device::cpu || needed < std::max<int64_t>(threads, 2)) return network.forward(images, mode);
   const int64_t pieces = std::min((needed + threads - 1) / threads * threads, count);  // as many for each thread
   Tensor result;
   std::mutex making;
+  const ConvBackend conv = chosen_conv();
   cpu::parallel_pieces(pieces, [&](int64_t piece) {
     const NoGrad no_grad_here;
+    choose_conv(conv);  // which is each thread's own
     const int64_t begin = count * piece / pieces, end = count * (piece + 1) / pieces;
     const Tensor rows = network.forward(Variable(images.value().rows(begin, end)), mode).value();
     {

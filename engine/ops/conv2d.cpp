@@ -141,16 +141,14 @@ void PackedConv2d::pack() {
   packed = {};
   if (weight.device() != Device::cpu) return;
   const Shape& shape = weight.shape();
-  Conv2dParams p{.batch = 0,
-                 .in_h = shape[1],
-                 .in_w = shape[2],
-                 .in_c = shape[3],
-                 .out_c = shape[0],
-                 .kernel_h = shape[1],
-                 .kernel_w = shape[2],
-                 .stride = options.stride};
-  choose_arithmetic(p);
-  algorithm = p.algorithm;
+  const Conv2dParams p{.batch = 0,
+                       .in_h = shape[1],
+                       .in_w = shape[2],
+                       .in_c = shape[3],
+                       .out_c = shape[0],
+                       .kernel_h = shape[1],
+                       .kernel_w = shape[2],
+                       .stride = options.stride};
   LOOKALIKE_ON_CPU(weight, {
     packed = Tensor({on::conv2d_packed_size<T>(p)}, weight.dtype());
     on::conv2d_pack<T>(p, weight.value().data<T>(), bias.defined() ? bias.value().data<T>() : nullptr,
@@ -160,11 +158,8 @@ void PackedConv2d::pack() {
 
 namespace {
 
-Conv2dParams packed_params_of(const Variable& x, const PackedConv2d& conv) {
+void check_packed(const PackedConv2d& conv) {
   check(conv.packed.defined(), "conv2d: weights {} that are not packed", conv.weight.shape());
-  Conv2dParams p = params_of(x, conv.weight, conv.bias, conv.options);
-  p.algorithm = conv.algorithm;
-  return p;
 }
 
 }  // namespace
@@ -188,7 +183,7 @@ Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& sho
   }
   Tensor y(shape, x.dtype()), argmax;
   if (p.pool == 2) argmax = Tensor(shape, DType::u8);
-  p = packed_params_of(x, conv);
+  check_packed(conv);
   LOOKALIKE_ON_CPU(x, {
     Tensor workspace({on::conv2d_workspace<T>(p).forward}, x.dtype());
     on::conv2d_forward_packed<T>(p, x.value().data<T>(), conv.packed.data<T>(),
@@ -199,11 +194,13 @@ Variable conv2d(const Variable& x, const PackedConv2d& conv, const Variable& sho
 }
 
 Variable conv2d_side_by_side(const Variable& x, const PackedConv2d& a, const PackedConv2d& b) {
-  if (x.device() != Device::cpu) return concat_channels(conv2d(x, a), conv2d(x, b));
-  const Conv2dParams p = packed_params_of(x, a), q = packed_params_of(x, b);
+  const Conv2dParams p = params_of(x, a.weight, a.bias, a.options), q = params_of(x, b.weight, b.bias, b.options);
   check(p.y_h() == q.y_h() && p.y_w() == q.y_w() && p.pool == 1 && q.pool == 1,
         "conv2d: {} x {} and {} x {} side by side, expected the same size and no max_pool", p.y_h(), p.y_w(), q.y_h(),
         q.y_w());
+  if (x.device() != Device::cpu) return concat_channels(conv2d(x, a), conv2d(x, b));
+  check_packed(a);
+  check_packed(b);
   Tensor y({p.batch, p.y_h(), p.y_w(), p.out_c + q.out_c}, x.dtype());
   LOOKALIKE_ON_CPU(x, {
     Tensor workspace({std::max(on::conv2d_workspace<T>(p).forward, on::conv2d_workspace<T>(q).forward)}, x.dtype());

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "engine/autograd/variable.h"
-#include "kernels/conv2d.h"
+#include "kernels/activation.h"
 
 namespace lookalike {
 
@@ -23,7 +23,6 @@ struct PackedConv2d {
   Variable weight, bias;
   Conv2dOptions options;
   Tensor packed;  // weight and bias as the CPU goes over them, made by pack(); the GPU takes those themselves, and has none
-  ConvAlgorithm algorithm = ConvAlgorithm::measured;  // that they were packed for
 
   void pack();
 };
