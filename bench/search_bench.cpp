@@ -21,10 +21,13 @@ Tensor unit_rows(int64_t n, int64_t d, uint64_t seed) {
   return normalize_rows(rows);
 }
 
-nlohmann::json time_search(int64_t rows, int64_t width, int64_t queries, int64_t k, double seconds) {
+nlohmann::json time_search(int64_t rows, int64_t width, int64_t queries, int64_t k,
+                           double seconds) {
   const Tensor database = unit_rows(rows, width, 1), wanted = unit_rows(queries, width, 2);
   using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const auto since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
   std::vector<double> times;
   for (const auto start = Clock::now(); times.size() < 3 || since(start) < seconds;) {
     const auto begin = Clock::now();

@@ -1,5 +1,5 @@
-// 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (conv2d_winograd_tile.h says how), in float. The same contracts as in
-// conv2d.h; conv2d_float_cpu.cpp asks winograd_pays() and chooses.
+// 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (conv2d_winograd_tile.h says how), in
+// float. The same contracts as in conv2d.h; conv2d_float_cpu.cpp asks winograd_pays() and chooses.
 #pragma once
 
 #include "kernels/conv2d.h"
@@ -9,12 +9,15 @@ namespace lookalike::cpu {
 
 enum class ConvPass { forward, backward_data, backward_weights };
 
-// Whether this pass is to take Winograd: p.algorithm asks for it, or the measured table says that it is faster.
+// Whether this pass is to take Winograd: p.algorithm asks for it, or the measured table says that
+// it is faster.
 bool winograd_pays(const Conv2dParams& p, ConvPass pass);
-// Whether packed weights are to hold Winograd's, too, which forward passes over some images may ask for.
+// Whether packed weights are to hold Winograd's, too, which forward passes over some images may ask
+// for.
 bool winograd_packs(const Conv2dParams& p);
 
-// A pass from c to k channels over a whole batch: forward, or backward data with the gradient in the place of x.
+// A pass from c to k channels over a whole batch: forward, or backward data with the gradient in
+// the place of x.
 struct WinogradPass {
   int64_t batch;
   WinogradSource source;
@@ -23,16 +26,18 @@ struct WinogradPass {
 
   int64_t tiles() const { return batch * grid.per_image(); }
 };
-WinogradPass winograd_forward(const Conv2dParams& p, const float* x, const float* bias, const float* plus, float* y,
-                              uint8_t* argmax, int64_t y_step);
-WinogradPass winograd_backward_data(const Conv2dParams& p, const float* dy, const float* y, const uint8_t* argmax,
-                                    const float* bias, const LeakyRelu<float>& f, float* dx);
+WinogradPass winograd_forward(const Conv2dParams& p, const float* x, const float* bias,
+                              const float* plus, float* y, uint8_t* argmax, int64_t y_step);
+WinogradPass winograd_backward_data(const Conv2dParams& p, const float* dy, const float* y,
+                                    const uint8_t* argmax, const float* bias,
+                                    const LeakyRelu<float>& f, float* dx);
 
 // Floats of transformed weights, which winograd_pack() makes; `turned` as in WinogradTiles.
 int64_t winograd_packed_size(int64_t c, int64_t k);
 void winograd_pack(int64_t c, int64_t k, const float* w, bool turned, float* packed);
 
-// A pass with packed weights as pieces of work, each a part of the output channels of a band of tiles.
+// A pass with packed weights as pieces of work, each a part of the output channels of a band of
+// tiles.
 class WinogradPieces {
  public:
   WinogradPieces(const WinogradPass& pass, const float* packed);
@@ -52,7 +57,8 @@ int64_t winograd_workspace(const WinogradPass& pass);
 void winograd_run(const WinogradPass& pass, const float* w, bool turned, float* workspace);
 
 int64_t winograd_backward_weights_workspace(const Conv2dParams& p);
-void winograd_backward_weights(const Conv2dParams& p, const float* x, const float* dy, const float* y,
-                               const uint8_t* argmax, float* dw, float* dbias, float* workspace);
+void winograd_backward_weights(const Conv2dParams& p, const float* x, const float* dy,
+                               const float* y, const uint8_t* argmax, float* dw, float* dbias,
+                               float* workspace);
 
 }  // namespace lookalike::cpu

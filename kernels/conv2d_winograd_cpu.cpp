@@ -3,8 +3,8 @@
 
 #include <omp.h>
 
-#include "kernels/conv2d_winograd.h"
 #include "kernels/conv2d_windows.h"
+#include "kernels/conv2d_winograd.h"
 #include "kernels/parallel.h"
 
 namespace lookalike::cpu {
@@ -19,14 +19,14 @@ const WinogradTiles& winograd_tiles() {
 }
 
 constexpr int64_t kTile = kWinogradOut;
-constexpr int64_t kTileFloats = 160 << 10;        // of a band's transformed tiles, which stay in the second-level cache
-constexpr int64_t kManyFloats = 5 << 18;          // of those that all threads share where there are many channels
-constexpr int64_t kManyGradientFloats = 12 << 18;  // the same in backward weights
-constexpr int64_t kPackedFloats = 5 << 20;        // of transformed weights that go to memory and back
-constexpr int64_t kDepth = 128;                   // input channels whose weights are transformed and used at once
+// Floats of transformed tiles: a band's, which stay in the second-level cache, and those that all
+// threads share where there are many channels, forward and in backward weights.
+constexpr int64_t kTileFloats = 160 << 10, kManyFloats = 5 << 18, kManyGradientFloats = 12 << 18;
+constexpr int64_t kPackedFloats = 5 << 20;  // of transformed weights that go to memory and back
+constexpr int64_t kDepth = 128;  // input channels whose weights are transformed and used at once
 
-// From where on Winograd is faster than the direct sum, or with pooling than the sums over gradients that are not zero: bench/tune_cpu on
-// two cores of Zen 4, 2026-11-30.
+// From where on Winograd is faster than the direct sum, or with pooling than the sums over
+// gradients that are not zero: bench/tune_cpu on two cores of Zen 4, 2026-11-30.
 struct Least {
   int64_t inputs;    // channels that the pass sums over
   int64_t products;  // inputs times outputs
@@ -35,9 +35,12 @@ struct Least {
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 // By instruction set (Isa), pooling and pass (ConvPass).
 constexpr Least kLeast[3][2][3] = {
-    {{{8, 64, 0.35}, {8, 64, 0.35}, {8, 64, 0.25}}, {{8, 64, 0.35}, {kNever, 0, 0}, {kNever, 0, 0}}},
-    {{{8, 64, 0.35}, {8, 64, 0.35}, {8, 64, 0.25}}, {{8, 128, 0.35}, {8, 128, 0.75}, {32, 1024, 0.35}}},
-    {{{16, 512, 0.35}, {16, 256, 0.35}, {16, 128, 0.25}}, {{16, 256, 0.35}, {16, 1024, 0.75}, {16, 1024, 0.35}}},
+    {{{8, 64, 0.35}, {8, 64, 0.35}, {8, 64, 0.25}},
+     {{8, 64, 0.35}, {kNever, 0, 0}, {kNever, 0, 0}}},
+    {{{8, 64, 0.35}, {8, 64, 0.35}, {8, 64, 0.25}},
+     {{8, 128, 0.35}, {8, 128, 0.75}, {32, 1024, 0.35}}},
+    {{{16, 512, 0.35}, {16, 256, 0.35}, {16, 128, 0.25}},
+     {{16, 256, 0.35}, {16, 1024, 0.75}, {16, 1024, 0.35}}},
 };
 
 int64_t blocks_of(int64_t k) {
@@ -66,10 +69,14 @@ struct Depths {
 };
 
 WinogradGrid grid_of(int64_t h, int64_t w, int64_t top, int64_t left) {
-  return {.rows = (h + kTile - 1) / kTile, .columns = (w + kTile - 1) / kTile, .top = top, .left = left};
+  return {.rows = (h + kTile - 1) / kTile,
+          .columns = (w + kTile - 1) / kTile,
+          .top = top,
+          .left = left};
 }
 
-WinogradSource gradient_source(const Conv2dParams& p, const float* dy, const float* y, const uint8_t* argmax) {
+WinogradSource gradient_source(const Conv2dParams& p, const float* dy, const float* y,
+                               const uint8_t* argmax) {
   const float slope = leaky_relu_of<float>(p.activation).slope;
   return {.x = dy,
           .h = p.pool * p.y_h(),
@@ -88,11 +95,13 @@ int64_t many_tiles(const WinogradPass& pass) {
   return std::min(pass.tiles(), std::max<int64_t>(64, kManyFloats / tile_step(pass.source.c)));
 }
 int64_t many_scratch(const WinogradPass& pass) {
-  return round_up(many_tiles(pass) * output_step() + kFrequencies * packed_step(Depths(pass.source.c).size), 16);
+  return round_up(
+      many_tiles(pass) * output_step() + kFrequencies * packed_step(Depths(pass.source.c).size),
+      16);
 }
 
-// All threads transform the tiles of a large band; then each takes blocks of outputs, whose weights it transforms and uses
-// at once.
+// All threads transform the tiles of a large band; then each takes blocks of outputs, whose weights
+// it transforms and uses at once.
 void run_by_blocks(const WinogradPass& pass, const float* w, bool turned, float* workspace) {
   const WinogradTiles& t = winograd_tiles();
   const int64_t c = pass.source.c, k = pass.target.k, v_step = tile_step(c), m_step = output_step();
@@ -100,10 +109,11 @@ void run_by_blocks(const WinogradPass& pass, const float* w, bool turned, float*
   const Depths depths(c);
   float *v = workspace, *scratches = v + most * v_step;
   for (int64_t band = 0; band < bands; band++) {
-    const int64_t first = pass.tiles() * band / bands, count = pass.tiles() * (band + 1) / bands - first;
+    const int64_t first = pass.tiles() * band / bands,
+                  count = pass.tiles() * (band + 1) / bands - first;
     parallel_for(count, 8, [&](int64_t begin, int64_t end) {
-      t.transform_inputs(pass.source, pass.grid, first + begin, end - begin, 0, c, v + begin * v_step, v_step,
-                         whole_vectors(c));
+      t.transform_inputs(pass.source, pass.grid, first + begin, end - begin, 0, c,
+                         v + begin * v_step, v_step, whole_vectors(c));
     });
     parallel_for(blocks_of(k), 1, [&](int64_t begin, int64_t end) {
       float *m = scratches + omp_get_thread_num() * many_scratch(pass), *u = m + most * m_step;
@@ -112,7 +122,8 @@ void run_by_blocks(const WinogradPass& pass, const float* w, bool turned, float*
         for (int64_t i = 0; i < depths.count; i++) {
           const int64_t c0 = depths.begin(i), c1 = depths.begin(i + 1);
           t.transform_weights(w, c, k, turned, k0, c0, c1, u, packed_step(depths.size));
-          t.multiply(count, v + c0, v_step, whole_vectors(c), c1 - c0, u, packed_step(depths.size), i > 0, m, m_step);
+          t.multiply(count, v + c0, v_step, whole_vectors(c), c1 - c0, u, packed_step(depths.size),
+                     i > 0, m, m_step);
         }
         t.transform_outputs(pass.target, pass.grid, first, count, k0, m, m_step);
       }
@@ -120,9 +131,10 @@ void run_by_blocks(const WinogradPass& pass, const float* w, bool turned, float*
   }
 }
 
-// How backward weights divides its work. With few channels each group of tiles, whose number follows from sizes, has sums of its own, and
-// units are (group, part of the blocks of output channels). With many all threads transform the tiles of a large band, then
-// each takes blocks of weights, whose sums over the band it makes, finishes and adds to dw at once.
+// How backward weights divides its work. With few channels each group of tiles, whose number
+// follows from sizes, has sums of its own, and units are (group, part of the blocks of output
+// channels). With many all threads transform the tiles of a large band, then each takes blocks of
+// weights, whose sums over the band it makes, finishes and adds to dw at once.
 struct WeightPlan {
   WinogradSource x, dy;
   WinogradGrid x_grid, dy_grid;
@@ -130,7 +142,8 @@ struct WeightPlan {
   bool many;
   int64_t band_tiles, groups, parts = 1;
 
-  WeightPlan(const Conv2dParams& p, const float* x, const float* dy, const float* y, const uint8_t* argmax)
+  WeightPlan(const Conv2dParams& p, const float* x, const float* dy, const float* y,
+             const uint8_t* argmax)
       : x{.x = x, .h = p.in_h, .w = p.in_w, .c = p.in_c},
         dy(gradient_source(p, dy, y, argmax)),
         x_grid(grid_of(this->dy.h, this->dy.w, p.pad_top, p.pad_left)),
@@ -146,15 +159,19 @@ struct WeightPlan {
                     : std::clamp<int64_t>((5 << 19) / sums, 2,
                                           std::clamp<int64_t>(tiles / band_tiles, 2, 8))) {
     const int64_t blocks = blocks_of(p.out_c), threads = omp_get_max_threads();
-    while (!many && parts < blocks && (groups * parts < threads || groups * parts % threads > 0)) parts++;
+    while (!many && parts < blocks && (groups * parts < threads || groups * parts % threads > 0))
+      parts++;
   }
 
-  // Of a thread.
+  // What a thread needs.
   int64_t scratch() const {
-    return many ? kFrequencies * packed_step(Depths(x.c).size) : round_up(band_tiles * (v_step + d_step), 16);
+    return many ? kFrequencies * packed_step(Depths(x.c).size)
+                : round_up(band_tiles * (v_step + d_step), 16);
   }
   int64_t bias_floats() const { return round_up(dy.c, 16) + 16; }
-  int64_t shared() const { return many ? band_tiles * (v_step + d_step) : round_up(groups * sums, 16); }
+  int64_t shared() const {
+    return many ? band_tiles * (v_step + d_step) : round_up(groups * sums, 16);
+  }
   int64_t workspace() const {
     return groups * bias_floats() + shared() + omp_get_max_threads() * round_up(scratch(), 16);
   }
@@ -177,20 +194,24 @@ void weights_by_groups(const WeightPlan& plan, float* dw, float* bias, float* wo
       const int64_t group = unit / plan.parts, part = unit % plan.parts;
       const int64_t k0 = blocks * part / plan.parts * t.block;
       const int64_t k1 = std::min(blocks * (part + 1) / plan.parts * t.block, k);
-      const int64_t start = plan.tiles * group / plan.groups, stop = plan.tiles * (group + 1) / plan.groups;
+      const int64_t start = plan.tiles * group / plan.groups,
+                    stop = plan.tiles * (group + 1) / plan.groups;
       float* sums = du + group * plan.sums;
       if (start == stop) {
         for (int64_t f = 0; f < kFrequencies; f++)
-          std::fill(sums + f * plan.du_step + k0 * c, sums + f * plan.du_step + round_up(k1, t.block) * c, 0.0f);
+          std::fill(sums + f * plan.du_step + k0 * c,
+                    sums + f * plan.du_step + round_up(k1, t.block) * c, 0.0f);
       }
       for (int64_t first = start; first < stop; first += plan.band_tiles) {
         const int64_t count = std::min(plan.band_tiles, stop - first);
         t.transform_inputs(plan.x, plan.x_grid, first, count, 0, c, v, plan.v_step, v_channels);
-        t.transform_gradients(plan.dy, plan.dy_grid, first, count, k0, k1, d, plan.d_step, whole_vectors(k1 - k0),
+        t.transform_gradients(plan.dy, plan.dy_grid, first, count, k0, k1, d, plan.d_step,
+                              whole_vectors(k1 - k0),
                               bias ? bias + group * plan.bias_floats() + k0 : nullptr);
         for (int64_t block = k0; block < k1; block += t.block)
           t.multiply_gradients(count, v, plan.v_step, v_channels, c, d + block - k0, plan.d_step,
-                               whole_vectors(k1 - k0), first > start, sums + block * c, plan.du_step);
+                               whole_vectors(k1 - k0), first > start, sums + block * c,
+                               plan.du_step);
       }
     }
   });
@@ -198,36 +219,39 @@ void weights_by_groups(const WeightPlan& plan, float* dw, float* bias, float* wo
   parallel_for(blocks * vectors, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const int64_t k0 = i / vectors * t.block, c0 = i % vectors * t.lanes;
-      t.finish_weights(du + k0 * c + c0 * t.block, plan.du_step, plan.groups, plan.sums, c, k, k0, c0,
-                       std::min(c0 + t.lanes, c), false, dw);
+      t.finish_weights(du + k0 * c + c0 * t.block, plan.du_step, plan.groups, plan.sums, c, k, k0,
+                       c0, std::min(c0 + t.lanes, c), false, dw);
     }
   });
 }
 
 void weights_by_blocks(const WeightPlan& plan, float* dw, float* bias, float* workspace) {
   const WinogradTiles& t = winograd_tiles();
-  const int64_t c = plan.x.c, k = plan.dy.c, bands = std::max<int64_t>((plan.tiles + plan.band_tiles - 1) / plan.band_tiles, 1);
+  const int64_t c = plan.x.c, k = plan.dy.c,
+                bands = std::max<int64_t>((plan.tiles + plan.band_tiles - 1) / plan.band_tiles, 1);
   const Depths depths(c);
-  float *v = workspace, *d = v + plan.band_tiles * plan.v_step, *scratches = workspace + plan.shared();
+  float *v = workspace, *d = v + plan.band_tiles * plan.v_step,
+        *scratches = workspace + plan.shared();
   for (int64_t band = 0; band < bands; band++) {
-    const int64_t first = plan.tiles * band / bands, count = plan.tiles * (band + 1) / bands - first;
+    const int64_t first = plan.tiles * band / bands,
+                  count = plan.tiles * (band + 1) / bands - first;
     parallel_for(count, 8, [&](int64_t begin, int64_t end) {
-      t.transform_inputs(plan.x, plan.x_grid, first + begin, end - begin, 0, c, v + begin * plan.v_step, plan.v_step,
-                         whole_vectors(c));
+      t.transform_inputs(plan.x, plan.x_grid, first + begin, end - begin, 0, c,
+                         v + begin * plan.v_step, plan.v_step, whole_vectors(c));
     });
     // By channels: the sums for the bias of each are one thread's.
     parallel_for(whole_vectors(k) / t.lanes, 1, [&](int64_t begin, int64_t end) {
       const int64_t k0 = begin * t.lanes, k1 = std::min(end * t.lanes, k);
-      t.transform_gradients(plan.dy, plan.dy_grid, first, count, k0, k1, d + k0, plan.d_step, whole_vectors(k),
-                            bias ? bias + k0 : nullptr);
+      t.transform_gradients(plan.dy, plan.dy_grid, first, count, k0, k1, d + k0, plan.d_step,
+                            whole_vectors(k), bias ? bias + k0 : nullptr);
     });
     parallel_for(blocks_of(k) * depths.count, 1, [&](int64_t begin, int64_t end) {
       float* du = scratches + omp_get_thread_num() * round_up(plan.scratch(), 16);
       for (int64_t i = begin; i < end; i++) {
         const int64_t k0 = i / depths.count * t.block;
         const int64_t c0 = depths.begin(i % depths.count), c1 = depths.begin(i % depths.count + 1);
-        t.multiply_gradients(count, v + c0, plan.v_step, whole_vectors(c), c1 - c0, d + k0, plan.d_step,
-                             whole_vectors(k), false, du, packed_step(depths.size));
+        t.multiply_gradients(count, v + c0, plan.v_step, whole_vectors(c), c1 - c0, d + k0,
+                             plan.d_step, whole_vectors(k), false, du, packed_step(depths.size));
         t.finish_weights(du, packed_step(depths.size), 1, 0, c, k, k0, c0, c1, band > 0, dw);
       }
     });
@@ -250,11 +274,12 @@ bool winograd_pays(const Conv2dParams& p, ConvPass pass) {
   const WinogradGrid grid = grid_of(h, w, 0, 0);
   const Least& least = kLeast[static_cast<int>(isa())][p.pool == 2][static_cast<int>(pass)];
   return (data ? p.out_c : p.in_c) >= least.inputs && p.in_c * p.out_c >= least.products &&
-         static_cast<double>(h * w) >= least.share * static_cast<double>(grid.per_image() * kTile * kTile);
+         static_cast<double>(h * w) >=
+             least.share * static_cast<double>(grid.per_image() * kTile * kTile);
 }
 
-WinogradPass winograd_forward(const Conv2dParams& p, const float* x, const float* bias, const float* plus, float* y,
-                              uint8_t* argmax, int64_t y_step) {
+WinogradPass winograd_forward(const Conv2dParams& p, const float* x, const float* bias,
+                              const float* plus, float* y, uint8_t* argmax, int64_t y_step) {
   const auto f = leaky_relu_of<float>(p.activation);
   const int64_t h = p.pool * p.y_h(), w = p.pool * p.y_w();
   return {.batch = p.batch,
@@ -272,8 +297,9 @@ WinogradPass winograd_forward(const Conv2dParams& p, const float* x, const float
           .grid = grid_of(h, w, p.pad_top, p.pad_left)};
 }
 
-WinogradPass winograd_backward_data(const Conv2dParams& p, const float* dy, const float* y, const uint8_t* argmax,
-                                    const float* bias, const LeakyRelu<float>& f, float* dx) {
+WinogradPass winograd_backward_data(const Conv2dParams& p, const float* dy, const float* y,
+                                    const uint8_t* argmax, const float* bias,
+                                    const LeakyRelu<float>& f, float* dx) {
   return {.batch = p.batch,
           .source = gradient_source(p, dy, y, argmax),
           .target = {.y = dx,
@@ -298,7 +324,8 @@ void winograd_pack(int64_t c, int64_t k, const float* w, bool turned, float* pac
     for (int64_t i = begin; i < end; i++) {
       const int64_t block = i / vectors, c0 = i % vectors * t.lanes;
       t.transform_weights(w, c, k, turned, block * t.block, c0, std::min(c0 + t.lanes, c),
-                          packed + block * kFrequencies * packed_step(c) + c0 * t.block, packed_step(c));
+                          packed + block * kFrequencies * packed_step(c) + c0 * t.block,
+                          packed_step(c));
     }
   });
 }
@@ -309,7 +336,8 @@ WinogradPieces::WinogradPieces(const WinogradPass& pass, const float* packed)
   const int64_t threads = free_threads(), wanted = threads > 1 ? 2 * threads : 1;
   const int64_t floats = tile_step(pass.source.c) + output_step();
   band_tiles_ = std::clamp(kTileFloats / floats / at_once * at_once, 2 * at_once, 8 * at_once);
-  bands_ = std::max<int64_t>({(tiles + band_tiles_ - 1) / band_tiles_, std::min(wanted, tiles / (2 * at_once)), 1});
+  bands_ = std::max<int64_t>(
+      {(tiles + band_tiles_ - 1) / band_tiles_, std::min(wanted, tiles / (2 * at_once)), 1});
   band_tiles_ = (tiles + bands_ - 1) / bands_;
   parts_ = std::clamp<int64_t>(wanted / bands_, 1, blocks_);
 }
@@ -326,16 +354,18 @@ void WinogradPieces::operator()(int64_t i, float* scratch) const {
   float *v = scratch, *m = v + band_tiles_ * v_step;
   t.transform_inputs(pass_.source, pass_.grid, first, count, 0, c, v, v_step, whole_vectors(c));
   for (int64_t block = blocks_ * part / parts_; block < blocks_ * (part + 1) / parts_; block++) {
-    t.multiply(count, v, v_step, whole_vectors(c), c, packed_ + block * kFrequencies * packed_step(c), packed_step(c),
-               false, m, m_step);
+    t.multiply(count, v, v_step, whole_vectors(c), c,
+               packed_ + block * kFrequencies * packed_step(c), packed_step(c), false, m, m_step);
     t.transform_outputs(pass_.target, pass_.grid, first, count, block * t.block, m, m_step);
   }
 }
 
 int64_t winograd_workspace(const WinogradPass& pass) {
   const int64_t c = pass.source.c, k = pass.target.k;
-  if (has_many(c, k)) return many_tiles(pass) * tile_step(c) + omp_get_max_threads() * many_scratch(pass);
-  return winograd_packed_size(c, k) + omp_get_max_threads() * WinogradPieces(pass, nullptr).scratch();
+  if (has_many(c, k))
+    return many_tiles(pass) * tile_step(c) + omp_get_max_threads() * many_scratch(pass);
+  return winograd_packed_size(c, k) +
+         omp_get_max_threads() * WinogradPieces(pass, nullptr).scratch();
 }
 
 void winograd_run(const WinogradPass& pass, const float* w, bool turned, float* workspace) {
@@ -344,15 +374,18 @@ void winograd_run(const WinogradPass& pass, const float* w, bool turned, float* 
   winograd_pack(c, k, w, turned, workspace);
   const WinogradPieces pieces(pass, workspace);
   float* scratches = workspace + winograd_packed_size(c, k);
-  parallel_pieces(pieces.count(), [&](int64_t i) { pieces(i, scratches + omp_get_thread_num() * pieces.scratch()); });
+  parallel_pieces(pieces.count(), [&](int64_t i) {
+    pieces(i, scratches + omp_get_thread_num() * pieces.scratch());
+  });
 }
 
 int64_t winograd_backward_weights_workspace(const Conv2dParams& p) {
   return WeightPlan(p, nullptr, nullptr, nullptr, nullptr).workspace();
 }
 
-void winograd_backward_weights(const Conv2dParams& p, const float* x, const float* dy, const float* y,
-                               const uint8_t* argmax, float* dw, float* dbias, float* workspace) {
+void winograd_backward_weights(const Conv2dParams& p, const float* x, const float* dy,
+                               const float* y, const uint8_t* argmax, float* dw, float* dbias,
+                               float* workspace) {
   const WeightPlan plan(p, x, dy, y, argmax);
   float* bias = workspace;
   std::fill_n(bias, plan.groups * plan.bias_floats(), 0.0f);

@@ -12,15 +12,17 @@ namespace {
 
 constexpr int kOut = kWinogradOut, kIn = kWinogradIn;
 
-// Multiply vectors by the matrices of F(4, 3). Points in this order: 0, infinity, a, -a, b, -b. The factors 1 / prod(p - q) of
-// interpolation stand in A.
+// Multiply vectors by the matrices of F(4, 3). Points in this order: 0, infinity, a, -a, b, -b. The
+// factors 1 / prod(p - q) of interpolation stand in A.
 struct Winograd {
-  static constexpr float a = 0.70710678118654752440f, a2 = 0.5f, b = 1.41421356237309504880f, b2 = 2;
+  static constexpr float a = 0.70710678118654752440f, a2 = 0.5f, b = 1.41421356237309504880f,
+                         b2 = 2;
   static constexpr float na = -2.0f / 3, nb = 1.0f / 6;  // 1 / (2 p^2 (p^2 - q^2)); that of 0 is 1
 
   // B^T
   static void inputs(const Vec (&d)[kIn], Vec (&v)[kIn]) {
-    const Vec ea = d[4] - b2 * d[2], oa = d[3] - b2 * d[1], eb = d[4] - a2 * d[2], ob = d[3] - a2 * d[1];
+    const Vec ea = d[4] - b2 * d[2], oa = d[3] - b2 * d[1], eb = d[4] - a2 * d[2],
+              ob = d[3] - a2 * d[1];
     v[0] = d[0] - (a2 + b2) * d[2] + d[4], v[1] = d[1] - (a2 + b2) * d[3] + d[5];
     v[2] = ea + a * oa, v[3] = ea - a * oa, v[4] = eb + b * ob, v[5] = eb - b * ob;
   }
@@ -49,7 +51,8 @@ struct Winograd {
     g[0] = m[0] + ea + eb, g[1] = a * oa + b * ob, g[2] = m[1] + a2 * ea + b2 * eb;
   }
 };
-// out(i, j, element) of M in M^T, where in(i, j) is an element of a K x K matrix and `by` multiplies a vector by M, which has N rows.
+// out(i, j, element) of M in M^T, where in(i, j) is an element of a K x K matrix and `by`
+// multiplies a vector by M, which has N rows.
 template <int K, int N, void (*by)(const Vec (&)[K], Vec (&)[N]), class In, class Out>
 __attribute__((always_inline)) inline void transform(const In& in, const Out& out) {
   Vec half[N][K];
@@ -83,8 +86,9 @@ struct Patch {
       for (int64_t j = 0; j < kOut * s.c; j += 16) __builtin_prefetch(from + i * s.w * s.c + j);
   }
 
-  // Channels [k, k + kLanes), n of which there are, of pixels behind 2x2 max pooling, each in one of four places, zeros in the
-  // others. Returns by how much the patch lies below and to the right of pixels[0][0].
+  // Channels [k, k + kLanes), n of which there are, of pixels behind 2x2 max pooling, each in one
+  // of four places, zeros in the others. Returns by how much the patch lies below and to the right
+  // of pixels[0][0].
   static constexpr int kPlaces = Size / 2 * 2 + 2;
   void unpool(int64_t k, int64_t count, Vec (&pixels)[kPlaces][kPlaces]) const {
     const int64_t first_row = first_window(top), first_column = first_window(left);
@@ -101,7 +105,7 @@ struct Patch {
         for (int p = 0; p < 4; p++) pixels[2 * i + p / 2][2 * j + p % 2] = place == p ? dz : Vec{};
       }
   }
-  // Of the pooling windows that the patch sees.
+  // The first row or column of pooling windows that the patch sees.
   static int64_t first_window(int64_t pixel) { return (pixel - (pixel < 0)) / 2; }
 };
 
@@ -115,7 +119,8 @@ struct Border {
   Border(const Patch<Size>& p, const float* array) {
     for (int64_t i = 0; i < Size; i++)
       for (int64_t j = 0; j < Size; j++) {
-        const bool in = p.top + i >= 0 && p.top + i < p.s.h && p.left + j >= 0 && p.left + j < p.s.w;
+        const bool in =
+            p.top + i >= 0 && p.top + i < p.s.h && p.left + j >= 0 && p.left + j < p.s.w;
         first[i][j] = in ? array + p.first() + (i * p.s.w + j) * p.s.c : kZeros;
         inside[i][j] = in ? -1 : 0;
       }
@@ -123,10 +128,11 @@ struct Border {
   const float* at(int i, int j, int64_t k) const { return first[i][j] + (k & inside[i][j]); }
 };
 
-// Calls out(k, in) for each vector of channels [c0, c1) of a patch: in(i, j) is that of pixel (i, j), zeros behind c1.
+// Calls out(k, in) for each vector of channels [c0, c1) of a patch: in(i, j) is that of pixel (i,
+// j), zeros behind c1.
 template <int Size, class Out>
-__attribute__((always_inline)) inline void for_channels(const Patch<Size>& patch, int64_t c0, int64_t c1,
-                                                        const Out& out) {
+__attribute__((always_inline)) inline void for_channels(const Patch<Size>& patch, int64_t c0,
+                                                        int64_t c1, const Out& out) {
   const WinogradSource& s = patch.s;
   if (s.argmax) {
     Vec pixels[Patch<Size>::kPlaces][Patch<Size>::kPlaces];
@@ -135,7 +141,9 @@ __attribute__((always_inline)) inline void for_channels(const Patch<Size>& patch
     for (int64_t k = c0; k < c1; k += kLanes) {
       patch.unpool(k, c1 - k, pixels);
       const Vec* from = &pixels[below][right];
-      out(k, [&](int i, int j) __attribute__((always_inline)) { return from[i * Patch<Size>::kPlaces + j]; });
+      out(
+          k, [&](int i, int j)
+                 __attribute__((always_inline)) { return from[i * Patch<Size>::kPlaces + j]; });
     }
     return;
   }
@@ -145,36 +153,43 @@ __attribute__((always_inline)) inline void for_channels(const Patch<Size>& patch
   if (patch.inside() && whole > c0) {
     const float *x = s.x + patch.first(), *y = s.y ? s.y + patch.first() : nullptr;
     for (int64_t k = c0; k < whole && s.y; k += kLanes)
-      out(k, [&](int i, int j) __attribute__((always_inline)) {
-        const Vec dy = load(x + i * down + j * s.c + k);
-        return load(y + i * down + j * s.c + k) > 0 ? dy : s.slope * dy;
-      });
+      out(
+          k, [&](int i, int j) __attribute__((always_inline)) {
+            const Vec dy = load(x + i * down + j * s.c + k);
+            return load(y + i * down + j * s.c + k) > 0 ? dy : s.slope * dy;
+          });
     for (int64_t k = c0; k < whole && !s.y; k += kLanes)
-      out(k, [&](int i, int j) __attribute__((always_inline)) { return load(x + i * down + j * s.c + k); });
+      out(
+          k, [&](int i, int j)
+                 __attribute__((always_inline)) { return load(x + i * down + j * s.c + k); });
     if (whole == c1) return;
     c0 = whole;
   }
   const Border<Size> x(patch, s.x), y(patch, s.y ? s.y : s.x);
   for (int64_t k = c0; k < whole && s.y; k += kLanes)
-    out(k, [&](int i, int j) __attribute__((always_inline)) {
-      const Vec dy = load(x.at(i, j, k));
-      return load(y.at(i, j, k)) > 0 ? dy : s.slope * dy;
-    });
+    out(
+        k, [&](int i, int j) __attribute__((always_inline)) {
+          const Vec dy = load(x.at(i, j, k));
+          return load(y.at(i, j, k)) > 0 ? dy : s.slope * dy;
+        });
   for (int64_t k = c0; k < whole && !s.y; k += kLanes)
-    out(k, [&](int i, int j) __attribute__((always_inline)) { return load(x.at(i, j, k)); });
+    out(
+        k, [&](int i, int j) __attribute__((always_inline)) { return load(x.at(i, j, k)); });
   if (whole < c1)
-    out(whole, [&](int i, int j) __attribute__((always_inline)) {
-      const Vec value = load_some(x.at(i, j, whole), c1 - whole);
-      if (!s.y) return value;
-      return load_some(y.at(i, j, whole), c1 - whole) > 0 ? value : s.slope * value;
-    });
+    out(
+        whole, [&](int i, int j) __attribute__((always_inline)) {
+          const Vec value = load_some(x.at(i, j, whole), c1 - whole);
+          if (!s.y) return value;
+          return load_some(y.at(i, j, whole), c1 - whole) > 0 ? value : s.slope * value;
+        });
 }
 
 // Calls body(tile, image, row and column of its first output) for tiles [first, first + count).
 template <class Body>
-__attribute__((always_inline)) inline void for_grid(const WinogradGrid& grid, int64_t first, int64_t count,
-                                                    const Body& body) {
-  int64_t n = first / grid.per_image(), row = first % grid.per_image() / grid.columns, column = first % grid.columns;
+__attribute__((always_inline)) inline void for_grid(const WinogradGrid& grid, int64_t first,
+                                                    int64_t count, const Body& body) {
+  int64_t n = first / grid.per_image(), row = first % grid.per_image() / grid.columns,
+          column = first % grid.columns;
   for (int64_t t = 0; t < count; t++) {
     body(t, n, row * kOut, column * kOut);
     if (++column < grid.columns) continue;
@@ -184,43 +199,50 @@ __attribute__((always_inline)) inline void for_grid(const WinogradGrid& grid, in
   }
 }
 
-void transform_inputs(const WinogradSource& source, const WinogradGrid& grid, int64_t first, int64_t count, int64_t c0,
-                      int64_t c1, float* v, int64_t v_step, int64_t channels) {
+void transform_inputs(const WinogradSource& source, const WinogradGrid& grid, int64_t first,
+                      int64_t count, int64_t c0, int64_t c1, float* v, int64_t v_step,
+                      int64_t channels) {
   for_grid(grid, first, count, [&](int64_t t, int64_t n, int64_t row, int64_t column) {
     const Patch<kIn> patch{source, n, row - grid.top, column - grid.left};
-    for_channels(patch, c0, c1, [&](int64_t k, const auto& in) __attribute__((always_inline)) {
-      float* to = v + t * v_step + k - c0;
-      transform<kIn, kIn, Winograd::inputs>(in, [&](int i, int j, Vec value) __attribute__((always_inline)) {
-        store(to + (i * kIn + j) * channels, value);
-      });
-    });
+    for_channels(
+        patch, c0, c1, [&](int64_t k, const auto& in) __attribute__((always_inline)) {
+          float* to = v + t * v_step + k - c0;
+          transform<kIn, kIn, Winograd::inputs>(
+              in, [&](int i, int j, Vec value) __attribute__((always_inline)) {
+                store(to + (i * kIn + j) * channels, value);
+              });
+        });
   });
 }
 
-void transform_gradients(const WinogradSource& source, const WinogradGrid& grid, int64_t first, int64_t count,
-                         int64_t c0, int64_t c1, float* d, int64_t d_step, int64_t channels, float* bias) {
+void transform_gradients(const WinogradSource& source, const WinogradGrid& grid, int64_t first,
+                         int64_t count, int64_t c0, int64_t c1, float* d, int64_t d_step,
+                         int64_t channels, float* bias) {
   for_grid(grid, first, count, [&](int64_t t, int64_t n, int64_t row, int64_t column) {
     const Patch<kOut> patch{source, n, row, column};
-    for_channels(patch, c0, c1, [&](int64_t k, const auto& in) __attribute__((always_inline)) {
-      Vec sum = bias ? load(bias + k - c0) : Vec{};
-      float* to = d + t * d_step + k - c0;
-      transform<kOut, kIn, Winograd::gradients>([&](int i, int j) __attribute__((always_inline)) {
-            const Vec value = in(i, j);
-            sum += value;
-            return value;
-          },
-          [&](int i, int j, Vec value) __attribute__((always_inline)) {
-            store(to + (i * kIn + j) * channels, value);
-          });
-      if (bias) store(bias + k - c0, sum);
-    });
+    for_channels(
+        patch, c0, c1, [&](int64_t k, const auto& in) __attribute__((always_inline)) {
+          Vec sum = bias ? load(bias + k - c0) : Vec{};
+          float* to = d + t * d_step + k - c0;
+          transform<kOut, kIn, Winograd::gradients>(
+              [&](int i, int j) __attribute__((always_inline)) {
+                const Vec value = in(i, j);
+                sum += value;
+                return value;
+              },
+              [&](int i, int j, Vec value)
+                  __attribute__((always_inline)) { store(to + (i * kIn + j) * channels, value); });
+          if (bias) store(bias + k - c0, sum);
+        });
   });
 }
 
 // 4x4 outputs, or 2x2 after pooling, of which `rows` and `columns` count: `count` channels.
 template <class F>
-__attribute__((always_inline)) inline void write_tile(const WinogradTarget& t, const Vec (&y)[kOut][kOut], int64_t at,
-                                                      int64_t rows, int64_t columns, int64_t count, const F& f) {
+__attribute__((always_inline)) inline void write_tile(const WinogradTarget& t,
+                                                      const Vec (&y)[kOut][kOut], int64_t at,
+                                                      int64_t rows, int64_t columns, int64_t count,
+                                                      const F& f) {
   float* to = t.y + at;
   if (t.argmax) {
     LOOKALIKE_UNROLL for (int i = 0; i < 2; i++) LOOKALIKE_UNROLL for (int j = 0; j < 2; j++) {
@@ -254,14 +276,16 @@ __attribute__((always_inline)) inline void write_tile(const WinogradTarget& t, c
   }
 }
 
-void transform_outputs(const WinogradTarget& target, const WinogradGrid& grid, int64_t first, int64_t count, int64_t k0,
-                       const float* m, int64_t m_step) {
+void transform_outputs(const WinogradTarget& target, const WinogradGrid& grid, int64_t first,
+                       int64_t count, int64_t k0, const float* m, int64_t m_step) {
   const int64_t pool = target.argmax ? 2 : 1, channels = std::min<int64_t>(kBlock, target.k - k0);
   with_leaky(
       target.slope, target.limit, [&](const auto& f) __attribute__((always_inline)) {
         for_grid(grid, first, count, [&](int64_t t, int64_t n, int64_t row, int64_t column) {
           const int64_t at =
-              ((n * (target.h / pool) + row / pool) * (target.w / pool) + column / pool) * target.step + k0;
+              ((n * (target.h / pool) + row / pool) * (target.w / pool) + column / pool) *
+                  target.step +
+              k0;
           for (int i = 0; i < kOut / pool; i++)
             for (int j = 0; j < kOut / pool; j++) {
               const float* ahead =
@@ -272,15 +296,19 @@ void transform_outputs(const WinogradTarget& target, const WinogradGrid& grid, i
             const float* from = m + t * m_step + k;
             const Vec bias = target.bias ? load(target.bias + k0 + k) : Vec{};
             Vec y[kOut][kOut];
-            transform<kIn, kOut, Winograd::outputs>([&](int i, int j) __attribute__((always_inline)) { return load(from + (i * kIn + j) * kBlock); },
-                [&](int i, int j, Vec value) __attribute__((always_inline)) { y[i][j] = value + bias; });
+            transform<kIn, kOut, Winograd::outputs>(
+                [&](int i, int j)
+                    __attribute__((always_inline)) { return load(from + (i * kIn + j) * kBlock); },
+                [&](int i, int j, Vec value)
+                    __attribute__((always_inline)) { y[i][j] = value + bias; });
             write_tile(target, y, at + k, target.h - row, target.w - column, channels - k, f);
           }
         });
       });
 }
 
-// Rows at steps of `step`, every fourth of whose addresses is kept in a register (as in conv2d_tile.cpp).
+// Rows at steps of `step`, every fourth of whose addresses is kept in a register (as in
+// conv2d_tile.cpp).
 template <int T>
 struct Rows {
   static constexpr int kGroup = 4, kGroups = (T + kGroup - 1) / kGroup;
@@ -299,10 +327,11 @@ struct Rows {
   }
 };
 
-// out[T][kBlock] (+)= v[T][depth] u[depth][kBlock]; what lies `ahead` of u is fetched, for the next frequency.
+// out[T][kBlock] (+)= v[T][depth] u[depth][kBlock]; what lies `ahead` of u is fetched, for the next
+// frequency.
 template <int T>
-void multiply_tile(const float* v, int64_t v_step, int64_t depth, const float* u, int64_t ahead, bool add, float* out,
-                   int64_t out_step) {
+void multiply_tile(const float* v, int64_t v_step, int64_t depth, const float* u, int64_t ahead,
+                   bool add, float* out, int64_t out_step) {
   Vec sums[T][2] = {};
   if (add) {
     LOOKALIKE_UNROLL for (int i = 0; i < T; i++) {
@@ -323,8 +352,8 @@ void multiply_tile(const float* v, int64_t v_step, int64_t depth, const float* u
   }
 }
 
-void multiply(int64_t count, const float* v, int64_t v_step, int64_t channels, int64_t depth, const float* u,
-              int64_t u_step, bool add, float* m, int64_t m_step) {
+void multiply(int64_t count, const float* v, int64_t v_step, int64_t channels, int64_t depth,
+              const float* u, int64_t u_step, bool add, float* m, int64_t m_step) {
   for (int64_t f = 0; f < kFrequencies; f++, v += channels, u += u_step, m += kBlock)
     for_tiles(count, [&]<int T>(int64_t t) {
       multiply_tile<T>(v + t * v_step, v_step, depth, u, u_step, add, m + t * m_step, m_step);
@@ -333,12 +362,13 @@ void multiply(int64_t count, const float* v, int64_t v_step, int64_t channels, i
 
 // du[T][kBlock] (+)= sum over tiles of v[tile][T] d[tile][kBlock]
 template <int T>
-void multiply_gradients_tile(int64_t tiles, const float* v, int64_t v_step, const float* d, int64_t d_step, bool add,
-                             float* du) {
+void multiply_gradients_tile(int64_t tiles, const float* v, int64_t v_step, const float* d,
+                             int64_t d_step, bool add, float* du) {
   Vec sums[T][2] = {};
   LOOKALIKE_UNROLL for (int i = 0; i < T; i++) {
     if (add) sums[i][0] = load(du + i * kBlock), sums[i][1] = load(du + i * kBlock + kLanes);
-    if (!add) __builtin_prefetch(du + i * kBlock, 1), __builtin_prefetch(du + i * kBlock + kLanes, 1);
+    if (!add)
+      __builtin_prefetch(du + i * kBlock, 1), __builtin_prefetch(du + i * kBlock + kLanes, 1);
   }
   for (int64_t t = 0; t < tiles; t++, v += v_step, d += d_step) {
     const Vec d0 = load(d), d1 = load(d + kLanes);
@@ -349,16 +379,17 @@ void multiply_gradients_tile(int64_t tiles, const float* v, int64_t v_step, cons
   }
 }
 
-void multiply_gradients(int64_t count, const float* v, int64_t v_step, int64_t v_channels, int64_t rows, const float* d,
-                        int64_t d_step, int64_t d_channels, bool add, float* du, int64_t du_step) {
+void multiply_gradients(int64_t count, const float* v, int64_t v_step, int64_t v_channels,
+                        int64_t rows, const float* d, int64_t d_step, int64_t d_channels, bool add,
+                        float* du, int64_t du_step) {
   for (int64_t f = 0; f < kFrequencies; f++, v += v_channels, d += d_channels, du += du_step)
     for_tiles(rows, [&]<int T>(int64_t i) {
       multiply_gradients_tile<T>(count, v + i, v_step, d, d_step, add, du + i * kBlock);
     });
 }
 
-void transform_weights(const float* w, int64_t c, int64_t k, bool turned, int64_t k0, int64_t c0, int64_t c1, float* u,
-                       int64_t u_step) {
+void transform_weights(const float* w, int64_t c, int64_t k, bool turned, int64_t k0, int64_t c0,
+                       int64_t c1, float* u, int64_t u_step) {
   for (; c0 < c1; c0 += kLanes, u += kLanes * kBlock)
     for (int64_t half = 0; half < kBlock; half += kLanes) {
       const int64_t outputs = k - k0 - half, inputs = std::min<int64_t>(kLanes, c1 - c0);
@@ -374,27 +405,31 @@ void transform_weights(const float* w, int64_t c, int64_t k, bool turned, int64_
         transpose(taps[tap]);
       }
       for (int l = 0; l < inputs; l++)
-        transform<3, kIn, Winograd::weights>([&](int i, int j) __attribute__((always_inline)) { return taps[i * 3 + j][l]; },
+        transform<3, kIn, Winograd::weights>(
+            [&](int i, int j) __attribute__((always_inline)) { return taps[i * 3 + j][l]; },
             [&](int i, int j, Vec value) __attribute__((always_inline)) {
               store(u + (i * kIn + j) * u_step + l * kBlock + half, value);
             });
     }
 }
 
-void finish_weights(const float* du, int64_t du_step, int64_t groups, int64_t group, int64_t c, int64_t k, int64_t k0,
-                    int64_t c0, int64_t c1, bool add, float* dw) {
+void finish_weights(const float* du, int64_t du_step, int64_t groups, int64_t group, int64_t c,
+                    int64_t k, int64_t k0, int64_t c0, int64_t c1, bool add, float* dw) {
   for (; c0 < c1; c0 += kLanes, du += kLanes * kBlock)
     for (int64_t half = 0; half < kBlock && k0 + half < k; half += kLanes) {
-      const int64_t outputs = std::min<int64_t>(kLanes, k - k0 - half), inputs = std::min<int64_t>(kLanes, c1 - c0);
+      const int64_t outputs = std::min<int64_t>(kLanes, k - k0 - half),
+                    inputs = std::min<int64_t>(kLanes, c1 - c0);
       Vec taps[9][kLanes] = {};
       for (int l = 0; l < inputs; l++)
-        transform<kIn, 3, Winograd::weights_adjoint>([&](int i, int j) __attribute__((always_inline)) {
+        transform<kIn, 3, Winograd::weights_adjoint>(
+            [&](int i, int j) __attribute__((always_inline)) {
               const float* at = du + (i * kIn + j) * du_step + l * kBlock + half;
               Vec sum = load(at);
               for (int64_t g = 1; g < groups; g++) sum += load(at + g * group);
               return sum;
             },
-            [&](int i, int j, Vec value) __attribute__((always_inline)) { taps[i * 3 + j][l] = value; });
+            [&](int i, int j, Vec value)
+                __attribute__((always_inline)) { taps[i * 3 + j][l] = value; });
       for (int tap = 0; tap < 9; tap++) {
         transpose(taps[tap]);
         for (int i = 0; i < outputs; i++) {
@@ -408,7 +443,15 @@ void finish_weights(const float* du, int64_t du_step, int64_t groups, int64_t gr
 }  // namespace
 
 namespace LOOKALIKE_ISA {
-const WinogradTiles kWinogradTiles{kBlock,   kLanes,           kTile, transform_weights, transform_inputs, transform_gradients,
-                                   multiply, multiply_gradients, transform_outputs, finish_weights};
+const WinogradTiles kWinogradTiles{kBlock,
+                                   kLanes,
+                                   kTile,
+                                   transform_weights,
+                                   transform_inputs,
+                                   transform_gradients,
+                                   multiply,
+                                   multiply_gradients,
+                                   transform_outputs,
+                                   finish_weights};
 }
 }  // namespace lookalike::cpu

@@ -1,7 +1,8 @@
-// Products of blocks of embeddings: the dot products of queries with database rows, their distances, and what brings a gradient back
-// through them. One register tile of broadcast values times two vectors, in the widest vectors of this processor. Every
-// element is one chain of additions in the order of the reduction, so it does not depend on its place in a block, and
-// equal rows have equal products. One thread; the caller splits the work.
+// Products of blocks of embeddings: the dot products of queries with database rows, their
+// distances, and what brings a gradient back through them. One register tile of broadcast values
+// times two vectors, in the widest vectors of this processor. Every element is one chain of
+// additions in the order of the reduction, so it does not depend on its place in a block, and equal
+// rows have equal products. One thread; the caller splits the work.
 #pragma once
 
 #include <cstdint>
@@ -16,18 +17,21 @@ void pack_panel(const float* rows, int64_t count, int64_t d, float* panel);
 // The product of a[rows, k], strided, and b[k, columns]:
 //   c[i * c_row + j] = sum_q a[i * a_row + q * a_step] * b[q * b_row + j]
 // overwritten, or with `add` accumulated. `columns` is a multiple of kPanelRows.
-void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_row, int64_t a_step,
-                   const float* b, int64_t b_row, float* c, int64_t c_row, bool add);
+void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_row,
+                   int64_t a_step, const float* b, int64_t b_row, float* c, int64_t c_row,
+                   bool add);
 
-// scores[q, kPanelRows] of queries[q, d] with rows[count, d], overwritten: dot products, or negative squared distances, of the same bits as
-// those of a panel. For so few queries that packing the rows would cost more than it saves: they are transposed on their way
-// through the registers, and `ahead` of them are fetched.
+// scores[q, kPanelRows] of queries[q, d] with rows[count, d], overwritten: dot products, or
+// negative squared distances, of the same bits as those of a panel. For so few queries that packing
+// the rows would cost more than it saves: they are transposed on their way through the registers,
+// and `ahead` of them are fetched.
 constexpr int64_t kFewQueries = 4;
-void score_rows(const float* queries, int64_t q, int64_t d, const float* rows, int64_t count, bool distances,
-                float* scores);
+void score_rows(const float* queries, int64_t q, int64_t d, const float* rows, int64_t count,
+                bool distances, float* scores);
 
 // queries[q, d], panel[d, kPanelRows] -> scores[q, kPanelRows], overwritten: their dot products.
-inline void score_panel(const float* queries, int64_t q, int64_t d, const float* panel, float* scores) {
+inline void score_panel(const float* queries, int64_t q, int64_t d, const float* panel,
+                        float* scores) {
   block_product(q, kPanelRows, d, queries, d, 1, panel, kPanelRows, scores, kPanelRows, false);
 }
 

@@ -1,32 +1,38 @@
-// Register tiles of similarity.h: kRows broadcast values times two vectors, so that all sums of a tile stay in
-// registers over the whole reduction. Compiled once for each instruction set.
-#include "kernels/similarity.h"
-
+// Register tiles of similarity.h: kRows broadcast values times two vectors, so that all sums of a
+// tile stay in registers over the whole reduction. Compiled once for each instruction set.
 #include "kernels/simd.h"
+#include "kernels/similarity.h"
 
 namespace lookalike::cpu {
 namespace {
 
-constexpr int kRows = kLanes == 16 ? 12 : 6;  // of a register tile: 24 sums in 32 registers, 12 in 16
+constexpr int kRows =
+    kLanes == 16 ? 12 : 6;  // of a register tile: 24 sums in 32 registers, 12 in 16
 static_assert(kPanelRows % kBlock == 0);
 
-// Values [i, i + kLanes) of rows [first, first + kLanes), zeros behind the last row and value, transposed.
-__attribute__((always_inline)) inline void load_transposed(const float* rows, int64_t count, int64_t d, int64_t first, int64_t i, Vec (&block)[kLanes]) {
+// Values [i, i + kLanes) of rows [first, first + kLanes), zeros behind the last row and value,
+// transposed.
+__attribute__((always_inline)) inline void load_transposed(const float* rows, int64_t count,
+                                                           int64_t d, int64_t first, int64_t i,
+                                                           Vec (&block)[kLanes]) {
   constexpr int64_t kAhead = 64, kLine = 16;  // rows, and floats of a cache line
   const float* from = rows + first * d + i;
   // Not to the first-level cache, where rows at steps of powers of two push each other out.
-  for (int64_t r = 0; r < kLanes && i % kLine == 0; r++) __builtin_prefetch(from + (r + kAhead) * d, 0, 2);
+  for (int64_t r = 0; r < kLanes && i % kLine == 0; r++)
+    __builtin_prefetch(from + (r + kAhead) * d, 0, 2);
   if (first + kLanes <= count && i + kLanes <= d) {
 #pragma GCC unroll 16
     for (int64_t r = 0; r < kLanes; r++) block[r] = load(from + r * d);
   } else {
-    for (int64_t r = 0; r < kLanes; r++) block[r] = first + r < count ? load_some(from + r * d, d - i) : Vec{};
+    for (int64_t r = 0; r < kLanes; r++)
+      block[r] = first + r < count ? load_some(from + r * d, d - i) : Vec{};
   }
   transpose(block);
 }
 
 template <int Q, bool kDistances>
-void score_group(const float* queries, int64_t d, const float* rows, int64_t count, int64_t first, float* scores) {
+void score_group(const float* queries, int64_t d, const float* rows, int64_t count, int64_t first,
+                 float* scores) {
   Vec sums[Q] = {};
   for (int64_t i = 0; i < d; i += kLanes) {
     Vec block[kLanes];
@@ -50,10 +56,10 @@ void score_group(const float* queries, int64_t d, const float* rows, int64_t cou
 }
 
 template <int R>
-void tile(int64_t k, const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t b_row, float* c,
-          int64_t c_row, bool add) {
-  // One pointer for three rows: an address scales its index by 1 or 2 for nothing, and a pointer for each row would not
-  // fit the registers.
+void tile(int64_t k, const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t b_row,
+          float* c, int64_t c_row, bool add) {
+  // One pointer for three rows: an address scales its index by 1 or 2 for nothing, and a pointer
+  // for each row would not fit the registers.
   constexpr int kPointers = (R + 2) / 3;
   const float* at[kPointers];
   for (int i = 0; i < kPointers; i++) at[i] = a + 3 * i * a_row;
@@ -95,26 +101,30 @@ void pack_panel(const float* rows, int64_t count, int64_t d, float* panel) {
     for (int64_t i = 0; i < d; i += kLanes) {
       Vec block[kLanes];
       load_transposed(rows, count, d, first, i, block);
-      for (int64_t j = 0; j < kLanes && i + j < d; j++) store(panel + (i + j) * kPanelRows + first, block[j]);
+      for (int64_t j = 0; j < kLanes && i + j < d; j++)
+        store(panel + (i + j) * kPanelRows + first, block[j]);
     }
 }
 
-void score_rows(const float* queries, int64_t q, int64_t d, const float* rows, int64_t count, bool distances,
-                float* scores) {
+void score_rows(const float* queries, int64_t q, int64_t d, const float* rows, int64_t count,
+                bool distances, float* scores) {
   with_constant<kFewQueries>(q, [&]<int Q>() {
     for (int64_t first = 0; first < kPanelRows; first += kLanes)
-      (distances ? score_group<Q, true> : score_group<Q, false>)(queries, d, rows, count, first, scores);
+      (distances ? score_group<Q, true> : score_group<Q, false>)(queries, d, rows, count, first,
+                                                                 scores);
   });
 }
 
-void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_row, int64_t a_step,
-                   const float* b, int64_t b_row, float* c, int64_t c_row, bool add) {
+void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_row,
+                   int64_t a_step, const float* b, int64_t b_row, float* c, int64_t c_row,
+                   bool add) {
   for (int64_t j = 0; j < columns; j += kBlock) {
     int64_t i = 0;
     for (; i + kRows <= rows; i += kRows) {
       tile<kRows>(k, a + i * a_row, a_row, a_step, b + j, b_row, c + i * c_row + j, c_row, add);
     }
-    rest<kRows - 1>(rows - i, k, a + i * a_row, a_row, a_step, b + j, b_row, c + i * c_row + j, c_row, add);
+    rest<kRows - 1>(rows - i, k, a + i * a_row, a_row, a_step, b + j, b_row, c + i * c_row + j,
+                    c_row, add);
   }
 }
 

@@ -38,7 +38,7 @@ Tensor in_batches(int64_t count, const Compute& compute, const Batch& batch, con
 Variable forward_in_parallel(Module& network, const Variable& images, const Mode& mode) {
   const NoGrad no_grad;
   const int64_t count = images.shape()[0], threads = omp_get_max_threads();
-  constexpr int64_t kPixels = 224 * 224;  // at a time: less is too little between the starts of two layers
+  constexpr int64_t kPixels = 160 * 160;  // at a time: less is too little between the starts of two layers
   const int64_t pixels = images.shape()[1] * images.shape()[2];
   const int64_t at_once = std::max<int64_t>(1, kPixels / std::max<int64_t>(1, pixels));
   const int64_t needed = (count + at_once - 1) / at_once;

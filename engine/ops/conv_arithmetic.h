@@ -9,7 +9,8 @@ namespace lookalike {
 inline void choose_arithmetic(Conv2dParams& p) {
   p.tf32 = tf32_allowed();
   p.cudnn = chosen_conv() == ConvBackend::cudnn;
-  p.algorithm = chosen_conv() == ConvBackend::exact ? ConvAlgorithm::direct : ConvAlgorithm::measured;
+  p.algorithm =
+      chosen_conv() == ConvBackend::exact ? ConvAlgorithm::direct : ConvAlgorithm::measured;
 }
 
 }  // namespace lookalike

@@ -1,4 +1,7 @@
-// Winograd's convolution against the plain loops in double: every pass, edge and epilogue, on any number of threads.
+// Winograd's convolution against the plain loops in double: every pass, edge and epilogue, on any
+// number of threads.
+#include "kernels/conv2d_winograd.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -11,7 +14,6 @@
 
 #include "engine/ops/conv2d.h"
 #include "kernels/conv2d.h"
-#include "kernels/conv2d_winograd.h"
 #include "tests/op_case.h"
 
 namespace lookalike::testing {
@@ -32,7 +34,13 @@ std::vector<double> normal(int64_t n, int seed) {
 }
 
 Conv2dParams params_of(int64_t batch, int64_t h, int64_t w, int64_t in_c, int64_t out_c) {
-  Conv2dParams p{.batch = batch, .in_h = h, .in_w = w, .in_c = in_c, .out_c = out_c, .kernel_h = 3, .kernel_w = 3};
+  Conv2dParams p{.batch = batch,
+                 .in_h = h,
+                 .in_w = w,
+                 .in_c = in_c,
+                 .out_c = out_c,
+                 .kernel_h = 3,
+                 .kernel_w = 3};
   p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = 1;
   p.algorithm = ConvAlgorithm::winograd;
   return p;
@@ -47,21 +55,30 @@ Layer<double> reference_of(const Conv2dParams& p) {
                   .y = std::vector<double>(outputs),
                   .argmax = std::vector<uint8_t>(outputs)};
   l.dx.resize(l.x.size()), l.dw.resize(l.w.size()), l.dbias.resize(p.out_c);
-  cpu::conv2d_forward<double>(p, l.x.data(), l.w.data(), l.bias.data(), l.y.data(), l.argmax.data(), nullptr);
-  cpu::conv2d_backward_data<double>(p, l.dy.data(), l.y.data(), l.argmax.data(), l.w.data(), l.dx.data(), nullptr);
-  cpu::conv2d_backward_weights<double>(p, l.x.data(), l.dy.data(), l.y.data(), l.argmax.data(), l.dw.data(),
-                                       l.dbias.data(), nullptr);
+  cpu::conv2d_forward<double>(p, l.x.data(), l.w.data(), l.bias.data(), l.y.data(), l.argmax.data(),
+                              nullptr);
+  cpu::conv2d_backward_data<double>(p, l.dy.data(), l.y.data(), l.argmax.data(), l.w.data(),
+                                    l.dx.data(), nullptr);
+  cpu::conv2d_backward_weights<double>(p, l.x.data(), l.dy.data(), l.y.data(), l.argmax.data(),
+                                       l.dw.data(), l.dbias.data(), nullptr);
   l.packed_y = l.y;
   return l;
 }
 
-// Backward from the reference's outputs: rounding does not move them across a kink or to another maximum. Outputs and workspace begin as NaN.
+// Backward from the reference's outputs: rounding does not move them across a kink or to another
+// maximum. Outputs and workspace begin as NaN.
 Layer<float> run(const Conv2dParams& p, const Layer<double>& reference) {
-  const auto narrow = [](const std::vector<double>& from) { return std::vector<float>(from.begin(), from.end()); };
-  const auto unset = [](const std::vector<double>& like) { return std::vector<float>(like.size(), NAN); };
-  Layer<float> l{narrow(reference.x),  narrow(reference.w),  narrow(reference.bias),   narrow(reference.dy),
-                 unset(reference.y),   unset(reference.dx),  unset(reference.dw),      unset(reference.dbias),
-                 unset(reference.y), std::vector<uint8_t>(reference.y.size())};
+  const auto narrow = [](const std::vector<double>& from) {
+    return std::vector<float>(from.begin(), from.end());
+  };
+  const auto unset = [](const std::vector<double>& like) {
+    return std::vector<float>(like.size(), NAN);
+  };
+  Layer<float> l{narrow(reference.x),    narrow(reference.w),
+                 narrow(reference.bias), narrow(reference.dy),
+                 unset(reference.y),     unset(reference.dx),
+                 unset(reference.dw),    unset(reference.dbias),
+                 unset(reference.y),     std::vector<uint8_t>(reference.y.size())};
   const std::vector<float> y = narrow(reference.y);
   const Conv2dWorkspace floats = cpu::conv2d_workspace<float>(p);
   const auto work = [](int64_t n) { return std::vector<float>(n, NAN); };
@@ -69,12 +86,13 @@ Layer<float> run(const Conv2dParams& p, const Layer<double>& reference) {
                              work(floats.forward).data());
   std::vector<float> packed(cpu::conv2d_packed_size<float>(p));
   cpu::conv2d_pack<float>(p, l.w.data(), l.bias.data(), packed.data());
-  cpu::conv2d_forward_packed<float>(p, l.x.data(), packed.data(), nullptr, l.packed_y.data(), l.argmax.data(),
-                                    work(floats.forward).data());
-  cpu::conv2d_backward_data<float>(p, l.dy.data(), y.data(), reference.argmax.data(), l.w.data(), l.dx.data(),
-                                   work(floats.backward_data).data());
-  cpu::conv2d_backward_weights<float>(p, l.x.data(), l.dy.data(), y.data(), reference.argmax.data(), l.dw.data(),
-                                      l.dbias.data(), work(floats.backward_weights).data());
+  cpu::conv2d_forward_packed<float>(p, l.x.data(), packed.data(), nullptr, l.packed_y.data(),
+                                    l.argmax.data(), work(floats.forward).data());
+  cpu::conv2d_backward_data<float>(p, l.dy.data(), y.data(), reference.argmax.data(), l.w.data(),
+                                   l.dx.data(), work(floats.backward_data).data());
+  cpu::conv2d_backward_weights<float>(p, l.x.data(), l.dy.data(), y.data(), reference.argmax.data(),
+                                      l.dw.data(), l.dbias.data(),
+                                      work(floats.backward_weights).data());
   return l;
 }
 
@@ -101,7 +119,8 @@ std::vector<Conv2dParams> layers() {
   add(params_of(2, 9, 9, 20, 30), ActivationKind::relu, 2, 2);
   add(params_of(2, 5, 5, 1, 1), ActivationKind::leaky_relu, 2);
   add(params_of(40, 1, 1, 18, 5), ActivationKind::relu);
-  add(params_of(1, 7, 6, 390, 400), ActivationKind::relu, 2);  // weights that are transformed block by block
+  add(params_of(1, 7, 6, 390, 400), ActivationKind::relu,
+      2);  // weights that are transformed block by block
   add(params_of(9, 16, 16, 130, 64), ActivationKind::leaky_relu, 2);
   add(params_of(0, 8, 8, 16, 16), ActivationKind::none);
   result.back().pad_bottom = 0, result.back().pad_left = 2;
@@ -112,10 +131,12 @@ std::vector<Conv2dParams> layers() {
 
 }  // namespace
 
-TEST_CASE("Winograd's convolution agrees with double, and has the same bits on any number of threads") {
+TEST_CASE(
+    "Winograd's convolution agrees with double, and has the same bits on any number of threads") {
   const int before = omp_get_max_threads();
   for (const Conv2dParams& p : layers()) {
-    CAPTURE(fmt::format("{} of {}x{} {}->{} pool {}", p.batch, p.in_h, p.in_w, p.in_c, p.out_c, p.pool));
+    CAPTURE(fmt::format("{} of {}x{} {}->{} pool {}", p.batch, p.in_h, p.in_w, p.in_c, p.out_c,
+                        p.pool));
     const Layer<double> want = reference_of(p);
     omp_set_num_threads(1);
     const Layer<float> one = run(p, want);
@@ -126,10 +147,12 @@ TEST_CASE("Winograd's convolution agrees with double, and has the same bits on a
     CHECK(error(one.dbias, want.dbias) < 1e-6);
     const auto differ = [&] {
       int64_t count = 0;
-      for (size_t i = 0; i < want.y.size(); i++) count += p.pool == 2 && one.argmax[i] != want.argmax[i];
+      for (size_t i = 0; i < want.y.size(); i++)
+        count += p.pool == 2 && one.argmax[i] != want.argmax[i];
       return count;
     }();
-    CHECK(differ <= 1e-4 * static_cast<double>(want.y.size()));  // of two maxima that are nearly equal
+    CHECK(differ <=
+          1e-4 * static_cast<double>(want.y.size()));  // of two maxima that are nearly equal
     for (const int threads : {2, 3, 5}) {
       omp_set_num_threads(threads);
       const Layer<float> many = run(p, want);
@@ -157,10 +180,12 @@ TEST_CASE("what is added before the activation, and a result among the channels 
   std::vector<float> plus(sums.y.size()), packed(cpu::conv2d_packed_size<float>(p));
   for (size_t i = 0; i < plus.size(); i++) plus[i] = static_cast<float>(want.dy[i]);
   cpu::conv2d_pack<float>(p, sums.w.data(), sums.bias.data(), packed.data());
-  std::vector<float> work(2 * cpu::conv2d_workspace<float>(p).forward), y(plus.size()), wide(2 * plus.size());
-  cpu::conv2d_forward_packed<float>(p, sums.x.data(), packed.data(), plus.data(), y.data(), nullptr, work.data());
-  cpu::conv2d_forward_side_by_side<float>(plain, packed.data(), p, packed.data(), sums.x.data(), wide.data(),
-                                          work.data());
+  std::vector<float> work(2 * cpu::conv2d_workspace<float>(p).forward), y(plus.size()),
+      wide(2 * plus.size());
+  cpu::conv2d_forward_packed<float>(p, sums.x.data(), packed.data(), plus.data(), y.data(), nullptr,
+                                    work.data());
+  cpu::conv2d_forward_side_by_side<float>(plain, packed.data(), p, packed.data(), sums.x.data(),
+                                          wide.data(), work.data());
   int64_t wrong = 0;
   for (size_t i = 0; i < y.size(); i++) {
     const float* pixel = wide.data() + i / p.out_c * 2 * p.out_c + i % p.out_c;
@@ -174,13 +199,15 @@ TEST_CASE("large layers take Winograd unless convolutions are to be exact") {
   Conv2dParams p = params_of(8, 32, 32, 64, 64);
   for (const ConvAlgorithm algorithm : {ConvAlgorithm::measured, ConvAlgorithm::direct}) {
     p.algorithm = algorithm;
-    for (const auto pass : {cpu::ConvPass::forward, cpu::ConvPass::backward_data, cpu::ConvPass::backward_weights})
+    for (const auto pass :
+         {cpu::ConvPass::forward, cpu::ConvPass::backward_data, cpu::ConvPass::backward_weights})
       CHECK(cpu::winograd_pays(p, pass) == (algorithm == ConvAlgorithm::measured));
   }
   p.algorithm = ConvAlgorithm::measured, p.stride = 2;
   CHECK(!cpu::winograd_pays(p, cpu::ConvPass::forward));
 
-  PackedConv2d conv{.weight = Variable(random_tensor({64, 3, 3, 64}, DType::f32, 2)), .options = {.padding = 1}};
+  PackedConv2d conv{.weight = Variable(random_tensor({64, 3, 3, 64}, DType::f32, 2)),
+                    .options = {.padding = 1}};
   conv.pack();
   const auto result_by = [&](ConvBackend backend) {
     choose_conv(backend);
