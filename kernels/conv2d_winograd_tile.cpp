@@ -86,9 +86,9 @@ struct Patch {
       for (int64_t j = 0; j < kOut * s.c; j += 16) __builtin_prefetch(from + i * s.w * s.c + j);
   }
 
-  // Channels [k, k + kLanes), n of which there are, of pixels behind 2x2 max pooling, each in one
-  // of four places, zeros in the others. Returns by how much the patch lies below and to the right
-  // of pixels[0][0].
+  // The gradients of channels [k, k + kLanes), `count` of which there are, behind 2x2 max pooling:
+  // each in its place of four, zeros in the others. pixels[0][0] is the first place of the first
+  // window that the patch sees.
   static constexpr int kPlaces = Size / 2 * 2 + 2;
   void unpool(int64_t k, int64_t count, Vec (&pixels)[kPlaces][kPlaces]) const {
     const int64_t first_row = first_window(top), first_column = first_window(left);
