@@ -1,6 +1,7 @@
 // Times the exact search of random unit rows, as search_top_k() has it.
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -57,5 +58,10 @@ int main(int argc, char** argv) {
   app.add_option("--k", k, "Rows wanted of each query")->capture_default_str();
   app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  fmt::print("{}\n", lookalike::time_search(rows, width, queries, k, seconds).dump());
+  try {
+    fmt::print("{}\n", lookalike::time_search(rows, width, queries, k, seconds).dump());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "search_bench: {}\n", error.what());
+    return 1;
+  }
 }

@@ -3,15 +3,19 @@
 // tune_cpu [part of a row's name]; LOOKALIKE_ISA and OMP_NUM_THREADS are heeded.
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <functional>
+#include <initializer_list>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 #include <omp.h>
 
 #include "kernels/conv2d.h"
+#include "kernels/conv2d_winograd.h"
 #include "kernels/parallel.h"
 
 namespace lookalike {
@@ -24,9 +28,9 @@ struct Layer {
   int64_t pool = 1;
 };
 
-std::vector<float> normal(int64_t n, float mean, float deviation) {
+std::vector<float> normal(int64_t n, float deviation) {
   std::mt19937 random(static_cast<uint32_t>(n));
-  std::normal_distribution<float> distribution(mean, deviation);
+  std::normal_distribution<float> distribution(0, deviation);
   std::vector<float> values(n);
   for (float& value : values) value = distribution(random);
   return values;
@@ -70,9 +74,9 @@ class Layers {
                    .pool = l.pool};
     if (l.pool == 2) p.activation = {ActivationKind::leaky_relu, 0.1};
     const int64_t outputs = l.batch * p.y_h() * p.y_w() * l.out_c;
-    const std::vector<float> x = normal(l.batch * l.side * l.side * l.in_c, 0, 1),
-                             dy = normal(outputs, 0, 1), w = normal(9 * l.in_c * l.out_c, 0, 0.05f),
-                             bias = normal(l.out_c, 0, 1);
+    const std::vector<float> x = normal(l.batch * l.side * l.side * l.in_c, 1),
+                             dy = normal(outputs, 1), w = normal(9 * l.in_c * l.out_c, 0.05f),
+                             bias = normal(l.out_c, 1);
     std::vector<float> y(outputs), dx(x.size()), dw(w.size()), dbias(l.out_c);
     std::vector<uint8_t> argmax(outputs);
     Conv2dParams ways[2] = {p, p};
@@ -106,10 +110,11 @@ class Layers {
                  1e3 * direct, 1e3 * winograd, gflop / direct, gflop / winograd, direct / winograd);
       std::fflush(stdout);
     };
-    row("packed", [&](int i) {
-      cpu::conv2d_forward_packed<float>(ways[i], x.data(), packed[i].data(), nullptr, y.data(),
-                                        argmax.data(), work[i].data());
-    });
+    if (cpu::winograd_packs(ways[1]))
+      row("packed", [&](int i) {
+        cpu::conv2d_forward_packed<float>(ways[i], x.data(), packed[i].data(), nullptr, y.data(),
+                                          argmax.data(), work[i].data());
+      });
     if (l.batch == 1) return;
     row("forward", [&](int i) {
       cpu::conv2d_forward<float>(ways[i], x.data(), w.data(), bias.data(), y.data(), argmax.data(),

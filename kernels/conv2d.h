@@ -12,8 +12,10 @@
 
 namespace lookalike {
 
-// How the CPU convolves in float where 3x3 kernels of stride 1 leave a choice: whichever is faster by measurement, always the sum
-// as it is written, or always Winograd's F(4x4, 3x3), whose results differ in their last bits (conv2d_winograd_tile.h).
+// How the CPU convolves in float where a 3x3 kernel of stride 1 leaves a choice: whichever is
+// faster by measurement, the sum as it is written, or Winograd's F(4x4, 3x3) wherever it can
+// (conv2d_winograd.h). Winograd's errors are of the size of the last bits of the largest values in
+// a tile of 6x6 inputs, and an infinity or NaN among them reaches all of its 4x4 outputs.
 enum class ConvAlgorithm : uint8_t { measured, direct, winograd };
 
 struct Conv2dParams {

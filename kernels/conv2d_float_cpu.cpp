@@ -2,6 +2,7 @@
 // work, small enough to stay in its second-level cache; padding, the gradient of activation and the undoing of pooling
 // happen while it is filled, so none of them is ever a tensor in memory. Backward weights adds up groups of bands,
 // whose number follows from sizes alone, and then the groups, so the bits do not depend on the number of threads.
+// Where it is faster, conv2d_winograd_cpu.cpp and conv2d_pooled_cpu.cpp take over.
 #include <algorithm>
 #include <cstring>
 #include <optional>

@@ -12,8 +12,9 @@ enum class ConvPass { forward, backward_data, backward_weights };
 // Whether this pass is to take Winograd: p.algorithm asks for it, or the measured table says that
 // it is faster.
 bool winograd_pays(const Conv2dParams& p, ConvPass pass);
-// Whether packed weights are to hold Winograd's, too, which forward passes over some images may ask
-// for.
+// Whether packed weights hold Winograd's, too, which a forward pass may then ask for. Not those of
+// so many channels that Winograd's, four times as many, would go to memory and back for each image:
+// with these a packed forward takes the sum.
 bool winograd_packs(const Conv2dParams& p);
 
 // A pass from c to k channels over a whole batch: forward, or backward data with the gradient in
@@ -24,7 +25,7 @@ struct WinogradPass {
   WinogradTarget target;
   WinogradGrid grid;
 
-  int64_t tiles() const { return batch * grid.per_image(); }
+  int64_t tiles() const { return batch * grid.rows * grid.columns; }
 };
 WinogradPass winograd_forward(const Conv2dParams& p, const float* x, const float* bias,
                               const float* plus, float* y, uint8_t* argmax, int64_t y_step);
@@ -41,7 +42,7 @@ void winograd_pack(int64_t c, int64_t k, const float* w, bool turned, float* pac
 class WinogradPieces {
  public:
   WinogradPieces(const WinogradPass& pass, const float* packed);
-  int64_t count() const { return bands_ * parts_; }
+  int64_t count() const { return pass_.tiles() > 0 ? bands_ * parts_ : 0; }
   int64_t scratch() const;  // floats
   // scratch: of this thread.
   void operator()(int64_t i, float* scratch) const;

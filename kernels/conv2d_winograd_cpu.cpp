@@ -18,7 +18,6 @@ const WinogradTiles& winograd_tiles() {
   return base::kWinogradTiles;
 }
 
-constexpr int64_t kTile = kWinogradOut;
 // Floats of transformed tiles: a band's, which stay in the second-level cache, and those that all
 // threads share where there are many channels, forward and in backward weights.
 constexpr int64_t kTileFloats = 160 << 10, kManyFloats = 5 << 18, kManyGradientFloats = 12 << 18;
@@ -42,6 +41,17 @@ constexpr Least kLeast[3][2][3] = {
     {{{16, 512, 0.35}, {16, 256, 0.35}, {16, 128, 0.25}},
      {{16, 256, 0.35}, {16, 1024, 0.75}, {16, 1024, 0.35}}},
 };
+
+const Least& least_of(bool pooled, ConvPass pass) {
+  return kLeast[static_cast<int>(isa())][pooled][static_cast<int>(pass)];
+}
+
+// With more padding some outputs see nothing else and are the bias itself, which rounding would
+// change.
+bool is_possible(const Conv2dParams& p) {
+  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride == 1 &&
+         std::max({p.pad_top, p.pad_left, p.pad_bottom, p.pad_right}) < 3;
+}
 
 int64_t blocks_of(int64_t k) {
   return (k + winograd_tiles().block - 1) / winograd_tiles().block;
@@ -69,10 +79,14 @@ struct Depths {
 };
 
 WinogradGrid grid_of(int64_t h, int64_t w, int64_t top, int64_t left) {
-  return {.rows = (h + kTile - 1) / kTile,
-          .columns = (w + kTile - 1) / kTile,
+  return {.rows = (h + kWinogradOut - 1) / kWinogradOut,
+          .columns = (w + kWinogradOut - 1) / kWinogradOut,
           .top = top,
           .left = left};
+}
+
+int64_t tiles_of(const WinogradGrid& grid) {
+  return grid.rows * grid.columns;
 }
 
 WinogradSource gradient_source(const Conv2dParams& p, const float* dy, const float* y,
@@ -148,7 +162,7 @@ struct WeightPlan {
         dy(gradient_source(p, dy, y, argmax)),
         x_grid(grid_of(this->dy.h, this->dy.w, p.pad_top, p.pad_left)),
         dy_grid(grid_of(this->dy.h, this->dy.w, 0, 0)),
-        tiles(p.batch * x_grid.per_image()),
+        tiles(p.batch * tiles_of(x_grid)),
         v_step(tile_step(p.in_c)),
         d_step(tile_step(p.out_c)),
         du_step(p.in_c * blocks_of(p.out_c) * winograd_tiles().block + 16),
@@ -261,21 +275,21 @@ void weights_by_blocks(const WeightPlan& plan, float* dw, float* bias, float* wo
 }  // namespace
 
 bool winograd_packs(const Conv2dParams& p) {
-  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride == 1 && !has_many(p.in_c, p.out_c);
+  if (!is_possible(p) || has_many(p.in_c, p.out_c)) return false;
+  const int64_t least = std::min(least_of(false, ConvPass::forward).products,
+                                 least_of(true, ConvPass::forward).products);
+  return p.algorithm == ConvAlgorithm::winograd || p.in_c * p.out_c >= least;
 }
 
 bool winograd_pays(const Conv2dParams& p, ConvPass pass) {
-  const bool possible = p.kernel_h == 3 && p.kernel_w == 3 && p.stride == 1 &&
-                        std::max({p.pad_top, p.pad_left, p.pad_bottom, p.pad_right}) < 3;
-  if (!possible || p.algorithm == ConvAlgorithm::direct) return false;
+  if (!is_possible(p) || p.algorithm == ConvAlgorithm::direct) return false;
   if (p.algorithm == ConvAlgorithm::winograd) return true;
   const bool data = pass == ConvPass::backward_data;
   const int64_t h = data ? p.in_h : p.pool * p.y_h(), w = data ? p.in_w : p.pool * p.y_w();
-  const WinogradGrid grid = grid_of(h, w, 0, 0);
-  const Least& least = kLeast[static_cast<int>(isa())][p.pool == 2][static_cast<int>(pass)];
+  const int64_t tiled = tiles_of(grid_of(h, w, 0, 0)) * kWinogradOut * kWinogradOut;
+  const Least& least = least_of(p.pool == 2, pass);
   return (data ? p.out_c : p.in_c) >= least.inputs && p.in_c * p.out_c >= least.products &&
-         static_cast<double>(h * w) >=
-             least.share * static_cast<double>(grid.per_image() * kTile * kTile);
+         static_cast<double>(h * w) >= least.share * static_cast<double>(tiled);
 }
 
 WinogradPass winograd_forward(const Conv2dParams& p, const float* x, const float* bias,
@@ -332,7 +346,7 @@ void winograd_pack(int64_t c, int64_t k, const float* w, bool turned, float* pac
 
 WinogradPieces::WinogradPieces(const WinogradPass& pass, const float* packed)
     : pass_(pass), packed_(packed), blocks_(blocks_of(pass.target.k)) {
-  const int64_t tiles = pass.tiles(), at_once = winograd_tiles().tile;
+  const int64_t tiles = pass.tiles(), at_once = winograd_tiles().at_once;
   const int64_t threads = free_threads(), wanted = threads > 1 ? 2 * threads : 1;
   const int64_t floats = tile_step(pass.source.c) + output_step();
   band_tiles_ = std::clamp(kTileFloats / floats / at_once * at_once, 2 * at_once, 8 * at_once);
@@ -364,12 +378,12 @@ int64_t winograd_workspace(const WinogradPass& pass) {
   const int64_t c = pass.source.c, k = pass.target.k;
   if (has_many(c, k))
     return many_tiles(pass) * tile_step(c) + omp_get_max_threads() * many_scratch(pass);
-  return winograd_packed_size(c, k) +
-         omp_get_max_threads() * WinogradPieces(pass, nullptr).scratch();
+  return winograd_packed_size(c, k) + free_threads() * WinogradPieces(pass, nullptr).scratch();
 }
 
 void winograd_run(const WinogradPass& pass, const float* w, bool turned, float* workspace) {
   const int64_t c = pass.source.c, k = pass.target.k;
+  if (pass.tiles() == 0) return;
   if (has_many(c, k)) return run_by_blocks(pass, w, turned, workspace);
   winograd_pack(c, k, w, turned, workspace);
   const WinogradPieces pieces(pass, workspace);

@@ -1,14 +1,13 @@
 #include "kernels/conv2d_winograd_tile.h"
 
-#include <algorithm>
-#include <cstddef>
-
 #include "kernels/simd.h"
 
 namespace lookalike::cpu {
 namespace {
 
 #define LOOKALIKE_UNROLL _Pragma("GCC unroll 16")
+#define LOOKALIKE_INLINED __attribute__((always_inline))  // a lambda
+#define LOOKALIKE_INLINE LOOKALIKE_INLINED inline
 
 constexpr int kOut = kWinogradOut, kIn = kWinogradIn;
 
@@ -54,7 +53,7 @@ struct Winograd {
 // out(i, j, element) of M in M^T, where in(i, j) is an element of a K x K matrix and `by`
 // multiplies a vector by M, which has N rows.
 template <int K, int N, void (*by)(const Vec (&)[K], Vec (&)[N]), class In, class Out>
-__attribute__((always_inline)) inline void transform(const In& in, const Out& out) {
+LOOKALIKE_INLINE void transform(const In& in, const Out& out) {
   Vec half[N][K];
   LOOKALIKE_UNROLL for (int j = 0; j < K; j++) {
     Vec from[K], to[N];
@@ -69,7 +68,13 @@ __attribute__((always_inline)) inline void transform(const In& in, const Out& ou
   }
 }
 
+// std::min would be one function for all instruction sets, and perhaps of the wrong one.
+constexpr int64_t smaller_of(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
 constexpr int64_t kAhead = 2;  // tiles: what a transform reads or writes so far ahead is fetched
+constexpr int64_t kLine = 16;  // floats of a cache line
 
 // The Size x Size pixels that begin at (top, left) of image n, which may reach outside of it.
 template <int Size>
@@ -80,16 +85,17 @@ struct Patch {
   bool inside() const { return top >= 0 && left >= 0 && top + Size <= s.h && left + Size <= s.w; }
   int64_t first() const { return ((n * s.h + top) * s.w + left) * s.c; }
 
-  void fetch_ahead(const float* array) const {
-    const float* from = array + first() + (Size - kOut + kAhead * kOut) * s.c;
+  void fetch_ahead(const float* array, int64_t c0, int64_t c1) const {
     for (int64_t i = 0; i < Size; i++)
-      for (int64_t j = 0; j < kOut * s.c; j += 16) __builtin_prefetch(from + i * s.w * s.c + j);
+      for (int64_t j = Size - kOut; j < Size; j++)
+        for (int64_t k = c0; k < c1; k += kLine)
+          prefetch(array, first() + (i * s.w + j + kAhead * kOut) * s.c + k);
   }
 
   // The gradients of channels [k, k + kLanes), `count` of which there are, behind 2x2 max pooling:
   // each in its place of four, zeros in the others. pixels[0][0] is the first place of the first
-  // window that the patch sees.
-  static constexpr int kPlaces = Size / 2 * 2 + 2;
+  // window that the patch sees; a patch of kOut begins with one.
+  static constexpr int kPlaces = Size == kOut ? kOut : Size + 2;
   void unpool(int64_t k, int64_t count, Vec (&pixels)[kPlaces][kPlaces]) const {
     const int64_t first_row = first_window(top), first_column = first_window(left);
     for (int i = 0; i < kPlaces / 2; i++)
@@ -109,30 +115,31 @@ struct Patch {
   static int64_t first_window(int64_t pixel) { return (pixel - (pixel < 0)) / 2; }
 };
 
-// The pixels of a patch that reaches outside of its image: zeros there.
+// Where the pixels of a patch lie that reaches outside of its image.
 template <int Size>
 struct Border {
   static constexpr float kZeros[kLanes] = {};
-  const float* first[Size][Size];
-  int64_t inside[Size][Size];  // all bits, or none
+  static constexpr int64_t kOutside = -1;
+  int64_t offset[Size][Size];
 
-  Border(const Patch<Size>& p, const float* array) {
+  explicit Border(const Patch<Size>& p) {
     for (int64_t i = 0; i < Size; i++)
       for (int64_t j = 0; j < Size; j++) {
-        const bool in =
-            p.top + i >= 0 && p.top + i < p.s.h && p.left + j >= 0 && p.left + j < p.s.w;
-        first[i][j] = in ? array + p.first() + (i * p.s.w + j) * p.s.c : kZeros;
-        inside[i][j] = in ? -1 : 0;
+        const int64_t row = p.top + i, column = p.left + j;
+        const bool inside = row >= 0 && row < p.s.h && column >= 0 && column < p.s.w;
+        offset[i][j] = inside ? p.first() + (i * p.s.w + j) * p.s.c : kOutside;
       }
   }
-  const float* at(int i, int j, int64_t k) const { return first[i][j] + (k & inside[i][j]); }
+  const float* at(const float* array, int i, int j, int64_t k) const {
+    return offset[i][j] == kOutside ? kZeros : array + offset[i][j] + k;
+  }
 };
 
-// Calls out(k, in) for each vector of channels [c0, c1) of a patch: in(i, j) is that of pixel (i,
-// j), zeros behind c1.
+// Calls out(k, in) for each vector of channels [c0, c1) of a patch: in(i, j) is that of pixel
+// (i, j), zeros behind c1.
 template <int Size, class Out>
-__attribute__((always_inline)) inline void for_channels(const Patch<Size>& patch, int64_t c0,
-                                                        int64_t c1, const Out& out) {
+LOOKALIKE_INLINE void for_channels(const Patch<Size>& patch, int64_t c0, int64_t c1,
+                                   const Out& out) {
   const WinogradSource& s = patch.s;
   if (s.argmax) {
     Vec pixels[Patch<Size>::kPlaces][Patch<Size>::kPlaces];
@@ -140,55 +147,53 @@ __attribute__((always_inline)) inline void for_channels(const Patch<Size>& patch
     const int64_t right = patch.left - 2 * patch.first_window(patch.left);
     for (int64_t k = c0; k < c1; k += kLanes) {
       patch.unpool(k, c1 - k, pixels);
-      const Vec* from = &pixels[below][right];
-      out(
-          k, [&](int i, int j)
-                 __attribute__((always_inline)) { return from[i * Patch<Size>::kPlaces + j]; });
+      out(k, [&](int i, int j) LOOKALIKE_INLINED { return pixels[below + i][right + j]; });
     }
     return;
   }
-  patch.fetch_ahead(s.x);
-  if (s.y) patch.fetch_ahead(s.y);
-  const int64_t whole = c0 + (c1 - c0) / kLanes * kLanes, down = s.w * s.c;
-  if (patch.inside() && whole > c0) {
-    const float *x = s.x + patch.first(), *y = s.y ? s.y + patch.first() : nullptr;
-    for (int64_t k = c0; k < whole && s.y; k += kLanes)
-      out(
-          k, [&](int i, int j) __attribute__((always_inline)) {
-            const Vec dy = load(x + i * down + j * s.c + k);
-            return load(y + i * down + j * s.c + k) > 0 ? dy : s.slope * dy;
-          });
-    for (int64_t k = c0; k < whole && !s.y; k += kLanes)
-      out(
-          k, [&](int i, int j)
-                 __attribute__((always_inline)) { return load(x + i * down + j * s.c + k); });
+  patch.fetch_ahead(s.x, c0, c1);
+  if (s.y) patch.fetch_ahead(s.y, c0, c1);
+  // at(array, i, j, k) is where channel k of a pixel lies.
+  const auto for_vectors = [&](int64_t begin, int64_t end, const auto& at) LOOKALIKE_INLINED {
+    if (!s.y) {
+      for (int64_t k = begin; k < end; k += kLanes)
+        out(k, [&](int i, int j) LOOKALIKE_INLINED { return load(at(s.x, i, j, k)); });
+      return;
+    }
+    for (int64_t k = begin; k < end; k += kLanes)
+      out(k, [&](int i, int j) LOOKALIKE_INLINED {
+        const Vec dy = load(at(s.x, i, j, k));
+        return load(at(s.y, i, j, k)) > 0 ? dy : s.slope * dy;
+      });
+  };
+  const int64_t whole = c0 + (c1 - c0) / kLanes * kLanes;
+  if (patch.inside()) {
+    const int64_t first = patch.first(), down = s.w * s.c, right = s.c;
+    for_vectors(c0, whole, [&](const float* array, int i, int j, int64_t k) LOOKALIKE_INLINED {
+      return array + first + i * down + j * right + k;
+    });
     if (whole == c1) return;
     c0 = whole;
   }
-  const Border<Size> x(patch, s.x), y(patch, s.y ? s.y : s.x);
-  for (int64_t k = c0; k < whole && s.y; k += kLanes)
-    out(
-        k, [&](int i, int j) __attribute__((always_inline)) {
-          const Vec dy = load(x.at(i, j, k));
-          return load(y.at(i, j, k)) > 0 ? dy : s.slope * dy;
-        });
-  for (int64_t k = c0; k < whole && !s.y; k += kLanes)
-    out(
-        k, [&](int i, int j) __attribute__((always_inline)) { return load(x.at(i, j, k)); });
-  if (whole < c1)
-    out(
-        whole, [&](int i, int j) __attribute__((always_inline)) {
-          const Vec value = load_some(x.at(i, j, whole), c1 - whole);
-          if (!s.y) return value;
-          return load_some(y.at(i, j, whole), c1 - whole) > 0 ? value : s.slope * value;
-        });
+  const Border<Size> border(patch);
+  for_vectors(c0, whole, [&](const float* array, int i, int j, int64_t k) LOOKALIKE_INLINED {
+    return border.at(array, i, j, k);
+  });
+  if (whole == c1) return;
+  out(whole, [&](int i, int j) LOOKALIKE_INLINED {
+    const Vec value = load_some(border.at(s.x, i, j, whole), c1 - whole);
+    if (!s.y) return value;
+    return load_some(border.at(s.y, i, j, whole), c1 - whole) > 0 ? value : s.slope * value;
+  });
 }
 
 // Calls body(tile, image, row and column of its first output) for tiles [first, first + count).
 template <class Body>
-__attribute__((always_inline)) inline void for_grid(const WinogradGrid& grid, int64_t first,
-                                                    int64_t count, const Body& body) {
-  int64_t n = first / grid.per_image(), row = first % grid.per_image() / grid.columns,
+LOOKALIKE_INLINE void for_grid(const WinogradGrid& grid, int64_t first, int64_t count,
+                               const Body& body) {
+  if (count == 0) return;
+  const int64_t per_image = grid.rows * grid.columns;
+  int64_t n = first / per_image, row = first % per_image / grid.columns,
           column = first % grid.columns;
   for (int64_t t = 0; t < count; t++) {
     body(t, n, row * kOut, column * kOut);
@@ -204,14 +209,12 @@ void transform_inputs(const WinogradSource& source, const WinogradGrid& grid, in
                       int64_t channels) {
   for_grid(grid, first, count, [&](int64_t t, int64_t n, int64_t row, int64_t column) {
     const Patch<kIn> patch{source, n, row - grid.top, column - grid.left};
-    for_channels(
-        patch, c0, c1, [&](int64_t k, const auto& in) __attribute__((always_inline)) {
-          float* to = v + t * v_step + k - c0;
-          transform<kIn, kIn, Winograd::inputs>(
-              in, [&](int i, int j, Vec value) __attribute__((always_inline)) {
-                store(to + (i * kIn + j) * channels, value);
-              });
-        });
+    for_channels(patch, c0, c1, [&](int64_t k, const auto& in) LOOKALIKE_INLINED {
+      float* to = v + t * v_step + k - c0;
+      transform<kIn, kIn, Winograd::inputs>(in, [&](int i, int j, Vec value) LOOKALIKE_INLINED {
+        store(to + (i * kIn + j) * channels, value);
+      });
+    });
   });
 }
 
@@ -220,29 +223,26 @@ void transform_gradients(const WinogradSource& source, const WinogradGrid& grid,
                          int64_t channels, float* bias) {
   for_grid(grid, first, count, [&](int64_t t, int64_t n, int64_t row, int64_t column) {
     const Patch<kOut> patch{source, n, row, column};
-    for_channels(
-        patch, c0, c1, [&](int64_t k, const auto& in) __attribute__((always_inline)) {
-          Vec sum = bias ? load(bias + k - c0) : Vec{};
-          float* to = d + t * d_step + k - c0;
-          transform<kOut, kIn, Winograd::gradients>(
-              [&](int i, int j) __attribute__((always_inline)) {
-                const Vec value = in(i, j);
-                sum += value;
-                return value;
-              },
-              [&](int i, int j, Vec value)
-                  __attribute__((always_inline)) { store(to + (i * kIn + j) * channels, value); });
-          if (bias) store(bias + k - c0, sum);
-        });
+    for_channels(patch, c0, c1, [&](int64_t k, const auto& in) LOOKALIKE_INLINED {
+      Vec sum = bias ? load(bias + k - c0) : Vec{};
+      float* to = d + t * d_step + k - c0;
+      transform<kOut, kIn, Winograd::gradients>(
+          [&](int i, int j) LOOKALIKE_INLINED {
+            const Vec value = in(i, j);
+            sum += value;
+            return value;
+          },
+          [&](int i, int j, Vec value)
+              LOOKALIKE_INLINED { store(to + (i * kIn + j) * channels, value); });
+      if (bias) store(bias + k - c0, sum);
+    });
   });
 }
 
 // 4x4 outputs, or 2x2 after pooling, of which `rows` and `columns` count: `count` channels.
 template <class F>
-__attribute__((always_inline)) inline void write_tile(const WinogradTarget& t,
-                                                      const Vec (&y)[kOut][kOut], int64_t at,
-                                                      int64_t rows, int64_t columns, int64_t count,
-                                                      const F& f) {
+LOOKALIKE_INLINE void write_tile(const WinogradTarget& t, const Vec (&y)[kOut][kOut], int64_t at,
+                                 int64_t rows, int64_t columns, int64_t count, const F& f) {
   float* to = t.y + at;
   if (t.argmax) {
     LOOKALIKE_UNROLL for (int i = 0; i < 2; i++) LOOKALIKE_UNROLL for (int j = 0; j < 2; j++) {
@@ -278,33 +278,29 @@ __attribute__((always_inline)) inline void write_tile(const WinogradTarget& t,
 
 void transform_outputs(const WinogradTarget& target, const WinogradGrid& grid, int64_t first,
                        int64_t count, int64_t k0, const float* m, int64_t m_step) {
-  const int64_t pool = target.argmax ? 2 : 1, channels = std::min<int64_t>(kBlock, target.k - k0);
-  with_leaky(
-      target.slope, target.limit, [&](const auto& f) __attribute__((always_inline)) {
-        for_grid(grid, first, count, [&](int64_t t, int64_t n, int64_t row, int64_t column) {
-          const int64_t at =
-              ((n * (target.h / pool) + row / pool) * (target.w / pool) + column / pool) *
-                  target.step +
-              k0;
-          for (int i = 0; i < kOut / pool; i++)
-            for (int j = 0; j < kOut / pool; j++) {
-              const float* ahead =
-                  target.y + at + (i * (target.w / pool) + j + kAhead * kOut / pool) * target.step;
-              for (int64_t k = 0; k < channels; k += 16) __builtin_prefetch(ahead + k, 1);
-            }
-          for (int64_t k = 0; k < channels; k += kLanes) {
-            const float* from = m + t * m_step + k;
-            const Vec bias = target.bias ? load(target.bias + k0 + k) : Vec{};
-            Vec y[kOut][kOut];
-            transform<kIn, kOut, Winograd::outputs>(
-                [&](int i, int j)
-                    __attribute__((always_inline)) { return load(from + (i * kIn + j) * kBlock); },
-                [&](int i, int j, Vec value)
-                    __attribute__((always_inline)) { y[i][j] = value + bias; });
-            write_tile(target, y, at + k, target.h - row, target.w - column, channels - k, f);
-          }
-        });
-      });
+  const int64_t pool = target.argmax ? 2 : 1, channels = smaller_of(kBlock, target.k - k0);
+  with_leaky(target.slope, target.limit, [&](const auto& f) LOOKALIKE_INLINED {
+    for_grid(grid, first, count, [&](int64_t t, int64_t n, int64_t row, int64_t column) {
+      const int64_t at =
+          ((n * (target.h / pool) + row / pool) * (target.w / pool) + column / pool) * target.step +
+          k0;
+      for (int i = 0; i < kOut / pool; i++)
+        for (int j = 0; j < kOut / pool; j++) {
+          const int64_t ahead =
+              at + (i * (target.w / pool) + j + kAhead * kOut / pool) * target.step;
+          for (int64_t k = 0; k < channels; k += kLine) prefetch<1>(target.y, ahead + k);
+        }
+      for (int64_t k = 0; k < channels; k += kLanes) {
+        const float* from = m + t * m_step + k;
+        const Vec bias = target.bias ? load(target.bias + k0 + k) : Vec{};
+        Vec y[kOut][kOut];
+        transform<kIn, kOut, Winograd::outputs>(
+            [&](int i, int j) LOOKALIKE_INLINED { return load(from + (i * kIn + j) * kBlock); },
+            [&](int i, int j, Vec value) LOOKALIKE_INLINED { y[i][j] = value + bias; });
+        write_tile(target, y, at + k, target.h - row, target.w - column, channels - k, f);
+      }
+    });
+  });
 }
 
 // Rows at steps of `step`, every fourth of whose addresses is kept in a register (as in
@@ -340,7 +336,7 @@ void multiply_tile(const float* v, int64_t v_step, int64_t depth, const float* u
   }
   Rows<T> from(v, v_step);
   for (int64_t j = 0; j < depth; j++, u += kBlock, from.advance()) {
-    __builtin_prefetch(u + ahead, 0, 2), __builtin_prefetch(u + ahead + kLanes, 0, 2);
+    prefetch<0, 2>(u, ahead), prefetch<0, 2>(u, ahead + kLanes);
     const Vec u0 = load(u), u1 = load(u + kLanes);
     LOOKALIKE_UNROLL for (int i = 0; i < T; i++) {
       const float x = *from.at(i);
@@ -367,8 +363,7 @@ void multiply_gradients_tile(int64_t tiles, const float* v, int64_t v_step, cons
   Vec sums[T][2] = {};
   LOOKALIKE_UNROLL for (int i = 0; i < T; i++) {
     if (add) sums[i][0] = load(du + i * kBlock), sums[i][1] = load(du + i * kBlock + kLanes);
-    if (!add)
-      __builtin_prefetch(du + i * kBlock, 1), __builtin_prefetch(du + i * kBlock + kLanes, 1);
+    if (!add) prefetch<1>(du, i * kBlock), prefetch<1>(du, i * kBlock + kLanes);
   }
   for (int64_t t = 0; t < tiles; t++, v += v_step, d += d_step) {
     const Vec d0 = load(d), d1 = load(d + kLanes);
@@ -392,7 +387,7 @@ void transform_weights(const float* w, int64_t c, int64_t k, bool turned, int64_
                        int64_t c1, float* u, int64_t u_step) {
   for (; c0 < c1; c0 += kLanes, u += kLanes * kBlock)
     for (int64_t half = 0; half < kBlock; half += kLanes) {
-      const int64_t outputs = k - k0 - half, inputs = std::min<int64_t>(kLanes, c1 - c0);
+      const int64_t outputs = k - k0 - half, inputs = smaller_of(kLanes, c1 - c0);
       Vec taps[9][kLanes] = {};  // [tap][input channel] of kLanes output channels
       for (int tap = 0; tap < 9 && outputs > 0; tap++) {
         if (turned) {
@@ -406,8 +401,8 @@ void transform_weights(const float* w, int64_t c, int64_t k, bool turned, int64_
       }
       for (int l = 0; l < inputs; l++)
         transform<3, kIn, Winograd::weights>(
-            [&](int i, int j) __attribute__((always_inline)) { return taps[i * 3 + j][l]; },
-            [&](int i, int j, Vec value) __attribute__((always_inline)) {
+            [&](int i, int j) LOOKALIKE_INLINED { return taps[i * 3 + j][l]; },
+            [&](int i, int j, Vec value) LOOKALIKE_INLINED {
               store(u + (i * kIn + j) * u_step + l * kBlock + half, value);
             });
     }
@@ -417,19 +412,18 @@ void finish_weights(const float* du, int64_t du_step, int64_t groups, int64_t gr
                     int64_t k, int64_t k0, int64_t c0, int64_t c1, bool add, float* dw) {
   for (; c0 < c1; c0 += kLanes, du += kLanes * kBlock)
     for (int64_t half = 0; half < kBlock && k0 + half < k; half += kLanes) {
-      const int64_t outputs = std::min<int64_t>(kLanes, k - k0 - half),
-                    inputs = std::min<int64_t>(kLanes, c1 - c0);
+      const int64_t outputs = smaller_of(kLanes, k - k0 - half),
+                    inputs = smaller_of(kLanes, c1 - c0);
       Vec taps[9][kLanes] = {};
       for (int l = 0; l < inputs; l++)
         transform<kIn, 3, Winograd::weights_adjoint>(
-            [&](int i, int j) __attribute__((always_inline)) {
+            [&](int i, int j) LOOKALIKE_INLINED {
               const float* at = du + (i * kIn + j) * du_step + l * kBlock + half;
               Vec sum = load(at);
               for (int64_t g = 1; g < groups; g++) sum += load(at + g * group);
               return sum;
             },
-            [&](int i, int j, Vec value)
-                __attribute__((always_inline)) { taps[i * 3 + j][l] = value; });
+            [&](int i, int j, Vec value) LOOKALIKE_INLINED { taps[i * 3 + j][l] = value; });
       for (int tap = 0; tap < 9; tap++) {
         transpose(taps[tap]);
         for (int i = 0; i < outputs; i++) {

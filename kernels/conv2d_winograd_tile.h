@@ -49,7 +49,6 @@ struct WinogradTarget {
 struct WinogradGrid {
   int64_t rows, columns;  // of tiles, of one image
   int64_t top, left;
-  int64_t per_image() const { return rows * columns; }
 };
 
 // Floats from one transformed tile of so many channels to the next.
@@ -59,7 +58,7 @@ constexpr int64_t winograd_tile_step(int64_t channels) {
 
 struct WinogradTiles {
   int64_t block, lanes;
-  int64_t tile;  // tiles that one product takes at a time
+  int64_t at_once;  // tiles that one product takes at most
 
   // Weights of the block of output channels that begins with k0, input channels [c0, c1), of those
   // that a pass has: c inputs and k outputs. `turned`, for backward data: w[c][3][3][k], turned by

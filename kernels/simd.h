@@ -35,6 +35,14 @@ inline void store(float* p, Vec v) {
   *reinterpret_cast<Vec*>(p) = v;
 }
 
+// Fetches the line of base[offset], which may lie outside of the array.
+template <int kToWrite = 0, int kLocality = 3>
+inline void prefetch(const float* base, int64_t offset) {
+  const auto bytes = static_cast<uintptr_t>(offset) * sizeof(float);
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(base) + bytes),
+                     kToWrite, kLocality);
+}
+
 // For GCC 12's false warning of the intrinsics without a mask.
 #if defined(__AVX512F__)
 constexpr __mmask16 kAll = 0xffff;

@@ -21,10 +21,9 @@ void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int
                    int64_t a_step, const float* b, int64_t b_row, float* c, int64_t c_row,
                    bool add);
 
-// scores[q, kPanelRows] of queries[q, d] with rows[count, d], overwritten: dot products, or
-// negative squared distances, of the same bits as those of a panel. For so few queries that packing
-// the rows would cost more than it saves: they are transposed on their way through the registers,
-// and `ahead` of them are fetched.
+// scores[q, kPanelRows] of queries[q, d] with rows[count, d], overwritten: dot products, of the same
+// bits as those of a panel, or negative squared distances. For at most kFewQueries, for which
+// packing the rows costs more than it saves: they are transposed on their way through the registers.
 constexpr int64_t kFewQueries = 4;
 void score_rows(const float* queries, int64_t q, int64_t d, const float* rows, int64_t count,
                 bool distances, float* scores);

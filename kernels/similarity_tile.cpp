@@ -16,16 +16,16 @@ __attribute__((always_inline)) inline void load_transposed(const float* rows, in
                                                            int64_t d, int64_t first, int64_t i,
                                                            Vec (&block)[kLanes]) {
   constexpr int64_t kAhead = 64, kLine = 16;  // rows, and floats of a cache line
-  const float* from = rows + first * d + i;
+  const int64_t from = first * d + i;
   // Not to the first-level cache, where rows at steps of powers of two push each other out.
   for (int64_t r = 0; r < kLanes && i % kLine == 0; r++)
-    __builtin_prefetch(from + (r + kAhead) * d, 0, 2);
+    prefetch<0, 2>(rows, from + (r + kAhead) * d);
   if (first + kLanes <= count && i + kLanes <= d) {
 #pragma GCC unroll 16
-    for (int64_t r = 0; r < kLanes; r++) block[r] = load(from + r * d);
+    for (int64_t r = 0; r < kLanes; r++) block[r] = load(rows + from + r * d);
   } else {
     for (int64_t r = 0; r < kLanes; r++)
-      block[r] = first + r < count ? load_some(from + r * d, d - i) : Vec{};
+      block[r] = first + r < count ? load_some(rows + from + r * d, d - i) : Vec{};
   }
   transpose(block);
 }

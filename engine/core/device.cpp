@@ -30,7 +30,7 @@ Compute parse_compute(const std::string& device, const std::string& precision, c
   if (conv == "exact") {
     compute.conv = ConvBackend::exact;
   } else if (conv != "native") {
-    check(conv == "cudnn", "conv '{}' is unknown, expected native or cudnn", conv);
+    check(conv == "cudnn", "conv '{}' is unknown, expected native, cudnn or exact", conv);
     check(on_gpu, "conv 'cudnn' needs --device cuda, the CPU has its own kernels alone");
     if constexpr (gpu::kBuilt) {
       const std::string why_not = cudnn::why_not();

@@ -11,8 +11,8 @@
 
 namespace lookalike {
 
-// What the network makes of a batch in evaluation. On the CPU, where there are enough images, each thread takes some of its own through
-// the whole network: what an image leaves between layers then stays in that core's cache.
+// What the network makes of a batch in evaluation. On the CPU, where there are enough images, each thread takes a few at a time
+// through the whole network: what an image leaves between layers then stays in that core's cache.
 Variable forward_in_parallel(Module& network, const Variable& images, const Mode& mode = {});
 
 // Embeddings [images.size(), D] of these images of the store, on the CPU; BatchNorm uses its running averages. The network

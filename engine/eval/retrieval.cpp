@@ -88,43 +88,28 @@ class BestK {
   float threshold_ = -std::numeric_limits<float>::infinity();
 };
 
-// Negative squared distances, as cpu::score_panel has dot products. One chain of additions for each, like there.
-void distance_panel(const float* queries, int64_t q, int64_t d, const float* panel, float* scores) {
-  cpu::simd([=] {
-    for (int64_t query = 0; query < q; query++) {
-      float sums[cpu::kPanelRows] = {};
-      for (int64_t i = 0; i < d; i++) {
-        for (int64_t row = 0; row < cpu::kPanelRows; row++) {
-          const float difference = queries[query * d + i] - panel[i * cpu::kPanelRows + row];
-          sums[row] -= difference * difference;
-        }
-      }
-      std::copy_n(sums, cpu::kPanelRows, scores + query * cpu::kPanelRows);
-    }
-  });
-}
-
 // Best rows of the whole database for queries [q, d]; few enough queries that they stay in a core's cache.
 std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& database, int64_t k,
                                 bool distances) {
-  // Queries scored before their scores are looked at: a multiple of every register tile.
-  constexpr int64_t kScored = 24;
+  // Queries scored before their scores are looked at. With a panel a multiple of every register tile.
+  const bool packed = !distances && q > cpu::kFewQueries;
+  const int64_t at_once = packed ? 24 : cpu::kFewQueries;
   const int64_t n = database.shape()[0], d = database.shape()[1];
   std::vector<BestK> best(q, BestK(k));
   std::mutex mutex;
   cpu::parallel_for((n + cpu::kPanelRows - 1) / cpu::kPanelRows, 16, [&](int64_t begin, int64_t end) {
     std::vector<BestK> own(q, BestK(k));
-    std::vector<float> panel(d * cpu::kPanelRows), scores(kScored * cpu::kPanelRows);
+    std::vector<float> panel(packed ? d * cpu::kPanelRows : 0), scores(at_once * cpu::kPanelRows);
     for (int64_t row = begin * cpu::kPanelRows; row < std::min(end * cpu::kPanelRows, n); row += cpu::kPanelRows) {
       const int64_t rows = std::min(cpu::kPanelRows, n - row);
       const float* from = database.data<float>() + row * d;
-      if (q > cpu::kFewQueries) cpu::pack_panel(from, rows, d, panel.data());
-      for (int64_t query = 0; query < q; query += kScored) {
-        const int64_t scored = std::min(kScored, q - query);
-        if (q <= cpu::kFewQueries)
-          cpu::score_rows(queries, q, d, from, rows, distances, scores.data());
+      if (packed) cpu::pack_panel(from, rows, d, panel.data());
+      for (int64_t query = 0; query < q; query += at_once) {
+        const int64_t scored = std::min(at_once, q - query);
+        if (packed)
+          cpu::score_panel(queries + query * d, scored, d, panel.data(), scores.data());
         else
-          (distances ? distance_panel : cpu::score_panel)(queries + query * d, scored, d, panel.data(), scores.data());
+          cpu::score_rows(queries + query * d, scored, d, from, rows, distances, scores.data());
         for (int64_t i = 0; i < scored; i++) own[query + i].offer(scores.data() + i * cpu::kPanelRows, rows, row);
       }
     }

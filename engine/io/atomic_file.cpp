@@ -134,9 +134,7 @@ void write_files_together(const std::map<fs::path, std::optional<std::string>>& 
       if (!has_entry(path)) continue;
       // It is on the list before it moves: nothing that fails in between may lose it.
       const auto& [from, to] = kept.emplace_back(path, hidden_beside(path, "old"));
-      if (rename(from.c_str(), to.c_str()) == 0) continue;
-      kept.pop_back();
-      fail_to_write(path);
+      if (rename(from.c_str(), to.c_str()) != 0) fail_to_write(path);
     }
     for (const auto& file : written) file->commit(), committed++;
   } catch (...) {

@@ -6,12 +6,14 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <omp.h>
 
+#include "engine/nn/module.h"
 #include "engine/ops/conv2d.h"
 #include "kernels/conv2d.h"
 #include "tests/op_case.h"
@@ -22,7 +24,7 @@ namespace {
 template <class T>
 struct Layer {
   std::vector<T> x, w, bias, dy, y, dx, dw, dbias, packed_y;
-  std::vector<uint8_t> argmax;
+  std::vector<uint8_t> argmax, packed_argmax;
 };
 
 std::vector<double> normal(int64_t n, int seed) {
@@ -74,11 +76,18 @@ Layer<float> run(const Conv2dParams& p, const Layer<double>& reference) {
   const auto unset = [](const std::vector<double>& like) {
     return std::vector<float>(like.size(), NAN);
   };
-  Layer<float> l{narrow(reference.x),    narrow(reference.w),
-                 narrow(reference.bias), narrow(reference.dy),
-                 unset(reference.y),     unset(reference.dx),
-                 unset(reference.dw),    unset(reference.dbias),
-                 unset(reference.y),     std::vector<uint8_t>(reference.y.size())};
+  const std::vector<uint8_t> places(reference.y.size(), 255);
+  Layer<float> l{.x = narrow(reference.x),
+                 .w = narrow(reference.w),
+                 .bias = narrow(reference.bias),
+                 .dy = narrow(reference.dy),
+                 .y = unset(reference.y),
+                 .dx = unset(reference.dx),
+                 .dw = unset(reference.dw),
+                 .dbias = unset(reference.dbias),
+                 .packed_y = unset(reference.y),
+                 .argmax = places,
+                 .packed_argmax = places};
   const std::vector<float> y = narrow(reference.y);
   const Conv2dWorkspace floats = cpu::conv2d_workspace<float>(p);
   const auto work = [](int64_t n) { return std::vector<float>(n, NAN); };
@@ -87,7 +96,7 @@ Layer<float> run(const Conv2dParams& p, const Layer<double>& reference) {
   std::vector<float> packed(cpu::conv2d_packed_size<float>(p));
   cpu::conv2d_pack<float>(p, l.w.data(), l.bias.data(), packed.data());
   cpu::conv2d_forward_packed<float>(p, l.x.data(), packed.data(), nullptr, l.packed_y.data(),
-                                    l.argmax.data(), work(floats.forward).data());
+                                    l.packed_argmax.data(), work(floats.forward).data());
   cpu::conv2d_backward_data<float>(p, l.dy.data(), y.data(), reference.argmax.data(), l.w.data(),
                                    l.dx.data(), work(floats.backward_data).data());
   cpu::conv2d_backward_weights<float>(p, l.x.data(), l.dy.data(), y.data(), reference.argmax.data(),
@@ -119,80 +128,129 @@ std::vector<Conv2dParams> layers() {
   add(params_of(2, 9, 9, 20, 30), ActivationKind::relu, 2, 2);
   add(params_of(2, 5, 5, 1, 1), ActivationKind::leaky_relu, 2);
   add(params_of(40, 1, 1, 18, 5), ActivationKind::relu);
-  add(params_of(1, 7, 6, 390, 400), ActivationKind::relu,
-      2);  // weights that are transformed block by block
+  // Weights that are transformed block by block.
+  add(params_of(1, 7, 6, 390, 400), ActivationKind::relu, 2);
   add(params_of(9, 16, 16, 130, 64), ActivationKind::leaky_relu, 2);
   add(params_of(0, 8, 8, 16, 16), ActivationKind::none);
-  result.back().pad_bottom = 0, result.back().pad_left = 2;
-  add(params_of(2, 10, 6, 24, 24), ActivationKind::none);
-  result.back().pad_bottom = 0, result.back().pad_left = 2;
+  add(params_of(0, 4, 4, 390, 400), ActivationKind::relu, 2);
+  add(params_of(2, 3, 4, 18, 20), ActivationKind::leaky_relu, 2, 2);
+  for (const int64_t pool : {1, 2}) {
+    add(params_of(2, 11, 6, 24, 24), ActivationKind::leaky_relu, pool);
+    result.back().pad_bottom = 0, result.back().pad_left = 2;
+  }
   return result;
+}
+
+std::string name_of(const Conv2dParams& p) {
+  return fmt::format("{} of {}x{} {}->{} pool {}", p.batch, p.in_h, p.in_w, p.in_c, p.out_c,
+                     p.pool);
 }
 
 }  // namespace
 
-TEST_CASE(
-    "Winograd's convolution agrees with double, and has the same bits on any number of threads") {
+TEST_CASE("Winograd's convolution agrees with double") {
+  for (const Conv2dParams& p : layers()) {
+    CAPTURE(name_of(p));
+    const Layer<double> want = reference_of(p);
+    const Layer<float> got = run(p, want);
+    CHECK(error(got.y, want.y) < 2e-6);
+    CHECK(error(got.packed_y, want.y) < 2e-6);
+    CHECK(error(got.dx, want.dx) < 3e-6);
+    CHECK(error(got.dw, want.dw) < 2e-6);
+    CHECK(error(got.dbias, want.dbias) < 1e-6);
+    int64_t differ = 0;  // where two maxima are nearly equal
+    for (size_t i = 0; i < want.y.size() && p.pool == 2; i++)
+      differ += (got.argmax[i] != want.argmax[i]) + (got.packed_argmax[i] != want.argmax[i]);
+    CHECK(differ <= 1e-4 * static_cast<double>(want.y.size()));
+  }
+}
+
+TEST_CASE("Winograd's convolution has the same bits on any number of threads") {
   const int before = omp_get_max_threads();
   for (const Conv2dParams& p : layers()) {
-    CAPTURE(fmt::format("{} of {}x{} {}->{} pool {}", p.batch, p.in_h, p.in_w, p.in_c, p.out_c,
-                        p.pool));
-    const Layer<double> want = reference_of(p);
+    CAPTURE(name_of(p));
+    const Layer<double> reference = reference_of(p);
     omp_set_num_threads(1);
-    const Layer<float> one = run(p, want);
-    CHECK(error(one.y, want.y) < 2e-6);
-    CHECK(error(one.packed_y, want.y) < 2e-6);
-    CHECK(error(one.dx, want.dx) < 3e-6);
-    CHECK(error(one.dw, want.dw) < 2e-6);
-    CHECK(error(one.dbias, want.dbias) < 1e-6);
-    const auto differ = [&] {
-      int64_t count = 0;
-      for (size_t i = 0; i < want.y.size(); i++)
-        count += p.pool == 2 && one.argmax[i] != want.argmax[i];
-      return count;
-    }();
-    CHECK(differ <=
-          1e-4 * static_cast<double>(want.y.size()));  // of two maxima that are nearly equal
+    const Layer<float> one = run(p, reference);
     for (const int threads : {2, 3, 5}) {
       omp_set_num_threads(threads);
-      const Layer<float> many = run(p, want);
+      const Layer<float> many = run(p, reference);
       CHECK(many.y == one.y);
       CHECK(many.packed_y == one.packed_y);
       CHECK(many.dx == one.dx);
       CHECK(many.dw == one.dw);
       CHECK(many.dbias == one.dbias);
       CHECK(many.argmax == one.argmax);
+      CHECK(many.packed_argmax == one.packed_argmax);
     }
   }
   omp_set_num_threads(before);
 }
 
-TEST_CASE("what is added before the activation, and a result among the channels of another's") {
-  const Conv2dParams p = [] {
-    Conv2dParams with = params_of(2, 9, 11, 24, 40);
-    with.activation = {ActivationKind::relu};
-    return with;
-  }();
-  const Layer<double> want = reference_of(p);
-  Conv2dParams plain = p;
-  plain.activation = {};
-  const Layer<float> sums = run(plain, reference_of(plain));
-  std::vector<float> plus(sums.y.size()), packed(cpu::conv2d_packed_size<float>(p));
-  for (size_t i = 0; i < plus.size(); i++) plus[i] = static_cast<float>(want.dy[i]);
-  cpu::conv2d_pack<float>(p, sums.w.data(), sums.bias.data(), packed.data());
-  std::vector<float> work(2 * cpu::conv2d_workspace<float>(p).forward), y(plus.size()),
-      wide(2 * plus.size());
-  cpu::conv2d_forward_packed<float>(p, sums.x.data(), packed.data(), plus.data(), y.data(), nullptr,
-                                    work.data());
-  cpu::conv2d_forward_side_by_side<float>(plain, packed.data(), p, packed.data(), sums.x.data(),
-                                          wide.data(), work.data());
-  int64_t wrong = 0;
-  for (size_t i = 0; i < y.size(); i++) {
-    const float* pixel = wide.data() + i / p.out_c * 2 * p.out_c + i % p.out_c;
-    wrong += y[i] != std::max(0.0f, sums.y[i] + plus[i]);
-    wrong += pixel[0] != sums.y[i] || pixel[p.out_c] != std::max(0.0f, sums.y[i]);
+TEST_CASE("a transposed convolution by Winograd, with bias and activation") {
+  for (const ActivationKind kind : {ActivationKind::leaky_relu, ActivationKind::relu6}) {
+    const Conv2dParams p = params_of(2, 9, 10, 40, 33);
+    const Activation f{kind, 0.1};
+    const Layer<double> want = reference_of(p);  // whose output gradient is what goes in
+    const std::vector<double> bias = normal(p.in_c, 5);
+    std::vector<double> x(want.x.size());
+    cpu::conv_transpose2d_forward<double>(p, f, want.dy.data(), want.w.data(), bias.data(),
+                                          x.data(), nullptr);
+    const auto narrow = [](const std::vector<double>& from) {
+      return std::vector<float>(from.begin(), from.end());
+    };
+    std::vector<float> got(x.size(), NAN), work(cpu::conv2d_workspace<float>(p).backward_data);
+    cpu::conv_transpose2d_forward<float>(p, f, narrow(want.dy).data(), narrow(want.w).data(),
+                                         narrow(bias).data(), got.data(), work.data());
+    CHECK(error(got, x) < 2e-6);
   }
+}
+
+TEST_CASE("what is added before the activation, and a result among the channels of another's") {
+  const Conv2dParams p = params_of(2, 9, 11, 24, 40);
+  const Layer<double> reference = reference_of(p);
+  const Layer<float> plain = run(p, reference);
+  Conv2dParams relu = p;
+  relu.activation = {ActivationKind::relu};
+  std::vector<float> packed(cpu::conv2d_packed_size<float>(p));
+  cpu::conv2d_pack<float>(p, plain.w.data(), plain.bias.data(), packed.data());
+  const std::vector<float> plus(reference.dy.begin(), reference.dy.end());
+  std::vector<float> work(cpu::conv2d_workspace<float>(p).forward), y(plus.size());
+  cpu::conv2d_forward_packed<float>(relu, plain.x.data(), packed.data(), plus.data(), y.data(),
+                                    nullptr, work.data());
+  int64_t wrong = 0;
+  for (size_t i = 0; i < y.size(); i++) wrong += y[i] != std::max(0.0f, plain.y[i] + plus[i]);
   CHECK(wrong == 0);
+
+  // One of 1x1 beside that of 3x3, before it and behind it.
+  Conv2dParams one = p;
+  one.kernel_h = one.kernel_w = 1, one.out_c = 56;
+  one.pad_top = one.pad_left = one.pad_bottom = one.pad_right = 0;
+  const std::vector<double> w = normal(one.in_c * one.out_c, 6), bias = normal(one.out_c, 7);
+  const std::vector<float> small_w(w.begin(), w.end()), small_bias(bias.begin(), bias.end());
+  std::vector<float> small(cpu::conv2d_packed_size<float>(one));
+  cpu::conv2d_pack<float>(one, small_w.data(), small_bias.data(), small.data());
+  const int64_t pixels = p.batch * p.in_h * p.in_w, channels = p.out_c + one.out_c;
+  work.resize(std::max<size_t>(work.size(), cpu::conv2d_workspace<float>(one).forward));
+  std::vector<float> small_y(pixels * one.out_c), wide(pixels * channels);
+  cpu::conv2d_forward_packed<float>(one, plain.x.data(), small.data(), nullptr, small_y.data(),
+                                    nullptr, work.data());
+  for (const bool large_first : {true, false}) {
+    if (large_first)
+      cpu::conv2d_forward_side_by_side<float>(p, packed.data(), one, small.data(), plain.x.data(),
+                                              wide.data(), work.data());
+    else
+      cpu::conv2d_forward_side_by_side<float>(one, small.data(), p, packed.data(), plain.x.data(),
+                                              wide.data(), work.data());
+    wrong = 0;
+    for (int64_t i = 0; i < pixels; i++) {
+      const float* large = wide.data() + i * channels + (large_first ? 0 : one.out_c);
+      const float* other = wide.data() + i * channels + (large_first ? p.out_c : 0);
+      wrong += !std::equal(large, large + p.out_c, plain.y.data() + i * p.out_c);
+      wrong += !std::equal(other, other + one.out_c, small_y.data() + i * one.out_c);
+    }
+    CHECK(wrong == 0);
+  }
 }
 
 TEST_CASE("large layers take Winograd unless convolutions are to be exact") {
@@ -218,6 +276,12 @@ TEST_CASE("large layers take Winograd unless convolutions are to be exact") {
   const Tensor fast = result_by(ConvBackend::native), exact = result_by(ConvBackend::exact);
   CHECK(!same_bits(fast, exact));
   CHECK(relative_error(fast, exact) < 2e-6);
+
+  Sequential nothing;
+  prepare_network(nothing, parse_compute("cpu", "fp32", "exact"));
+  CHECK(chosen_conv() == ConvBackend::exact);
+  prepare_network(nothing, parse_compute("cpu", "fp32"));
+  CHECK(chosen_conv() == ConvBackend::native);
 }
 
 }  // namespace lookalike::testing
