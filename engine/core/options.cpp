@@ -5,12 +5,6 @@
 #include <numeric>
 #include <sstream>
 
-// Else toml++, and its compiled library always, reads and writes numbers through streams, which keep
-// quiet on a lack of memory. Its assertions, which the compiled library does without, do not hold for
-// every text.
-#define TOML_HEADER_ONLY 1
-#define TOML_FLOAT_CHARCONV 1
-#define TOML_ASSERT(expression) static_cast<void>(0)
 #include <toml++/toml.h>
 
 #include "engine/core/error.h"
@@ -68,37 +62,41 @@ json parse_settings(const std::string& text) {
   return to_json(toml::parse(text));
 }
 
-toml::array to_array(const json& values);
-toml::table to_table(const json& object);
+std::string toml_value(const json& value);
 
-// use() of the value as TOML has it.
-template <class Use>
-void as_toml(const json& value, const Use& use) {
-  if (value.is_object())
-    use(to_table(value));
-  else if (value.is_array())
-    use(to_array(value));
-  else if (value.is_boolean())
-    use(value.get<bool>());
-  else if (value.is_number_integer())
-    use(value.get<int64_t>());
-  else if (value.is_number())
-    use(value.get<double>());
-  else
-    use(value.get<std::string>());
+std::string toml_key(const std::string& key) {
+  const bool bare = !key.empty() && std::ranges::all_of(key, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+  return bare ? key : toml_value(key);
 }
 
-toml::array to_array(const json& values) {
-  toml::array result;
-  for (const json& value : values) as_toml(value, [&](auto&& item) { result.push_back(std::move(item)); });
-  return result;
+// On one line.
+std::string toml_value(const json& value) {
+  if (value.is_object() || value.is_array()) {
+    std::string items;
+    for (const auto& [key, item] : value.items())
+      items += (items.empty() ? "" : ", ") + (value.is_object() ? toml_key(key) + " = " : "") + toml_value(item);
+    return value.is_object() ? "{" + items + "}" : "[" + items + "]";
+  }
+  if (value.is_number_float()) {
+    const std::string digits = fmt::format("{}", value.get<double>());
+    return digits + (digits.find_first_of(".en") == std::string::npos ? ".0" : "");
+  }
+  std::string text = value.dump();  // whose strings are TOML's but for one character
+  for (size_t at = 0; (at = text.find('\x7F', at)) != std::string::npos;) text.replace(at, 1, "\\u007F");
+  return text;
 }
 
-toml::table to_table(const json& object) {
-  toml::table result;
-  for (const auto& [key, value] : object.items())
-    as_toml(value, [&, &name = key](auto&& item) { result.insert(name, std::move(item)); });
-  return result;
+void write_toml(const json& table, const std::string& name, std::string& text) {
+  for (const auto& [key, value] : table.items())
+    if (!value.is_object()) text += fmt::format("{} = {}\n", toml_key(key), toml_value(value));
+  for (const auto& [key, value] : table.items()) {
+    if (!value.is_object()) continue;
+    const std::string inner = (name.empty() ? "" : name + ".") + toml_key(key);
+    text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", inner);
+    write_toml(value, inner, text);
+  }
 }
 
 }  // namespace
@@ -296,10 +294,9 @@ void set_option(json& table, const std::string& assignment) {
 }
 
 std::string to_toml(const json& table) {
-  std::ostringstream out;
-  out.exceptions(std::ios::badbit);
-  out << to_table(table) << '\n';
-  return out.str();
+  std::string text;
+  write_toml(table, "", text);
+  return text;
 }
 
 }  // namespace lookalike

@@ -1,6 +1,7 @@
 // Recipes: those in models/recipes, and what a wrong one is told.
 #include "engine/train/recipe.h"
 
+#include <limits>
 #include <sstream>
 
 #include <doctest/doctest.h>
@@ -29,10 +30,14 @@ TEST_CASE("every recipe of the project is valid, and its resolved form is the sa
   CHECK(recipes > 0);
 }
 
-TEST_CASE("numbers are written as short as reads them back, which no stream does") {
-  CHECK(to_toml({{"beta", 0.9}}) == "beta = 0.9\n");
-  CHECK(to_toml({{"beta", 1.0}, {"rate", 1e-300}}) == "beta = 1.0\nrate = 1e-300\n");
-  CHECK(to_toml({{"third", 1.0 / 3}}) == "third = 0.3333333333333333\n");
+TEST_CASE("settings are written as TOML, numbers as short as reads them back") {
+  const nlohmann::json table{{"beta", 0.9},
+                             {"list", {1, 2.0, "a \"b\"\n\x7F", nlohmann::json::array()}},
+                             {"a key", {{"rate", 1e-300}, {"inner", {{"third", 1.0 / 3}}}}},
+                             {"lowest", std::numeric_limits<int64_t>::min()}};
+  CHECK(to_toml(table) ==
+        "beta = 0.9\nlist = [1, 2.0, \"a \\\"b\\\"\\n\\u007F\", []]\nlowest = -9223372036854775808\n\n"
+        "[\"a key\"]\nrate = 1e-300\n\n[\"a key\".inner]\nthird = 0.3333333333333333\n");
 }
 
 TEST_CASE("settings given on the command line win over the file") {
