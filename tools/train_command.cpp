@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "engine/core/options.h"
 #include "engine/data/classes.h"
 #include "engine/io/atomic_file.h"
 #include "engine/train/trainer.h"
@@ -191,8 +192,8 @@ void run_train(TrainArguments& arguments, const CLI::App& command) {
   arguments.job.compute = arguments.compute.parse();
   if (arguments.epochs) arguments.overrides.push_back(fmt::format("train.epochs={}", *arguments.epochs));
   if (arguments.seed) arguments.overrides.push_back(fmt::format("train.seed={}", *arguments.seed));
-  if (arguments.start) arguments.overrides.push_back("train.start=" + nlohmann::json(*arguments.start).dump());
-  if (arguments.freeze) arguments.overrides.push_back("train.freeze=" + nlohmann::json(*arguments.freeze).dump());
+  if (arguments.start) arguments.overrides.push_back("train.start=" + json_string(*arguments.start, "--start"));
+  if (arguments.freeze) arguments.overrides.push_back("train.freeze=" + json_string(*arguments.freeze, "--freeze"));
   if (arguments.cache_features) arguments.job.cache_features = arguments.job.data + "/features";
   const bool named = !arguments.recipe.empty();
   if (!named) arguments.recipe = choose_recipe(arguments);

@@ -270,6 +270,7 @@ void set_option(json& table, const std::string& assignment) {
         assignment);
   const std::string key = assignment.substr(0, equals), text = assignment.substr(equals + 1);
   json value;
+  json_string(text, fmt::format("--set {}", assignment));
   try {
     const json settings = parse_settings("value = " + text);
     check(settings.size() == 1, "expected one value");
@@ -291,6 +292,14 @@ void set_option(json& table, const std::string& assignment) {
   }
   check(!at->is_object(), "--set {}: '{}' is a section, expected a key inside it", assignment, key);
   *at = value;
+}
+
+std::string json_string(const std::string& text, const std::string& what) {
+  try {
+    return json(text).dump();
+  } catch (const json::type_error&) {
+    fail("{}: is not UTF-8, which a model keeps its recipe in", what);
+  }
 }
 
 std::string to_toml(const json& table) {

@@ -75,6 +75,9 @@ std::string nearest(const std::string& word, const std::vector<std::string>& wor
 // ", did you mean 'WORD'?", or nothing where no word is near.
 std::string suggestion(const std::string& word, const std::vector<std::string>& words);
 
+// `text` as a string of JSON and TOML. Error that names `what` unless it is UTF-8.
+std::string json_string(const std::string& text, const std::string& what);
+
 // The text of a TOML file, which `where` names, as JSON; syntax errors are Errors with file and line. At most 1 MiB of text,
 // 64 dots in a line and 16 levels, so that whatever recurses over settings ends.
 nlohmann::json parse_toml(const std::string& text, const std::string& where);

@@ -149,6 +149,7 @@ refuse "did you mean 'batch_hard'" d "$lookalike" train tiny.toml --data data --
 refuse "batch_pairs = 1" d "$lookalike" train tiny.toml --data data --out d --set train.batch_pairs=1
 refuse "needs --device cuda" d "$lookalike" train tiny.toml --data data --out d --conv cudnn
 refuse "expected native or cudnn" d "$lookalike" train tiny.toml --data data --out d --conv cudn
+refuse "--start: is not UTF-8" d "$lookalike" train tiny.toml --data data --out d --start $'m\xff'
 refuse "conv excludes --exact-conv" d "$lookalike" train tiny.toml --data data --out d --conv native --exact-conv
 refuse "--recipe" d "$lookalike" train tiny.toml --data data --out d --recipe x
 refuse "nowhere" d "$lookalike" train tiny.toml --data nowhere --out d

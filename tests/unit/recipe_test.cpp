@@ -62,6 +62,7 @@ TEST_CASE("a wrong recipe is named with file and key in one line") {
     CHECK(text.find('\n') == std::string::npos);
     if (set.empty()) CHECK(text.find((folder / "r.toml").string()) == 0);
   };
+  says("", "--set train.start=a\\xffb: is not UTF-8", {"train.start=a\xff" "b"});
   says("[los]\n", "unknown key 'los', did you mean 'loss'?");
   says("[train]\nepoch = 3\n", "train: unknown key 'epoch', did you mean 'epochs'?");
   says("[loss]\nname = \"nt_xent\"\nmargin = 1\n", "unknown key 'margin'");
