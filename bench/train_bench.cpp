@@ -141,7 +141,8 @@ int main(int argc, char** argv) {
   app.add_flag("--exact-conv", exact_conv, "Without Winograd on the CPU");
   CLI11_PARSE(app, argc, argv);
   try {
-    fmt::print("{}\n", lookalike::time_training(model, seconds, lookalike::parse_compute(device, precision, exact_conv ? "exact" : "native")).dump());
+    const auto compute = lookalike::parse_compute(device, precision, exact_conv ? "exact" : "native");
+    fmt::print("{}\n", lookalike::time_training(model, seconds, compute).dump());
   } catch (const std::exception& error) {
     fmt::print(stderr, "train_bench: {}\n", error.what());
     return 1;

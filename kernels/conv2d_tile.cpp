@@ -42,27 +42,6 @@ struct Ahead {
   }
 };
 
-// Pixels of a tile at steps of `step` floats, addressed from every fourth: as many as the tile has do not fit in the registers.
-template <class Float, int H, int T>
-struct Pixels {
-  static constexpr int kGroup = 4, kGroups = (T + kGroup - 1) / kGroup;
-  Float* bases[H * kGroups];
-  int64_t step;
-
-  Pixels(Float* first, int64_t down, int64_t step) : step(step) {
-    for (int h = 0; h < H; h++)
-      for (int g = 0; g < kGroups; g++) bases[h * kGroups + g] = first + h * down + g * kGroup * step;
-  }
-  Float* at(int i) const { return bases[i / T * kGroups + i % T / kGroup] + i % T % kGroup * step; }
-  void advance(int64_t floats) {
-#pragma GCC unroll 8
-    for (int b = 0; b < H * kGroups; b++) {
-      bases[b] += floats;
-      asm("" : "+r"(bases[b]));  // or the compiler keeps all of the addresses, most of them on the stack
-    }
-  }
-};
-
 // H rows of out[T][V * kLanes] at steps of out_step, rows c.out_down apart. V = 1: of a block whose second half is empty. plus: like out.
 template <int H, int T, int V>
 void correlate_tile(const Correlation& c, const float* in, const float* w, const float* bias, const float* plus,

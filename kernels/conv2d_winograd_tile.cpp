@@ -303,26 +303,6 @@ void transform_outputs(const WinogradTarget& target, const WinogradGrid& grid, i
   });
 }
 
-// Rows at steps of `step`, every fourth of whose addresses is kept in a register (as in
-// conv2d_tile.cpp).
-template <int T>
-struct Rows {
-  static constexpr int kGroup = 4, kGroups = (T + kGroup - 1) / kGroup;
-  const float* bases[kGroups];
-  int64_t step;
-
-  Rows(const float* first, int64_t step) : step(step) {
-    for (int g = 0; g < kGroups; g++) bases[g] = first + g * kGroup * step;
-  }
-  const float* at(int i) const { return bases[i / kGroup] + i % kGroup * step; }
-  void advance() {
-    LOOKALIKE_UNROLL for (int g = 0; g < kGroups; g++) {
-      bases[g]++;
-      asm("" : "+r"(bases[g]));
-    }
-  }
-};
-
 // out[T][kBlock] (+)= v[T][depth] u[depth][kBlock]; what lies `ahead` of u is fetched, for the next
 // frequency.
 template <int T>
@@ -334,8 +314,8 @@ void multiply_tile(const float* v, int64_t v_step, int64_t depth, const float* u
       sums[i][0] = load(out + i * out_step), sums[i][1] = load(out + i * out_step + kLanes);
     }
   }
-  Rows<T> from(v, v_step);
-  for (int64_t j = 0; j < depth; j++, u += kBlock, from.advance()) {
+  Pixels<const float, 1, T> from(v, 0, v_step);
+  for (int64_t j = 0; j < depth; j++, u += kBlock, from.advance(1)) {
     prefetch<0, 2>(u, ahead), prefetch<0, 2>(u, ahead + kLanes);
     const Vec u0 = load(u), u1 = load(u + kLanes);
     LOOKALIKE_UNROLL for (int i = 0; i < T; i++) {

@@ -163,6 +163,28 @@ inline int64_t keep_nonzero(IntVec index, Vec value, int32_t* indices, float* va
 #endif
 }
 
+// The pixels of a register tile in H rows `down` apart, T in a row at steps of `step` floats,
+// addressed from every fourth: as many addresses as the tile has pixels do not fit in the registers.
+template <class Float, int H, int T>
+struct Pixels {
+  static constexpr int kGroup = 4, kGroups = (T + kGroup - 1) / kGroup;
+  Float* bases[H * kGroups];
+  int64_t step;
+
+  Pixels(Float* first, int64_t down, int64_t step) : step(step) {
+    for (int h = 0; h < H; h++)
+      for (int g = 0; g < kGroups; g++) bases[h * kGroups + g] = first + h * down + g * kGroup * step;
+  }
+  Float* at(int i) const { return bases[i / T * kGroups + i % T / kGroup] + i % T % kGroup * step; }
+  void advance(int64_t floats) {
+#pragma GCC unroll 8
+    for (int b = 0; b < H * kGroups; b++) {
+      bases[b] += floats;
+      asm("" : "+r"(bases[b]));  // or the compiler keeps all of the addresses, most of them on the stack
+    }
+  }
+};
+
 // Calls body.template operator()<N>() for the run-time n in 1..N.
 template <int N, class Body>
 inline void with_constant(int64_t n, const Body& body) {
