@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
-"""Our training step against PyTorch's, on this machine, in alternation. Needs a release build; peers that aren't
-installed are skipped (bench/peers/README.md tells how to get them).
+"""Our training, embedding, search and losses against what else does the same work, on this machine, in alternation.
 
-    bench/compare_peers.py [--models siamese_cnn convnet_bn autoencoder resnet50] [--rounds 3] [--seconds 5] [--json NAME]
+    bench/compare_peers.py [--only TEXT...] [--quick] [--rounds 3] [--seconds 5] [--json NAME]
 
-The first round runs ours and every variant of each peer; the rounds after it ours and the fastest variant of each
-peer with default and with tuned settings. Prints the median and the best images/s of each, and ours over the fastest
-peer. The share of peak is the arithmetic done a second over the peak that bench/peak measures. With --json it also
-writes bench/results/NAME.json.
+Needs a release build; peers that aren't installed are skipped (bench/peers/README.md tells how to get them). The
+first round runs ours and every variant of each peer; the rounds after it ours and the fastest variant of each peer
+with default and with tuned settings. Prints the median and the best of each, and ours to the best peer. The share of
+peak is the arithmetic of a dense step done a second over the peak that bench/peak measures.
+
+--quick takes under ten minutes on two cores: tuned settings alone, two rounds of 1.5 seconds, and of training no
+torch.compile, which takes minutes and has not been the fastest variant on any CPU so far. --only measures those works
+whose name contains one of the texts. When all were measured, README.md's table is written; with --json also
+bench/results/NAME.json.
 """
 import argparse
+import dataclasses
+import datetime
 import json
 import os
 import pathlib
@@ -19,6 +25,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OURS = "lookalike"
+BEGIN, END = "<!-- peers table: bench/compare_peers.py -->", "<!-- end -->"
 
 
 def resnet50_layers():
@@ -44,10 +51,41 @@ LAYERS = {
                     16 * 16 * 32 * 9 * 16, 32 * 32 * 16 * 9 * 16, 64 * 64 * 16 * 9 * 16, 128 * 128 * 9 * 16],
     "resnet50": resnet50_layers(),
 }
+TRAINING = {"siamese_cnn": "`siamese_cnn`, triplet batch-hard, 32 pairs of 64x64, Adam",
+            "convnet_bn": "`convnet_bn`, NT-Xent, 64 pairs of 64x64, AdamW",
+            "autoencoder": "`autoencoder`, 32 grey pictures of 128x128, Adam",
+            "resnet50": "`resnet50`, triplet batch-hard, 8 pairs of 224x224, SGD"}
+NETWORKS = {"efficientnet_lite0": "EfficientNet-Lite0", "squeezenet": "SqueezeNet 1.1"}
+LOSSES = {"triplet batch_hard 4096": "batch-hard triplets of 4,096 rows of 128, forward and backward",
+          "nt_xent 2048": "NT-Xent of 2,048 pairs of rows of 128, forward and backward"}
+QUERIES = (1, 16, 256)
 
 VARIANTS = {1: ["", "--channels-last"],
             2: ["", "--channels-last", "--channels-last --fused", "--compile --fused",
                 "--channels-last --compile --fused"]}
+
+
+@dataclasses.dataclass
+class Contender:
+    command: list
+    env: dict
+    group: str  # after the first round the fastest of a group goes on
+
+
+@dataclasses.dataclass
+class Work:
+    name: str
+    rows: dict  # the titles, by the key that `read` finds in a line of JSON
+    unit: str  # images/s or ms
+    read: object  # a line of JSON -> {key: value}
+    contenders: dict
+    gflop: float = 0  # of an image
+
+    def better(self, values):
+        return (max if self.unit == "images/s" else min)(values)
+
+    def ratio(self, ours, peer):
+        return ours / peer if self.unit == "images/s" else peer / ours
 
 
 def gflop_per_image(model):
@@ -66,108 +104,213 @@ def environment(tuned):
 
 
 def run_json(command, env=None):
-    """The last line of the command's output as JSON, or None with one line on stderr that says what failed."""
+    """The output's lines of JSON; none, and one line on stderr that says what failed."""
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
-        return json.loads(done.stdout.splitlines()[-1])
-    except (OSError, subprocess.TimeoutExpired, IndexError, json.JSONDecodeError) as error:
-        print(f"\r\033[Kfailed: {' '.join(map(str, command))}: {type(error).__name__}", file=sys.stderr)
-        return None
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    except (OSError, subprocess.TimeoutExpired, json.JSONDecodeError) as error:
+        lines, done = [], error
+    if not lines:
+        why = done if isinstance(done, Exception) else (done.stderr.strip().splitlines() or ["no output"])[-1]
+        print(f"\r\033[Kfailed: {' '.join(map(str, command))}: {why}", file=sys.stderr)
+    return lines
 
 
-def torch_version(python):
-    code = "import torch; print(torch.__version__)"
+def versions_of(python, packages):
+    """The installed ones of these packages: name -> version."""
+    code = ("import importlib.metadata as m, json, sys\nfound = {}\nfor name in sys.argv[1:]:\n"
+            "  try: found[name] = '.'.join(m.version(name).split('+')[0].split('.')[:2])\n"
+            "  except m.PackageNotFoundError: pass\nprint(json.dumps(found))")
     try:
-        done = subprocess.run([python, "-c", code], capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() or None
+        done = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True)
+        return json.loads(done.stdout)
+    except (OSError, json.JSONDecodeError):
+        return {}
 
 
-def contenders(model, pythons, seconds):
-    """What runs: name -> (command, environment, group). Of each group, the fastest goes on after the first round."""
-    timing = ["--seconds", str(seconds)]
-    entries = {OURS: ([ROOT / "build/bench/train_bench", "--model", model, *timing], environment(tuned=False), OURS)}
-    for python in pythons:
-        version = torch_version(python)
-        if version is None:
-            print(f"skipped: {python} has no PyTorch")
-            continue
-        peer = "PyTorch " + ".".join(version.split(".")[:2])
-        for flags in VARIANTS[min(2, int(version.split(".")[0]))]:
-            for tuned in (False, True):
-                setting = "tuned" if tuned else "default"
-                name = " ".join([peer, setting, *(flag.strip("-") for flag in flags.split())])
-                command = [python, ROOT / "bench/peers/train_torch.py", model, *flags.split(), *timing]
-                entries[name] = (command, environment(tuned), f"{peer} {setting}")
-    return entries
+class Bench:
+    """What there is to run: our binaries of a build, and the peers of the interpreters."""
+
+    def __init__(self, args):
+        self.build = ROOT / args.build / "bench"
+        self.seconds = args.seconds
+        self.quick = args.quick
+        self.settings = (True,) if args.quick else (False, True)
+        packages = ["torch", "torchvision", "onnxruntime", "openvino", "faiss-cpu", "pytorch-metric-learning", "onnx"]
+        self.pythons = {python: versions_of(python, packages) for python in args.python}
+        for python, found in self.pythons.items():
+            if not found:
+                print(f"skipped: {python} has no peer")
+
+    def ours(self, program, *arguments):
+        command = [self.build / program, *arguments, "--seconds", str(self.seconds)]
+        return {OURS: Contender(list(map(str, command)), environment(tuned=False), OURS)}
+
+    def peers(self, script, package, title, variants=("",), arguments=()):
+        """Every variant in every setting, in each interpreter that has the package."""
+        found = {}
+        for python, packages in self.pythons.items():
+            if package not in packages:
+                continue
+            peer = f"{title} {packages[package]}"
+            for flags in variants(packages[package]) if callable(variants) else variants:
+                for tuned in self.settings:
+                    setting = "tuned" if tuned else "default"
+                    name = " ".join([peer, setting, *(flag.strip("-") for flag in flags.split())])
+                    command = [python, ROOT / "bench/peers" / script, *arguments, *flags.split(), "--seconds", self.seconds]
+                    found[name] = Contender(list(map(str, command)), environment(tuned), f"{peer} {setting}")
+        return found
+
+    def variants(self, version):
+        variants = VARIANTS[min(2, int(version.split(".")[0]))]
+        return [flags for flags in variants if not self.quick or "--compile" not in flags]
+
+    def works(self):
+        for model, title in TRAINING.items():
+            yield Work(f"train {model}", {model: f"train {title}"}, "images/s", by("model", "images_per_s"),
+                       self.ours("train_bench", "--model", model)
+                       | self.peers("train_torch.py", "torch", "PyTorch", self.variants, [model]), gflop_per_image(model))
+        for network, title in NETWORKS.items():
+            for size in 224, 128:
+                work = ["--model", network, "--size", size, "--batch", 1, 32]
+                contenders = self.ours("embed_bench", *work)
+                for package, runtime, name in (("onnxruntime", "onnxruntime", "ONNX Runtime"),
+                                               ("openvino", "openvino", "OpenVINO")):
+                    contenders |= self.peers("embed.py", package, name, arguments=[runtime, *work])
+                if not self.quick:
+                    contenders |= self.peers("embed.py", "torch", "PyTorch", ["--channels-last", "--compile"],
+                                             ["torch", *work])
+                yield Work(f"embed {network} {size}",
+                           {batch: f"embed with {title}, {size}x{size}, batch of {batch}" for batch in (1, 32)},
+                           "images/s", by("batch", "images_per_s"), contenders)
+        yield Work("search", {q: f"top-20 of 1 million rows of 128, {q} quer{'y' if q == 1 else 'ies'}" for q in QUERIES},
+                   "ms", by("queries", "ms"),
+                   self.ours("search_bench", "--queries", *QUERIES)
+                   | self.peers("search.py", "faiss-cpu", "faiss", arguments=["faiss", "--queries", *QUERIES])
+                   | self.peers("search.py", "torch", "PyTorch", arguments=["torch", "--queries", *QUERIES]))
+        yield Work("losses", LOSSES, "ms", lambda line: line["milliseconds"],
+                   self.ours("loss_bench", *LOSSES)
+                   | self.peers("losses_torch.py", "torch", "PyTorch", ["", "--compile"], list(LOSSES))
+                   | self.peers("losses_torch.py", "pytorch-metric-learning", "pytorch-metric-learning",
+                                arguments=[*LOSSES, "--library", "metric_learning"]))
 
 
-def measure(entries, rounds):
-    """images/s of each run: name -> list."""
-    speeds = {}
-    running = list(entries)
+def by(key, value):
+    return lambda line: {line[key]: line[value]}
+
+
+def measure(work, rounds):
+    """{row: {contender: values of the rounds}}"""
+    values = {row: {} for row in work.rows}
+    running = list(work.contenders)
     for number in range(rounds):
         for name in running:
-            command, env, _ = entries[name]
-            print(f"\r\033[Kround {number + 1} of {rounds}: {name}", end="", file=sys.stderr, flush=True)
-            if result := run_json(command, env):
-                speeds.setdefault(name, []).append(result["images_per_s"])
-        groups = {}
-        for name in speeds:
-            groups.setdefault(entries[name][2], []).append(name)
-        running = [max(names, key=lambda name: max(speeds[name])) for names in groups.values()]
+            print(f"\r\033[K{work.name}, round {number + 1} of {rounds}: {name}", end="", file=sys.stderr, flush=True)
+            for line in run_json(work.contenders[name].command, work.contenders[name].env):
+                for row, value in work.read(line).items():
+                    values[row].setdefault(name, []).append(value)
+        running = []
+        for measured in values.values():
+            groups = {}
+            for name in measured:
+                groups.setdefault(work.contenders[name].group, []).append(name)
+            for names in groups.values():
+                best = work.better((work.better(measured[name]), name) for name in names)[1]
+                running += [best] if best not in running else []
     print("\r\033[K", end="", file=sys.stderr)
-    return speeds
+    return values
 
 
-def report(model, speeds, peak):
-    gflop = gflop_per_image(model)
-    print(f"\n{model}: {gflop:.3f} GFLOP an image, peak {peak:.0f} GFLOP/s, so at most {peak / gflop:.0f} images/s")
-    print(f"{'':58} images/s    best   runs  of peak")
-    median = {name: statistics.median(values) for name, values in speeds.items()}
-    for name in sorted(median, key=median.get, reverse=True):
-        print(f"  {name:55} {median[name]:9.1f} {max(speeds[name]):7.1f} {len(speeds[name]):6}"
-              f" {median[name] * gflop / peak:7.0%}")
-    ratios = {}
-    for setting in ("default", "tuned"):
-        peers = {name: value for name, value in median.items() if f" {setting}" in name}
+def report(work, values, peak):
+    """Prints the rows, and gives what is kept of them."""
+    rows = []
+    for key, title in work.rows.items():
+        measured = values[key]
+        median = {name: statistics.median(runs) for name, runs in measured.items()}
+        print(f"\n{title}, {work.unit}")
+        for name in sorted(median, key=median.get, reverse=work.unit == "images/s"):
+            share = f"{median[name] * work.gflop / peak:9.0%} of peak" if work.gflop else ""
+            print(f"  {name:58} {median[name]:9.1f}  best {work.better(measured[name]):9.1f}{share}")
+        kept = {"work": work.name, "title": title, "unit": work.unit, "runs": measured}
+        if work.gflop:
+            kept["gflop_per_image"] = work.gflop
+        peers = {name: value for name, value in median.items() if name != OURS}
         if OURS in median and peers:
-            best = max(peers, key=peers.get)
-            ratios[setting] = median[OURS] / peers[best]
-            print(f"  ours is {ratios[setting]:.2f} times {best}")
-    return {"gflop_per_image": gflop, "peak_gflops": peak, "images_per_s": speeds, "ratio_to_best_peer": ratios}
+            value, best = work.better((value, name) for name, value in peers.items())
+            kept |= {"best_peer": best, "ratio_to_best_peer": work.ratio(median[OURS], value)}
+            print(f"  ours is {kept['ratio_to_best_peer']:.2f} times {best}", flush=True)
+        rows.append(kept)
+    return rows
 
 
-def measure_peak():
-    return (run_json([ROOT / "build/bench/peak"]) or sys.exit("build first: cmake --build build"))["peak_gflops"]
+def table_of(results):
+    def figure(row, name):
+        value = statistics.median(row["runs"][name])
+        return f"{value:,.0f} {row['unit']}" if value >= 100 else f"{value:.1f} {row['unit']}"
+
+    yield "| work | Lookalike | best peer | ratio | share of the peak |"
+    yield "|---|---|---|---|---|"
+    for row in results["rows"]:
+        if OURS not in row["runs"]:
+            continue
+        ours, best = figure(row, OURS), row.get("best_peer")
+        peer = [f"{figure(row, best)}, {best}", f"{row['ratio_to_best_peer']:.2f}x"] if best else ["not installed", ""]
+        flops = row.get("gflop_per_image", 0) * statistics.median(row["runs"][OURS])
+        share = f"{flops / results['peak_gflops']:.0%}" if flops else ""
+        yield f"| {' | '.join([row['title'], f'**{ours}**', *peer, share])} |"
+
+
+def write_readme(results):
+    rounds = len(next(iter(results["rows"]))["runs"].get(OURS, []))
+    heading = (f"{results['date']}, {results['threads']} threads of {results['processor']}, fp32 peak {results['peak_gflops']:.0f} "
+               f"GFLOP/s, medians of {rounds} rounds:")
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text().split(BEGIN)
+    readme.write_text(before + "\n".join([BEGIN, heading, "", *table_of(results), END]) + rest.split(END, 1)[1])
 
 
 def processor():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+    """Its name, and which instruction set its kernels are compiled for."""
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    facts = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
+    facts = {key.strip(): value.strip() for key, value in facts.items()}
+    flags = facts.get("flags", "").split()
+    isa = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "SSE2"
+    return f"{facts.get('model name', 'unknown')} (family {facts.get('cpu family')}, model {facts.get('model')}, {isa})"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=LAYERS, default=list(LAYERS))
-    parser.add_argument("--python", nargs="+", default=["/usr/bin/python3", ROOT / ".venv/bin/python"],
-                        help="the interpreters whose PyTorch is a peer")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5, help="of each run")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="works whose name contains it")
+    parser.add_argument("--quick", action="store_true", help="tuned settings, two rounds of 1.5 seconds")
+    parser.add_argument("--python", nargs="+", help="the interpreters that have peers")
+    parser.add_argument("--build", default="build", help="folder of the release build")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float, help="of each measurement")
     parser.add_argument("--json", metavar="NAME", help="also write bench/results/NAME.json")
     args = parser.parse_args()
+    args.rounds = args.rounds or (2 if args.quick else 3)
+    args.seconds = args.seconds or (1.5 if args.quick else 5)
+    args.python = args.python or [*([] if args.quick else ["/usr/bin/python3"]), str(ROOT / ".venv/bin/python")]
 
-    results = {"processor": processor(), "threads": len(os.sched_getaffinity(0)), "models": {}}
-    for model in args.models:
-        peaks = [measure_peak()]
-        speeds = measure(contenders(model, args.python, args.seconds), args.rounds)
-        peaks.append(measure_peak())
-        results["models"][model] = report(model, speeds, max(peaks))
+    def measure_peak():
+        lines = run_json([ROOT / args.build / "bench/peak"]) or sys.exit(f"build first: cmake --build {args.build}")
+        return lines[-1]["peak_gflops"]
+
+    peak = measure_peak()
+    works = [work for work in Bench(args).works() if any(text in work.name for text in args.only)]
+    results = {"date": str(datetime.date.today()), "processor": processor(),
+               "threads": len(os.sched_getaffinity(0)), "rows": []}
+    for work in works:
+        values = measure(work, args.rounds)
+        peak = max(peak, measure_peak())
+        results["rows"] += report(work, values, peak)
+    results["peak_gflops"] = peak
     if args.json:
         path = ROOT / "bench/results" / f"{args.json}.json"
-        path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(results, indent=1) + "\n")
+    if args.only == [""]:
+        write_readme(results)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 // Times embedding of random images in memory with an ImageNet network: forward in evaluation, batch norms folded. What
-// bench/peers/embed.py does with ONNX Runtime, OpenVINO and PyTorch; bench/compare_embedding.py runs them all. Prints one line of JSON.
-#include <algorithm>
-#include <chrono>
-#include <cmath>
+// bench/peers/embed.py does with ONNX Runtime, OpenVINO and PyTorch; bench/compare_peers.py runs them all. Prints one line
+// of JSON for each batch.
+#include <iterator>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <omp.h>
 
+#include "bench/timing.h"
 #include "engine/core/random.h"
 #include "engine/eval/embed.h"
 #include "models/model.h"
@@ -27,25 +27,12 @@ nlohmann::json time_embedding(const std::string& name, int64_t size, int64_t bat
   const Variable input(place_input(images, compute));
   const auto run = [&] { return forward_in_parallel(*model.network, input).value().to(Device::cpu); };
 
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  };
-  for (int i = 0; i < 3; i++) run();  // warm-up
-  int64_t runs = 0;
-  double fastest = 1e30;
-  const auto start = Clock::now();
-  while (runs < 3 || since(start) < seconds) {
-    const auto begin = Clock::now();
-    run();
-    runs++;
-    fastest = std::min(fastest, since(begin));
-  }
+  const Times times = time_runs(seconds, run);
   return {{"model", name},
           {"size", size},
           {"batch", batch},
-          {"images_per_s", static_cast<double>(runs * batch) / since(start)},
-          {"best_images_per_s", static_cast<double>(batch) / fastest},
+          {"images_per_s", static_cast<double>(batch * std::ssize(times.each)) / times.all},
+          {"best_images_per_s", static_cast<double>(batch) / times.fastest()},
           {"device", name_of(compute.device)},
           {"threads", omp_get_max_threads()}};
 }
@@ -58,10 +45,11 @@ int main(int argc, char** argv) {
   std::string model = "efficientnet_lite0", device = "cpu", precision = "fp32";
   bool exact_conv = false;
   double seconds = 5;
-  int64_t size = 224, batch = 32;
+  int64_t size = 224;
+  std::vector<int64_t> batches{32};
   app.add_option("--model", model, "efficientnet_lite0, squeezenet or resnet50")->capture_default_str();
   app.add_option("--size", size, "Height and width of the images")->capture_default_str();
-  app.add_option("--batch", batch, "Images at a time")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--batch", batches, "Images at a time, one or more counts")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
   app.add_option("--device", device, "cpu or cuda")->capture_default_str();
   app.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();
@@ -69,7 +57,9 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     const auto compute = lookalike::parse_compute(device, precision, exact_conv ? "exact" : "native");
-    fmt::print("{}\n", lookalike::time_embedding(model, size, batch, seconds, compute).dump());
+    for (const int64_t batch : batches) {
+      fmt::print("{}\n", lookalike::time_embedding(model, size, batch, seconds, compute).dump());
+    }
   } catch (const std::exception& error) {
     fmt::print(stderr, "embed_bench: {}\n", error.what());
     return 1;

@@ -130,7 +130,8 @@ else
   fi
   if wants losses && wants peers; then
     measure 30 torch_losses_eager python3 "$here/bench/peers/losses_torch.py" --device cuda
-    measure 90 torch_losses_compile python3 "$here/bench/peers/losses_torch.py" --device cuda --compile --sizes 1024,8192
+    measure 90 torch_losses_compile python3 "$here/bench/peers/losses_torch.py" --device cuda --compile \
+      "triplet batch_hard 1024" "nt_xent 1024" "triplet batch_hard 8192" "nt_xent 8192"
   fi
   if wants kernels; then
     step 200 gpu_bench "$here/gpu_bench" --json "$out/gpu_bench.json" --only "${LOOKALIKE_REPORT_KERNELS:-}"

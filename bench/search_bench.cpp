@@ -1,6 +1,5 @@
-// Times the exact search of random unit rows, as search_top_k() has it.
-#include <algorithm>
-#include <chrono>
+// Times the exact search of random unit rows, as search_top_k() has it; bench/peers/search.py does
+// it in faiss and PyTorch. Prints one line of JSON for each number of queries.
 #include <exception>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <omp.h>
 
+#include "bench/timing.h"
 #include "engine/core/random.h"
 #include "engine/eval/retrieval.h"
 
@@ -18,31 +18,8 @@ namespace {
 Tensor unit_rows(int64_t n, int64_t d, uint64_t seed) {
   Tensor rows({n, d});
   Random random(seed, RandomUse::test);
-  for (float& value : rows.span<float>()) value = random.normal();
+  for (float& value : rows.span<float>()) value = random.uniform(-1.0f, 1.0f);
   return normalize_rows(rows);
-}
-
-nlohmann::json time_search(int64_t rows, int64_t width, int64_t queries, int64_t k,
-                           double seconds) {
-  const Tensor database = unit_rows(rows, width, 1), wanted = unit_rows(queries, width, 2);
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  };
-  std::vector<double> times;
-  for (const auto start = Clock::now(); times.size() < 3 || since(start) < seconds;) {
-    const auto begin = Clock::now();
-    search_top_k(wanted, database, k);
-    times.push_back(since(begin));
-  }
-  std::ranges::sort(times);
-  return {{"rows", rows},
-          {"width", width},
-          {"queries", queries},
-          {"k", k},
-          {"ms", 1e3 * times[times.size() / 2]},
-          {"best_ms", 1e3 * times[0]},
-          {"threads", omp_get_max_threads()}};
 }
 
 }  // namespace
@@ -50,16 +27,30 @@ nlohmann::json time_search(int64_t rows, int64_t width, int64_t queries, int64_t
 
 int main(int argc, char** argv) {
   CLI::App app("Times exact top-k search of random rows in memory");
-  int64_t rows = 1'000'000, width = 128, queries = 1, k = 20;
+  int64_t rows = 1'000'000, width = 128, k = 20;
+  std::vector<int64_t> queries{1};
   double seconds = 5;
   app.add_option("--rows", rows, "Of the database")->capture_default_str();
   app.add_option("--width", width, "Values of a row")->capture_default_str();
-  app.add_option("--queries", queries, "At a time")->capture_default_str();
+  app.add_option("--queries", queries, "At a time, one or more counts")->capture_default_str();
   app.add_option("--k", k, "Rows wanted of each query")->capture_default_str();
-  app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
+  app.add_option("--seconds", seconds, "How long to measure each")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
-    fmt::print("{}\n", lookalike::time_search(rows, width, queries, k, seconds).dump());
+    using namespace lookalike;
+    const Tensor database = unit_rows(rows, width, 1);
+    for (const int64_t count : queries) {
+      const Tensor wanted = unit_rows(count, width, 2);
+      const Times times = time_runs(seconds, [&] { search_top_k(wanted, database, k); });
+      const nlohmann::json line{{"rows", rows},
+                                {"width", width},
+                                {"queries", count},
+                                {"k", k},
+                                {"ms", 1e3 * times.median()},
+                                {"best_ms", 1e3 * times.fastest()},
+                                {"threads", omp_get_max_threads()}};
+      fmt::print("{}\n", line.dump());
+    }
   } catch (const std::exception& error) {
     fmt::print(stderr, "search_bench: {}\n", error.what());
     return 1;

@@ -1,13 +1,12 @@
 // Times training steps on random images in memory: forward, loss, backward, optimiser, on one stacked batch of pairs.
 // What bench/peers/train_torch.py does in PyTorch; bench/compare_peers.py runs both. Prints one line of JSON.
-#include <algorithm>
-#include <chrono>
 #include <map>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <omp.h>
 
+#include "bench/timing.h"
 #include "engine/core/random.h"
 #include "engine/optim/optimizer.h"
 #include "engine/train/objective.h"
@@ -99,26 +98,18 @@ nlohmann::json time_training(const std::string& name, double seconds, const Comp
     return loss;
   };
 
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  };
   // Reading a loss waits for the device: on the GPU only every so many steps, as the trainer does.
   const size_t stretch = compute.device == Device::cpu ? 1 : 16;
-  for (size_t i = 0; i < 3; i++) step(i).value().item();  // warm-up
   size_t steps = 0;
-  double loss = 0, fastest = 1e30;
-  const auto start = Clock::now();
-  while (steps < 3 || since(start) < seconds) {
-    const auto begin = Clock::now();
+  double loss = 0;
+  const Times times = time_runs(seconds, [&] {
     for (size_t i = 1; i < stretch; i++) step(steps++);
     loss = step(steps++).value().item();
-    fastest = std::min(fastest, since(begin) / static_cast<double>(stretch));
-  }
-  const auto images = static_cast<double>(2 * work.pairs);
+  });
+  const auto images = static_cast<double>(2 * work.pairs * static_cast<int64_t>(stretch));
   return {{"model", name},
-          {"images_per_s", static_cast<double>(steps) * images / since(start)},
-          {"best_images_per_s", images / fastest},
+          {"images_per_s", static_cast<double>(times.each.size()) * images / times.all},
+          {"best_images_per_s", images / times.fastest()},
           {"steps", steps},
           {"loss", loss},
           {"device", name_of(compute.device)},

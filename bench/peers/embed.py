@@ -23,7 +23,7 @@ warnings.filterwarnings("ignore")
 
 import torch  # noqa: E402
 
-from make_pretrained import EfficientNetLite0, SqueezeNet  # noqa: E402
+from make_pretrained import EfficientNetLite, SqueezeNet  # noqa: E402
 
 THREADS = len(os.sched_getaffinity(0))
 
@@ -125,7 +125,7 @@ def main():
     for model in args.model:
         for batch in args.batch:
             torch.manual_seed(0)
-            network = (EfficientNetLite0 if model == "efficientnet_lite0" else SqueezeNet)().eval()
+            network = (EfficientNetLite if model == "efficientnet_lite0" else SqueezeNet)().eval()
             run, version = make(network, 2 * torch.rand(batch, 3, args.size, args.size) - 1, args)
             for _ in range(3):  # warm-up
                 run()

