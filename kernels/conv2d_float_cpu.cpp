@@ -112,6 +112,7 @@ int64_t threads() {
 struct WeightPlan {
   Windows windows;
   int64_t window, blocks, items, groups, group_floats, parts = 1;
+  bool few;  // channels, which are not laid out in blocks
 
   explicit WeightPlan(const Conv2dParams& p)
       : windows(p, std::max<int64_t>(1, kGradientPixels / std::max<int64_t>(1, p.pool * p.y_w()))),
@@ -119,10 +120,17 @@ struct WeightPlan {
         blocks((p.out_c + conv_tiles().block - 1) / conv_tiles().block),
         items(p.batch * windows.bands.count),
         groups(weight_groups(items, window * p.out_c)),
-        group_floats((window + 1) * blocks * conv_tiles().block) {
+        group_floats((window + 1) * blocks * conv_tiles().block),
+        few(conv_tiles().few(p.out_c, p.kernel_h, p.kernel_w * p.in_c)) {
     while (parts < blocks && (groups * parts < 2 * threads() || groups * parts % threads() > 0)) parts++;
   }
 
+  // A gradient without activation and pooling can be read where it lies, unless its pixels are so far apart that they
+  // share places in the first-level cache.
+  bool in_place(const OutputGradient& g) const {
+    const int64_t lanes = conv_tiles().lanes;
+    return !g.y && !g.argmax && (few || (g.channels % lanes == 0 && g.channels <= 4 * lanes));
+  }
   int64_t pixels() const { return windows.bands.height() * windows.columns; }
   int64_t scratch() const {
     return windows.scratch() + pixels() * ((blocks + parts - 1) / parts * conv_tiles().block + 16);
@@ -438,15 +446,27 @@ void conv2d_backward_weights(const Conv2dParams& params, const float* x, const f
         const OutputGradient gradient = gradient_of(p, dz, y, argmax, n);
         // All blocks at once: dy is read from memory in its order.
         const int64_t pixels = count * windows.columns, channels = std::min(last_block * t.block, p.out_c);
-        if (channels % t.block)
-          std::fill_n(packed + (last_block - first_block - 1) * pixels * t.block, pixels * t.block, 0.0f);
-        for (int64_t r = 0; r < count; r++)
-          t.gradient_row(gradient, row + r, first_block * t.block, channels - first_block * t.block,
-                         packed + r * windows.columns * t.block, t.block, pixels * t.block);
+        const int64_t first_channel = first_block * t.block;
         Correlation c = windows.correlation(count);
-        c.out_c = channels - first_block * t.block;
-        t.weight_gradient(c, in, packed, packed + (last_block - first_block) * pixels * t.block,
-                          sums + first_block * block_floats, dbias ? bias_sums + first_block * t.block : nullptr);
+        c.out_c = channels - first_channel;
+        const float* dz_rows = packed;
+        int64_t dz_block = pixels * t.block;
+        c.out_right = plan.few ? p.out_c : t.block;
+        if (plan.in_place(gradient)) {
+          dz_rows = gradient.dy + row * windows.columns * p.out_c + first_channel;
+          dz_block = t.block, c.out_right = p.out_c;
+        } else {
+          if (channels % t.block && !plan.few)
+            std::fill_n(packed + (last_block - first_block - 1) * dz_block, dz_block, 0.0f);
+          for (int64_t r = 0; r < count; r++)
+            t.gradient_row(gradient, row + r, first_channel, c.out_c, packed + r * windows.columns * c.out_right,
+                           c.out_right, dz_block);
+        }
+        if (plan.few)
+          t.weight_gradient_few(c, in, dz_rows, sums, dbias ? bias_sums : nullptr);
+        else
+          t.weight_gradient(c, in, dz_rows, dz_block, packed + (last_block - first_block) * pixels * t.block,
+                            sums + first_block * block_floats, dbias ? bias_sums + first_channel : nullptr);
       }
     }
   });
@@ -454,6 +474,14 @@ void conv2d_backward_weights(const Conv2dParams& params, const float* x, const f
   parallel_for(plan.blocks * p.kernel_h, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const int64_t b = i / p.kernel_h, r = i % p.kernel_h;
+      if (plan.few) {
+        for (int64_t k = 0; k < p.out_c; k++)
+          for (int64_t at = k * plan.window + r * run; at < k * plan.window + (r + 1) * run; at++) {
+            dw[at] = 0;
+            for (int64_t g = 0; g < plan.groups; g++) dw[at] += partials[g * plan.group_floats + at];
+          }
+        continue;
+      }
       t.unpack_weights(partials + b * block_floats, plan.groups, plan.group_floats, p.out_c, plan.window, b, r * run,
                        (r + 1) * run, dw);
     }

@@ -156,6 +156,59 @@ void correlate_block(const Correlation& c, const float* in, const float* w, cons
   }
 }
 
+constexpr int64_t kFewWindow = 4608;  // floats: 3x3 of 512 channels
+
+// Channels that leave most lanes of a vector empty: there the lanes are along the window's runs.
+bool few(int64_t channels, int64_t kernel_h, int64_t run) {
+  return 2 * channels <= kLanes && run >= kLanes && kernel_h * run <= kFewWindow;
+}
+
+// One channel of kLanes outputs in a row, or of those `count` that there are; w[kernel_h * run].
+Vec correlate_few(const Correlation& c, const float* in, const float* w, int64_t count) {
+  Vec sums[kLanes] = {};
+  for (int64_t r = 0; r < c.kernel_h; r++, w += c.run) {
+    const float* from = in + r * c.in_row;
+    for (int64_t j = 0; j < c.run; j += kLanes) {
+      const int64_t left = c.run - j;
+      const Vec weights = load_some(w + j, left);
+      if (count == kLanes && left >= kLanes) {
+        const Pixels<const float, 1, kLanes> pixels(from + j, 0, c.right);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; i++) sums[i] += weights * load(pixels.at(i));
+      } else {
+        for (int64_t i = 0; i < count; i++)
+          sums[i] += weights * load_some(from + i * c.right + j, left);
+      }
+    }
+  }
+  transpose(sums);
+  Vec sum = sums[0];
+#pragma GCC unroll 16
+  for (int i = 1; i < kLanes; i++) sum += sums[i];
+  return sum;
+}
+
+// Few channels of a block without pooling.
+void correlate_few_channels(const Correlation& c, const float* in, const float* packed,
+                            const float* bias, const float* plus, int64_t count, float* y) {
+  float w[kFewWindow];
+  for (int64_t k = 0; k < count; k++) {
+    for (int64_t i = 0; i < c.kernel_h * c.run; i++) w[i] = packed[i * kBlock + k];
+    with_leaky(
+        c.slope, c.limit, [&](const auto& f) __attribute__((always_inline)) {
+          for (int64_t p = 0; p < c.rows; p++)
+            for (int64_t q = 0; q < c.columns; q += kLanes) {
+              const int64_t pixels = c.columns - q < kLanes ? c.columns - q : kLanes;
+              const int64_t at = p * c.out_down + q * c.out_right + k;
+              Vec z = correlate_few(c, in + p * c.down + q * c.right, w, pixels) + bias[k];
+              for (int64_t i = 0; plus && i < pixels; i++) z[i] += plus[at + i * c.out_right];
+              z = f(z);
+              for (int64_t i = 0; i < pixels; i++) y[at + i * c.out_right] = z[i];
+            }
+        });
+  }
+}
+
 void correlate(const Correlation& c, const float* in, const float* packed, const float* bias, const float* plus,
                float* scratch, float* y, uint8_t* argmax) {
   const int64_t window = c.kernel_h * c.run;
@@ -164,6 +217,10 @@ void correlate(const Correlation& c, const float* in, const float* packed, const
     for (int64_t i = 0; i < c.rows * c.columns * c.right; i += 16) __builtin_prefetch(in + i, 0, 2);
   for (int64_t k = 0; k < c.out_c; k += kBlock, packed += window * kBlock) {
     const int64_t count = c.out_c - k < kBlock ? c.out_c - k : kBlock;
+    if (c.pool == 1 && few(count, c.kernel_h, c.run)) {
+      correlate_few_channels(c, in, packed, bias + k, plus ? plus + k : nullptr, count, y + k);
+      continue;
+    }
     const float* next = k + kBlock < c.out_c ? packed + window * kBlock : c.next;
     const Ahead ahead{next ? next : packed, window * kBlock / 2};
     const auto block = count > kLanes ? correlate_block<2> : correlate_block<1>;
@@ -193,17 +250,18 @@ void gradient_row(const OutputGradient& g, int64_t p, int64_t first, int64_t cou
   }
 }
 
-// The sums of dw[T][V * kLanes] stay in registers over all pixels, which lie `right` apart in rows `down` apart.
+// The sums of dw[T][V * kLanes] stay in registers over all pixels, which lie `right` apart in rows `down` apart; those
+// of dz lie dz_right apart.
 template <int T, int V>
 void weight_gradient_tile(int64_t rows, int64_t columns, const float* in, int64_t right, int64_t down, const float* dz,
-                          float* dw) {
+                          int64_t dz_right, float* dw) {
   Vec sums[T][V];
 #pragma GCC unroll 16
   for (int i = 0; i < T; i++)
     for (int v = 0; v < V; v++) sums[i][v] = load(dw + i * kBlock + v * kLanes);
   for (int64_t p = 0; p < rows; p++) {
     const float* from = in + p * down;
-    for (int64_t q = 0; q < columns; q++, from += right, dz += kBlock) {
+    for (int64_t q = 0; q < columns; q++, from += right, dz += dz_right) {
       Vec gradients[V];
       for (int v = 0; v < V; v++) gradients[v] = load(dz + v * kLanes);
 #pragma GCC unroll 16
@@ -218,7 +276,8 @@ void weight_gradient_tile(int64_t rows, int64_t columns, const float* in, int64_
     for (int v = 0; v < V; v++) store(dw + i * kBlock + v * kLanes, sums[i][v]);
 }
 
-void weight_gradient(const Correlation& c, const float* in, const float* dz, float* scratch, float* dw, float* dbias) {
+void weight_gradient(const Correlation& c, const float* in, const float* dz, int64_t dz_block, float* scratch,
+                     float* dw, float* dbias) {
   const int64_t pixels = c.rows * c.columns, window = c.kernel_h * c.run;
   // Pixels far apart share no cache line and, at distances of powers of two, few places in the first-level cache; where
   // several blocks want them, they are laid out side by side first.
@@ -240,15 +299,69 @@ void weight_gradient(const Correlation& c, const float* in, const float* dz, flo
       }
       for (int64_t k = 0; k < c.out_c; k += kBlock) {
         const auto tile = c.out_c - k > kLanes ? weight_gradient_tile<T, 2> : weight_gradient_tile<T, 1>;
-        tile(rows, columns, from, right, c.down, dz + k * pixels, dw + k * window + (r * c.run + j) * kBlock);
+        tile(rows, columns, from, right, c.down, dz + k / kBlock * dz_block, c.out_right,
+             dw + k * window + (r * c.run + j) * kBlock);
       }
     }
   });
-  for (int64_t k = 0; dbias && k < c.out_c; k += kBlock) {
-    Vec sum0 = load(dbias + k), sum1 = load(dbias + k + kLanes);
-    for (const float* from = dz + k * pixels; from < dz + (k + kBlock) * pixels; from += kBlock)
-      sum0 += load(from), sum1 += load(from + kLanes);
-    store(dbias + k, sum0), store(dbias + k + kLanes, sum1);
+  for (int64_t k = 0; dbias && k < c.out_c; k += kLanes) {
+    const float* from = dz + k / kBlock * dz_block + k % kBlock;
+    Vec sum = load(dbias + k);
+    for (int64_t i = 0; i < pixels; i++, from += c.out_right) sum += load(from);
+    store(dbias + k, sum);
+  }
+}
+
+// P vectors of one row of the window, which meet every pixel of one channel of dz.
+template <int P>
+void weight_gradient_run(const Correlation& c, const float* in, const float* dz, float* dw) {
+  constexpr int kChains = P > 2 ? 4 : 8;  // of sums that don't wait for each other
+  Vec sums[kChains][P] = {};
+  const int64_t step = c.out_right;
+  const auto add = [&](const float* from, float gradient, Vec(&to)[P]) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+    for (int v = 0; v < P; v++) to[v] += gradient * load(from + v * kLanes);
+  };
+  for (int64_t p = 0; p < c.rows; p++) {
+    const float* from = in + p * c.down;
+    int64_t q = 0;
+    for (; q + kChains <= c.columns; q += kChains, dz += kChains * step)
+#pragma GCC unroll 8
+      for (int i = 0; i < kChains; i++) add(from + (q + i) * c.right, dz[i * step], sums[i]);
+    for (; q < c.columns; q++, dz += step) add(from + q * c.right, *dz, sums[0]);
+  }
+  for (int v = 0; v < P; v++) {
+    Vec sum = load(dw + v * kLanes);
+    for (int i = 0; i < kChains; i++) sum += sums[i][v];
+    store(dw + v * kLanes, sum);
+  }
+}
+
+void weight_gradient_few(const Correlation& c, const float* in, const float* dz, float* dw,
+                         float* dbias) {
+  constexpr int kMost = 4;
+  for (int64_t k = 0; k < c.out_c; k++, dz++)
+    for (int64_t r = 0; r < c.kernel_h; r++, dw += c.run) {
+      const int64_t vectors = c.run / kLanes;
+      for (int64_t v = 0; v < vectors; v += kMost)
+        with_constant<kMost>(vectors - v, [&]<int P>() {
+          weight_gradient_run<P>(c, in + r * c.in_row + v * kLanes, dz, dw + v * kLanes);
+        });
+      for (int64_t i = vectors * kLanes; i < c.run; i++) {
+        const float *from = in + r * c.in_row + i, *gradient = dz;
+        float sum = 0;
+        for (int64_t p = 0; p < c.rows; p++)
+          for (int64_t q = 0; q < c.columns; q++, gradient += c.out_right)
+            sum += *gradient * from[p * c.down + q * c.right];
+        dw[i] += sum;
+      }
+    }
+  if (!dbias) return;
+  dz -= c.out_c;
+  for (int64_t k = 0; k < c.out_c; k++) {
+    float sum = 0;
+    for (int64_t i = 0; i < c.rows * c.columns; i++) sum += dz[i * c.out_right + k];
+    dbias[k] += sum;
   }
 }
 
@@ -271,6 +384,7 @@ void unpack_weights(const float* partials, int64_t groups, int64_t group, int64_
 }  // namespace
 
 namespace LOOKALIKE_ISA {
-const ConvTiles kConvTiles{kBlock, pack_weights, pack_tap, correlate, gradient_row, weight_gradient, unpack_weights};
+const ConvTiles kConvTiles{kBlock,       kLanes,          pack_weights,        pack_tap,      correlate, few,
+                           gradient_row, weight_gradient, weight_gradient_few, unpack_weights};
 }
 }  // namespace lookalike::cpu

@@ -35,6 +35,7 @@ struct OutputGradient {
 
 struct ConvTiles {
   int64_t block;  // output channels side by side in packed weights
+  int64_t lanes;  // floats of a vector, half of a block
 
   // w[out_c, kernel_h, run] -> packed[block b][kernel_h * run][block], zero-filled behind out_c.
   void (*pack_weights)(const float* w, int64_t out_c, int64_t window, int64_t b, float* packed);
@@ -45,14 +46,20 @@ struct ConvTiles {
   // added before the activation; scratch of 2 * columns * block.
   void (*correlate)(const Correlation& c, const float* in, const float* packed, const float* bias, const float* plus,
                     float* scratch, float* y, uint8_t* argmax);
+  // Whether so many channels are few: they go by the run of the window, not side by side.
+  bool (*few)(int64_t channels, int64_t kernel_h, int64_t run);
   // Channels [first, first + count) of row p of the gradient: channel first + k of pixel q at out + q * pixel_step +
   // k / block * block_step + k % block.
   void (*gradient_row)(const OutputGradient& g, int64_t p, int64_t first, int64_t count, float* out, int64_t pixel_step,
                        int64_t block_step);
-  // For each block of out_c channels: dw[kernel_h * run][block] += sum over rows and columns of in * dz[rows, columns, block],
-  // zero behind out_c; dbias[block], or null, += the sum of dz. scratch of rows * columns * 16.
-  void (*weight_gradient)(const Correlation& c, const float* in, const float* dz, float* scratch, float* dw,
-                          float* dbias);
+  // For each block of out_c channels: dw[kernel_h * run][block] += sum over rows and columns of in * dz, zero behind
+  // out_c; dbias[block], or null, += the sum of dz, whose pixels lie c.out_right apart, row behind row, and its blocks
+  // dz_block; whole vectors of it are read. scratch of rows * columns * 16.
+  void (*weight_gradient)(const Correlation& c, const float* in, const float* dz, int64_t dz_block, float* scratch,
+                          float* dw, float* dbias);
+  // The same of few channels: dw[out_c][kernel_h * run] += and dbias[out_c], or null, +=; dz[rows, columns, out_c], its
+  // pixels c.out_right apart.
+  void (*weight_gradient_few)(const Correlation& c, const float* in, const float* dz, float* dw, float* dbias);
   // Elements [begin, end) of the windows dw[out_c, window] of block b: the sum, in order, of partials[g * group] to
   // be read as [window][block], for all groups g.
   void (*unpack_weights)(const float* partials, int64_t groups, int64_t group, int64_t out_c, int64_t window, int64_t b,

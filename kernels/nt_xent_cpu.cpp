@@ -1,6 +1,6 @@
 // Float goes over the similarities twice, a block of rows (kBlock) against everything at a time: first for the
-// largest value and the sum of exponentials of every row and column, then for the gradient. In a block one parallel
-// loop splits the columns (and owns what is summed over rows), the next one splits the rows: every sum has one owner
+// largest value and the sum of exponentials of every row and column, then for the gradient. Of the first blocks of rows
+// they are kept in between (kKept), of the others they are made again. In a block one parallel loop splits the columns (and owns what is summed over rows), the next one splits the rows: every sum has one owner
 // and one order, whatever the number of threads. Exponentials are always taken of differences from the largest value.
 #include <algorithm>
 #include <cmath>
@@ -18,6 +18,8 @@ namespace {
 // The side of a block of similarities: 36 KB.
 constexpr int64_t kBlock = 96;
 static_assert(kBlock % kPanelRows == 0);
+// Similarities that are kept: 25 MB, those of 2,400 pairs.
+constexpr int64_t kKept = 6 << 20;
 
 constexpr int64_t blocks_of(int64_t n) {
   return (n + kBlock - 1) / kBlock;
@@ -37,20 +39,28 @@ struct View {
 // kBlock].
 struct Blocks {
   int64_t n, d, width;  // width: d padded
+  int64_t kept;         // strips
   View a, b;
-  float *panels, *strip;
+  float *panels, *strips;
 
-  Blocks(float* memory, int64_t n, int64_t d) : n(n), d(d), width(padded(d)) {
+  Blocks(float* memory, int64_t n, int64_t d)
+      : n(n), d(d), width(padded(d)), kept(kept_of(n)) {
     const auto take = [&](int64_t count) { return std::exchange(memory, memory + count); };
     for (View* view : {&a, &b}) {
       view->rows = take(n * width), view->gradient = take(n * width);
       view->largest = take(padded(n)), view->sums = take(padded(n)), view->own = take(padded(n));
     }
-    panels = take(padded(n) * d), strip = take(blocks_of(n) * kBlock * kBlock);
+    panels = take(padded(n) * d), strips = memory;
   }
+  static int64_t strip_size(int64_t n) { return blocks_of(n) * kBlock * kBlock; }
+  static int64_t kept_of(int64_t n) { return n == 0 ? 0 : std::min(blocks_of(n), kKept / strip_size(n)); }
   static int64_t size(int64_t n, int64_t d) {
-    return 4 * n * padded(d) + 6 * padded(n) + padded(n) * d + blocks_of(n) * kBlock * kBlock;
+    const int64_t strips = std::min(blocks_of(n), kept_of(n) + 1);
+    return 4 * n * padded(d) + 6 * padded(n) + padded(n) * d + strips * strip_size(n);
   }
+  // Of the block of rows from `i` on; those that are not kept share one.
+  bool keeps(int64_t i) const { return i / kBlock < kept; }
+  float* strip(int64_t i) const { return strips + std::min(i / kBlock, kept) * strip_size(n); }
 };
 
 // Similarities of `count` rows from `i` with the block of columns at `j`.
@@ -82,19 +92,19 @@ void add_to_columns(const Blocks& x, int64_t count, int64_t j, const float* bloc
 void finish_row(const Blocks& x, int64_t i, int64_t r) {
   float top = -std::numeric_limits<float>::infinity(), sum = 0;
   for (int64_t j = 0; j < x.n; j += kBlock) {
-    const float* row = x.strip + j * kBlock + r * kBlock;
+    const float* row = x.strip(i) + j * kBlock + r * kBlock;
     const int64_t columns = std::min(kBlock, x.n - j);
 #pragma omp simd reduction(max : top)
     for (int64_t c = 0; c < columns; c++) top = std::max(top, row[c]);
   }
   for (int64_t j = 0; j < x.n; j += kBlock) {
-    const float* row = x.strip + j * kBlock + r * kBlock;
+    const float* row = x.strip(i) + j * kBlock + r * kBlock;
     const int64_t columns = std::min(kBlock, x.n - j);
 #pragma omp simd reduction(+ : sum)
     for (int64_t c = 0; c < columns; c++) sum += fast_exp(row[c] - top);
   }
   x.a.largest[i + r] = top, x.a.sums[i + r] = sum;
-  x.a.own[i + r] = x.strip[i * kBlock + r * kBlock + r];
+  x.a.own[i + r] = x.strip(i)[i * kBlock + r * kBlock + r];
 }
 
 // Similarities to the gradient with respect to them: both softmaxes less twice the partner.
@@ -145,8 +155,8 @@ NtXentSums nt_xent(const float* a, const float* b, int64_t n, int64_t d, double 
     parallel_for(blocks, 1, [=](int64_t begin, int64_t end) {
       simd([=] {
         for (int64_t j = begin * kBlock; j < std::min(n, end * kBlock); j += kBlock) {
-          similarities(x, i, count, j, x.strip + j * kBlock);
-          add_to_columns(x, count, j, x.strip + j * kBlock);
+          similarities(x, i, count, j, x.strip(i) + j * kBlock);
+          add_to_columns(x, count, j, x.strip(i) + j * kBlock);
         }
       });
     });
@@ -162,8 +172,8 @@ NtXentSums nt_xent(const float* a, const float* b, int64_t n, int64_t d, double 
     parallel_for(blocks, 1, [=](int64_t begin, int64_t end) {
       simd([=] {
         for (int64_t j = begin * kBlock; j < std::min(n, end * kBlock); j += kBlock) {
-          float* block = x.strip + j * kBlock;
-          similarities(x, i, count, j, block);
+          float* block = x.strip(i) + j * kBlock;
+          if (!x.keeps(i)) similarities(x, i, count, j, block);
           softmaxes(x, i, count, j, block);
           block_product(std::min(kBlock, n - j), width, count, block, 1, kBlock, x.a.rows + i * width, width,
                         x.b.gradient + j * width, width, i > 0);
@@ -178,7 +188,7 @@ NtXentSums nt_xent(const float* a, const float* b, int64_t n, int64_t d, double 
         for (int64_t piece = begin; piece < end; piece++) {
           const int64_t r = piece / panels * kRows, column = piece % panels * kPanelRows;
           block_product(std::min(kRows, count - r), kPanelRows, std::min(kBlock, n - j),
-                        x.strip + j * kBlock + r * kBlock, kBlock, 1, x.b.rows + j * width + column, width,
+                        x.strip(i) + j * kBlock + r * kBlock, kBlock, 1, x.b.rows + j * width + column, width,
                         x.a.gradient + (i + r) * width + column, width, j > 0);
         }
       }

@@ -1,6 +1,7 @@
 // Convolution and linear layers at sizes that fill several bands, groups and panels, where the op cases are too small.
 #include "engine/ops/conv2d.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <doctest/doctest.h>
@@ -8,6 +9,7 @@
 
 #include "engine/ops/conv_transpose2d.h"
 #include "engine/ops/linear.h"
+#include "kernels/conv2d.h"
 #include "tests/op_case.h"
 
 namespace lookalike::testing {
@@ -38,6 +40,14 @@ std::vector<OpCase> large_cases() {
   add_conv({5, 7, 7, 40}, {70, 1, 1, 40}, {.activation = relu});
   add_conv({1, 13, 13, 40}, {48, 1, 1, 40}, {.activation = relu});
   add_conv({1, 27, 27, 20}, {40, 3, 3, 20}, {.padding = 1, .activation = relu});
+  // Few outputs, which go along the window; and gradients that are read where they lie.
+  add_conv({2, 37, 43, 17}, {1, 3, 3, 17}, {.padding = 1, .activation = leaky});
+  add_conv({2, 41, 70, 16}, {3, 3, 3, 16}, {.stride = 2});
+  add_conv({1, 22, 26, 70}, {2, 1, 1, 70}, {.activation = relu, .max_pool = 2});
+  add_conv({2, 12, 5, 40}, {34, 2, 3, 40}, {.activation = relu});
+  add_conv({1, 6, 20, 520}, {2, 3, 3, 520}, {.padding = 1});
+  add_conv({2, 50, 33, 20}, {16, 3, 3, 20}, {.stride = 2});
+  add_conv({2, 50, 33, 20}, {48, 3, 3, 20}, {.stride = 2, .padding = 1});
   for (const ConvTranspose2dOptions& options :
        {ConvTranspose2dOptions{.stride = 2, .output_padding = -1, .activation = leaky},
         ConvTranspose2dOptions{.stride = 3, .padding = 1, .output_padding = 2, .activation = relu}})
@@ -65,6 +75,34 @@ TEST_CASE("convolution and linear layers in float agree with double at large siz
     CHECK(float_error(c) <= 2e-6);
   }
   choose_conv(ConvBackend::native);
+}
+
+TEST_CASE("what is added to few outputs comes before the activation") {
+  const Conv2dParams p{.batch = 2,
+                       .in_h = 9,
+                       .in_w = 21,
+                       .in_c = 18,
+                       .out_c = 2,
+                       .kernel_h = 3,
+                       .kernel_w = 3,
+                       .activation = {ActivationKind::relu}};
+  std::vector<OpCase> cases(1);
+  cases[0].inputs = {{2, 9, 21, 18}, {2, 3, 3, 18}, {2}, {2, 7, 19, 2}};
+  const std::vector<Tensor> inputs = make_inputs(cases[0]);
+  const auto run = [&]<class T>(T) {
+    std::vector<Tensor> in;
+    for (const Tensor& input : inputs) in.push_back(input.to(dtype_of<T>()));
+    std::vector<T> packed(cpu::conv2d_packed_size<T>(p)), y(in[3].size());
+    std::vector<T> workspace(cpu::conv2d_workspace<T>(p).forward);
+    cpu::conv2d_pack(p, in[1].template data<T>(), in[2].template data<T>(), packed.data());
+    cpu::conv2d_forward_packed<T>(p, in[0].template data<T>(), packed.data(), in[3].template data<T>(), y.data(),
+                                  nullptr, workspace.data());
+    return y;
+  };
+  const std::vector<float> y = run(0.0f);
+  const std::vector<double> expected = run(0.0);
+  for (size_t i = 0; i < y.size(); i++) CHECK(std::abs(y[i] - expected[i]) <= 1e-5);
+  CHECK(std::ranges::count(expected, 0.0) > 10);
 }
 
 TEST_CASE("convolution and linear layers give the same bits on any number of threads") {

@@ -322,6 +322,12 @@ TEST_CASE("NT-Xent is its formula, also where exp would overflow") {
   }
 }
 
+TEST_CASE("NT-Xent of more pairs than it keeps the similarities of is its formula, too") {
+  const Tensor e = random_tensor({2 * 2600, 5});
+  const auto loss = [](auto& x) { return nt_xent_loss(x, 0.5); };
+  check_close(run(e.to(DType::f32), loss), run(e, loss), 1e-5);
+}
+
 TEST_CASE("degenerate batches give finite losses and defined gradients") {
   const auto finite = [](const Result& result) {
     double sum = std::abs(result.loss) + result.stats.active_share + result.stats.mean_positive_distance +
