@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t kBlockFloats = 64 << 10;    // of a block of channels of a band, expanded: 256 KB
 constexpr int64_t kMiddleFloats = 144 << 10;  // of all channels of a band, after the depthwise convolution
-constexpr int64_t kRows = 3;                  // for each thread, or they share out channels
+constexpr int64_t kRows = 5;                  // for each thread, or they share out channels
 
 // A pointwise convolution of rows x columns pixels from rows of in_w.
 Correlation pointwise(int64_t rows, int64_t columns, int64_t in_w, const Conv2dParams& p) {

@@ -35,7 +35,7 @@ class SiameseCnn(nn.Module):
         return batch_hard_triplet(self(images), margin=0.5)
 
     def optimizer(self, **options):
-        return torch.optim.Adam(self.parameters(), lr=1e-3, **options)
+        return torch.optim.Adam(self.parameters(), lr=1e-6, **options)
 
 
 class ConvnetBn(nn.Module):

@@ -34,6 +34,7 @@ Variable Variable::from_op(Tensor value, std::vector<Variable> inputs, BackwardF
     result.node().requires_grad = true;
     for (const Variable& input : inputs) result.node().inputs.push_back(input.handle_->node);
     result.node().backward = std::move(backward);
+    result.node().layer = current_layer();
   }
   return result;
 }
@@ -111,7 +112,10 @@ void Variable::backward(Tensor seed) {
       node.grad = total.grad;
       continue;
     }
-    const auto grads = node.backward(mine.grad);
+    const auto grads = [&] {
+      const ProfileScope scope(node.layer);
+      return node.backward(mine.grad);
+    }();
     check(grads.size() == node.inputs.size(), "an op returned {} gradients for {} inputs", grads.size(),
           node.inputs.size());
     for (size_t k = 0; k < grads.size(); k++) {

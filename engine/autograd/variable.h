@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/core/profile.h"
 #include "engine/core/tensor.h"
 
 namespace lookalike {
@@ -59,6 +60,7 @@ class Variable {
     bool requires_grad = false;
     std::vector<std::shared_ptr<Node>> inputs;
     BackwardFunction backward;
+    ProfiledLayer* layer = nullptr;  // that made it, where time is measured
     ~Node();
   };
   // What the Variables of a node share: the value goes with the last of them.

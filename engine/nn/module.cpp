@@ -1,5 +1,6 @@
 #include "engine/nn/module.h"
 
+#include "engine/core/profile.h"
 #include "engine/nn/layers.h"
 #include "engine/ops/add.h"
 
@@ -37,13 +38,18 @@ std::vector<std::string> Sequential::names() const {
 
 Variable Sequential::forward_range(const Variable& x, const Mode& mode, size_t begin, size_t end) {
   Variable y = x;
-  for (size_t i = begin; i < end; i++) y = layers_[i].second->forward(y, mode);
+  for (size_t i = begin; i < end; i++) {
+    const ProfileScope scope(layers_[i].first, x.device());
+    y = layers_[i].second->forward(y, mode);
+  }
   return y;
 }
 
 Variable Sequential::forward_plus(const Variable& x, const Variable& shortcut, const Activation& f, const Mode& mode) {
   if (layers_.empty()) return lookalike::add(x, shortcut, f);
-  return layers_.back().second->forward_plus(forward_range(x, mode, 0, size() - 1), shortcut, f, mode);
+  const Variable y = forward_range(x, mode, 0, size() - 1);
+  const ProfileScope scope(layers_.back().first, x.device());
+  return layers_.back().second->forward_plus(y, shortcut, f, mode);
 }
 
 void Sequential::fold() {

@@ -17,6 +17,15 @@ image=$(find data/left -name '*.png' | sort | head -1)
 "$lookalike" data candidates data/pairs.csv --count 4 --out candidates.csv >/dev/null
 printf 'left,right\na,b\n' >pairs.csv
 
+# Where the time goes, by layer, for those who ask.
+LOOKALIKE_PROFILE=1 "$lookalike" embed "$model" data/left --out e.npy >said.txt 2>err.txt || fail "$(cat err.txt)"
+grep -qE '^layer +calls +forward, ms +backward, ms +share$' err.txt || fail "no table: $(cat err.txt)"
+grep -qE '^conv1 +[1-9][0-9]* +[0-9]+\.[0-9] +0\.0 +[0-9.]+%$' err.txt || fail "no layer conv1: $(cat err.txt)"
+LOOKALIKE_PROFILE=1 "${train[@]}" --out profiled >said.txt 2>err.txt || fail "$(cat err.txt)"
+grep -qE '^conv1 +[1-9][0-9]* +[0-9.]+ +(0\.[1-9]|[1-9][0-9]*\.[0-9]) ' err.txt || fail "no backward: $(cat err.txt)"
+cmp -s run/model.safetensors profiled/model.safetensors || fail "measuring changes what is learned"
+rm -r profiled
+
 # 1. Results arrive, or there is one line and status 1.
 lost() {  # COMMAND...: whose standard output is full, closed, or for reading alone
   local how status

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -176,7 +177,7 @@ class Faults {
   struct Reference {
     Tree before, after;
     std::string out, err;
-    uint64_t calls[kKinds];
+    uint64_t calls[kKinds], allocations_at_rename[32];
   };
   // The runs of a command with one kind of call, a few of them.
   struct Task {
@@ -237,7 +238,10 @@ Faults::Reference Faults::reference_of(const Command& command) {
       reference.after = after, reference.out = without_times(result.out),
       reference.err = without_times(result.err);
       const std::string bytes = contents(counts(0));
-      std::memcpy(reference.calls, bytes.data(), sizeof reference.calls);
+      std::memcpy(reference.calls, bytes.data() + offsetof(Counts, calls), sizeof reference.calls);
+      std::memcpy(reference.allocations_at_rename,
+                  bytes.data() + offsetof(Counts, allocations_at_rename),
+                  sizeof reference.allocations_at_rename);
       continue;
     }
     for (const auto& [name, text] : after)
@@ -405,6 +409,12 @@ int Faults::run(int64_t spread, int jobs, const std::string& only,
           spread == 0 ? calls : std::min<uint64_t>(calls, kind == kAlloc ? 4 * spread : spread);
       for (uint64_t i = 0; i < wanted; i++)
         ns.push_back(1 + (spread == 0 ? i : (2 * i + 1) * calls / (2 * wanted)));
+      // A spread has all that come right behind a rename: there a file is between two names.
+      const size_t spread_out = ns.size();
+      if (spread > 0 && kind == kAlloc)
+        for (const uint64_t before : references_[c].allocations_at_rename)
+          for (uint64_t n = before + 1; before > 0 && n <= std::min(before + 2, calls); n++)
+            ns.push_back(n);
       constexpr size_t kRuns = 100;
       // Whoever is interrupted over and over tries again and again.
       for (uint32_t onwards = 0; onwards < (kind == kInterrupt ? 1 : 2); onwards++)
@@ -412,7 +422,8 @@ int Faults::run(int64_t spread, int jobs, const std::string& only,
           Task task{c, kind, onwards, {}};
           for (size_t i = begin; i < std::min(begin + kRuns, ns.size()); i++)
             // Every other call of a spread fails alone.
-            if (spread == 0 || kind == kInterrupt || i % 2 == onwards || ns.size() == 1)
+            if (spread == 0 || kind == kInterrupt || i % 2 == onwards || ns.size() == 1 ||
+                i >= spread_out)
               task.ns.push_back(ns[i]);
           tasks.push_back(std::move(task));
         }

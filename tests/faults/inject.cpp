@@ -48,6 +48,8 @@ constexpr int kUsual[kKinds] = {ENOMEM, ENOSPC, ENOSPC, 0,     EIO,    0,     EI
 bool fails(Kind kind) {
   if (!active) return false;
   const uint64_t n = ++counts->calls[kind];
+  if (kind == kRename && n <= std::size(counts->allocations_at_rename))
+    counts->allocations_at_rename[n - 1] = counts->calls[kAlloc];
   if (plan.kind != kind || plan.n == 0 || n < plan.n || (n > plan.n && !plan.onwards)) return false;
   ++counts->failed;
   errno = plan.error ? plan.error : kUsual[kind];

@@ -51,6 +51,7 @@ struct Plan {
 struct Counts {
   std::atomic<uint64_t> calls[kKinds];
   std::atomic<uint64_t> failed;
+  uint64_t allocations_at_rename[32];  // made before each of the first ones
 };
 
 // What the driver asks the server for: one run of the program in a process of its own.
