@@ -30,6 +30,26 @@ namespace {
 
 constexpr int64_t kGradientPixels = 192;  // of a band in backward weights: 24 KB for a block of channels
 
+// Pixels at distances of large powers of two share so few places in the first-level cache that a register tile's push each
+// other out: those of a pointwise convolution are laid out with a cache line between them first.
+constexpr int64_t kSpread = 1024, kLine = 16;  // floats
+
+// What spread() needs for so many pixels, `right` apart.
+int64_t spread_floats(int64_t pixels, int64_t kernel, int64_t channels, int64_t right) {
+  return kernel == 1 && right % kSpread == 0 ? pixels * (channels + kLine) : 0;
+}
+// The input of a pointwise convolution, from now on at `scratch`, where it pays.
+const float* spread(Correlation& c, const float* in, float* scratch) {
+  if (c.right % kSpread != 0 || c.out_c <= conv_tiles().block) return in;
+  const int64_t step = c.run + kLine;
+  for (int64_t r = 0; r < c.rows; r++)
+    for (int64_t q = 0; q < c.columns; q++)
+      std::memcpy(scratch + (r * c.columns + q) * step, in + r * c.down + q * c.right,
+                  static_cast<size_t>(c.run) * sizeof(float));
+  c.right = step, c.down = c.in_row = c.columns * step;
+  return scratch;
+}
+
 // Backward data, phase by phase (conv2d_phases.h): the gradient before activation and pooling with zeros around it, which
 // the windows of all phases go over. Row `top` of the gradient is the first that some phase's first tap meets, and
 // `row` counts from there; a row is worth up to `stride` rows of the image.
@@ -60,6 +80,11 @@ struct GradientWindows {
            p.out_h() == p.in_h && p.out_w() == p.in_w && p.pad_top + p.pad_left == 0;
   }
   int64_t scratch() const { return (bands.height() + taps_r - 1) * in_row; }
+  // What correlate() needs.
+  int64_t tile_scratch() const {
+    return round_up(p.in_w * conv_tiles().block, kLine) +
+           spread_floats(bands.height() * columns, p.kernel_h * p.kernel_w, p.out_c, p.out_c);
+  }
 
   const float* fill(const OutputGradient& g, int64_t row, int64_t count, float* scratch) const {
     if (in_place()) return g.dy + row * in_row;
@@ -80,22 +105,23 @@ struct GradientWindows {
     const int64_t ahead = phase.top - top;  // rows of this phase lie so far below
     const int64_t begin = std::max<int64_t>(0, row - ahead), end = std::min(phase.rows, row + count - ahead);
     if (begin >= end) return;
-    const Correlation c{.rows = end - begin,
-                        .columns = phase.columns,
-                        .in_row = in_row,
-                        .right = p.out_c,
-                        .down = in_row,
-                        .kernel_h = phase.taps_r,
-                        .run = phase.taps_s * p.out_c,
-                        .out_c = p.in_c,
-                        .out_right = p.stride * p.in_c,
-                        .out_down = p.stride * p.in_w * p.in_c,
-                        .pool = 1,
-                        .slope = f.slope,
-                        .limit = f.limit};
+    Correlation c{.rows = end - begin,
+                  .columns = phase.columns,
+                  .in_row = in_row,
+                  .right = p.out_c,
+                  .down = in_row,
+                  .kernel_h = phase.taps_r,
+                  .run = phase.taps_s * p.out_c,
+                  .out_c = p.in_c,
+                  .out_right = p.stride * p.in_c,
+                  .out_down = p.stride * p.in_w * p.in_c,
+                  .pool = 1,
+                  .slope = f.slope,
+                  .limit = f.limit};
     in += (begin + ahead - row + taps_r - phase.taps_r) * in_row;
     in += (phase.left - first + taps_s - phase.taps_s) * p.out_c;
     dx += ((phase.row + begin * p.stride) * p.in_w + phase.column) * p.in_c;
+    if (p.kernel_h * p.kernel_w == 1) in = spread(c, in, scratch + round_up(p.in_w * conv_tiles().block, kLine));
     conv_tiles().correlate(c, in, packed, bias, nullptr, scratch, dx, nullptr);
   }
 
@@ -206,7 +232,7 @@ void correlate_gradient(const Conv2dParams& p, const float* dz, const float* y, 
           }
     });
   });
-  for_bands(p.batch, windows.bands, padded_bias + c, round_up(windows.scratch() + p.in_w * t.block, 16),
+  for_bands(p.batch, windows.bands, padded_bias + c, round_up(windows.scratch() + windows.tile_scratch(), 16),
             [&](int64_t n, int64_t row, int64_t count, float* scratch) {
               const float* in = windows.fill(gradient_of(p, dz, y, argmax, n), row, count, scratch);
               for_packed([&](const Phase& phase, const float* weights) {
@@ -222,8 +248,14 @@ int64_t direct_packed_size(const Conv2dParams& p) {
 }
 
 // Of a thread in forward: its padded rows, and what correlate() asks for.
+int64_t tile_scratch(const Windows& windows) {
+  return round_up(2 * windows.columns * conv_tiles().block, kLine);
+}
 int64_t forward_scratch(const Windows& windows) {
-  return round_up(windows.scratch() + 2 * windows.columns * conv_tiles().block, 16);
+  const Conv2dParams& p = windows.p;
+  const int64_t spread = spread_floats(windows.bands.height() * windows.columns, p.kernel_h * p.kernel_w, p.in_c,
+                                       p.stride * p.in_c);
+  return round_up(windows.scratch(), kLine) + tile_scratch(windows) + round_up(spread, kLine);
 }
 
 // What comes after all pieces: the activations that are not a matter of the sign.
@@ -280,9 +312,11 @@ class ForwardPieces {
     c.out_right = y_step_, c.out_down = p_.y_w() * y_step_;
     c.out_c = std::min(blocks_ * (part + 1) / parts_ * t.block, p_.out_c) - channel;
     const float* in = windows_.fill(x_ + n * p_.in_h * p_.in_w * p_.in_c, row, count, scratch) + column * c.right;
+    float* tile = scratch + round_up(windows_.scratch(), kLine);
+    if (p_.kernel_h * p_.kernel_w == 1) in = spread(c, in, tile + tile_scratch(windows_));
     const int64_t at = ((n * p_.y_h() + row / p_.pool) * p_.y_w() + column) * y_step_ + channel;
     t.correlate(c, in, packed_ + channel * window, packed_bias(p_, packed_) + channel, plus_ ? plus_ + at : nullptr,
-                scratch + windows_.scratch(), y_ + at, argmax_ ? argmax_ + at : nullptr);
+                tile, y_ + at, argmax_ ? argmax_ + at : nullptr);
   }
 
   void finish() const { cpu::finish(p_, y_, y_step_); }
@@ -338,7 +372,7 @@ Conv2dWorkspace conv2d_workspace<float>(const Conv2dParams& params) {
     const GradientWindows gradient(p);
     const int64_t c = round_up(p.in_c, conv_tiles().block);
     floats.backward_data = activation_workspace(p) + (p.kernel_h * p.kernel_w * p.out_c + 1) * c +
-                           threads() * round_up(gradient.scratch() + p.in_w * conv_tiles().block, 16);
+                           threads() * round_up(gradient.scratch() + gradient.tile_scratch(), 16);
   }
   if (winograd_pays(p, ConvPass::backward_weights)) {
     floats.backward_weights = activation_workspace(p) + winograd_backward_weights_workspace(p);
