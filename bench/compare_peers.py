@@ -5,13 +5,14 @@
 
 Needs a release build; peers that aren't installed are skipped (bench/peers/README.md tells how to get them). The
 first round runs ours and every variant of each peer; the rounds after it ours and the fastest variant of each peer
-with default and with tuned settings. Prints the median and the best of each, and ours to the best peer. The share of
+with default and with tuned settings. Prints the median and the best of each, and ours to the best peer of those that
+went all rounds. The share of
 peak is the arithmetic of a dense step done a second over the peak that bench/peak measures.
 
---quick takes under ten minutes on two cores: tuned settings alone, two rounds of 1.5 seconds, and of training no
-torch.compile, which takes minutes and has not been the fastest variant on any CPU so far. --only measures those works
-whose name contains one of the texts. When all were measured, README.md's table is written; with --json also
-bench/results/NAME.json.
+--quick takes under ten minutes on two cores: the newest PyTorch alone, tuned settings, two rounds of 1.5 seconds, and
+of training no torch.compile, which takes minutes and has not been the fastest variant on any CPU so far. --only
+measures those works whose name contains one of the texts. README.md's table is written when all works were measured,
+each beside a peer; with --json also bench/results/NAME.json.
 """
 import argparse
 import dataclasses
@@ -110,7 +111,7 @@ def run_json(command, env=None):
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     except (OSError, subprocess.TimeoutExpired, json.JSONDecodeError) as error:
         lines, done = [], error
-    if not lines:
+    if not lines or done.returncode != 0:
         why = done if isinstance(done, Exception) else (done.stderr.strip().splitlines() or ["no output"])[-1]
         print(f"\r\033[Kfailed: {' '.join(map(str, command))}: {why}", file=sys.stderr)
     return lines
@@ -165,6 +166,11 @@ class Bench:
         variants = VARIANTS[min(2, int(version.split(".")[0]))]
         return [flags for flags in variants if not self.quick or "--compile" not in flags]
 
+    @staticmethod
+    def compiling(*plain):
+        """These variants, and torch.compile where there is one."""
+        return lambda version: [*plain, *(["--compile"] if int(version.split(".")[0]) > 1 else [])]
+
     def works(self):
         for model, title in TRAINING.items():
             yield Work(f"train {model}", {model: f"train {title}"}, "images/s", by("model", "images_per_s"),
@@ -178,7 +184,7 @@ class Bench:
                                                ("openvino", "openvino", "OpenVINO")):
                     contenders |= self.peers("embed.py", package, name, arguments=[runtime, *work])
                 if not self.quick:
-                    contenders |= self.peers("embed.py", "torch", "PyTorch", ["--channels-last", "--compile"],
+                    contenders |= self.peers("embed.py", "torch", "PyTorch", self.compiling("--channels-last"),
                                              ["torch", *work])
                 yield Work(f"embed {network} {size}",
                            {batch: f"embed with {title}, {size}x{size}, batch of {batch}" for batch in (1, 32)},
@@ -190,7 +196,7 @@ class Bench:
                    | self.peers("search.py", "torch", "PyTorch", arguments=["torch", "--queries", *QUERIES]))
         yield Work("losses", LOSSES, "ms", lambda line: line["milliseconds"],
                    self.ours("loss_bench", *LOSSES)
-                   | self.peers("losses_torch.py", "torch", "PyTorch", ["", "--compile"], list(LOSSES))
+                   | self.peers("losses_torch.py", "torch", "PyTorch", self.compiling(""), list(LOSSES))
                    | self.peers("losses_torch.py", "pytorch-metric-learning", "pytorch-metric-learning",
                                 arguments=[*LOSSES, "--library", "metric_learning"]))
 
@@ -234,7 +240,8 @@ def report(work, values, peak):
         kept = {"work": work.name, "title": title, "unit": work.unit, "runs": measured}
         if work.gflop:
             kept["gflop_per_image"] = work.gflop
-        peers = {name: value for name, value in median.items() if name != OURS}
+        peers = {name: value for name, value in median.items()
+                 if name != OURS and len(measured[name]) == max(map(len, measured.values()))}
         if OURS in median and peers:
             value, best = work.better((value, name) for name, value in peers.items())
             kept |= {"best_peer": best, "ratio_to_best_peer": work.ratio(median[OURS], value)}
@@ -251,17 +258,18 @@ def table_of(results):
     yield "| work | Lookalike | best peer | ratio | share of the peak |"
     yield "|---|---|---|---|---|"
     for row in results["rows"]:
-        if OURS not in row["runs"]:
-            continue
-        ours, best = figure(row, OURS), row.get("best_peer")
-        peer = [f"{figure(row, best)}, {best}", f"{row['ratio_to_best_peer']:.2f}x"] if best else ["not installed", ""]
+        ours, best = figure(row, OURS), row["best_peer"]
+        peer = [f"{figure(row, best)}, {best}", f"{row['ratio_to_best_peer']:.2f}x"]
         flops = row.get("gflop_per_image", 0) * statistics.median(row["runs"][OURS])
         share = f"{flops / results['peak_gflops']:.0%}" if flops else ""
         yield f"| {' | '.join([row['title'], f'**{ours}**', *peer, share])} |"
 
 
 def write_readme(results):
-    rounds = len(next(iter(results["rows"]))["runs"].get(OURS, []))
+    if missing := [row["title"] for row in results["rows"] if "best_peer" not in row]:
+        print(f"README.md stays as it is: nothing to compare of {', '.join(missing)}")
+        return
+    rounds = len(results["rows"][0]["runs"][OURS])
     heading = (f"{results['date']}, {results['threads']} threads of {results['processor']}, fp32 peak {results['peak_gflops']:.0f} "
                f"GFLOP/s, medians of {rounds} rounds:")
     readme = ROOT / "README.md"
@@ -291,7 +299,8 @@ def main():
     args = parser.parse_args()
     args.rounds = args.rounds or (2 if args.quick else 3)
     args.seconds = args.seconds or (1.5 if args.quick else 5)
-    args.python = args.python or [*([] if args.quick else ["/usr/bin/python3"]), str(ROOT / ".venv/bin/python")]
+    venv = ROOT / ".venv/bin/python"
+    args.python = args.python or ([str(venv)] if args.quick and venv.exists() else ["/usr/bin/python3", str(venv)])
 
     def measure_peak():
         lines = run_json([ROOT / args.build / "bench/peak"]) or sys.exit(f"build first: cmake --build {args.build}")

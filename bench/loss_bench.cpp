@@ -1,5 +1,6 @@
 // Times the fused losses, forward and backward, on random unit rows; bench/peers/losses_torch.py
 // has their twins. Prints one line of JSON: milliseconds by name, as gpu_bench names its rows.
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <vector>
@@ -26,9 +27,10 @@ double time_loss(const std::string& name, double seconds) {
   const size_t space = name.rfind(' ');
   const std::string loss = name.substr(0, space);
   const bool pairs = loss == "nt_xent";
-  check(space != std::string::npos && (pairs || loss == "triplet batch_hard"),
-        "{}, expected 'nt_xent N' or 'triplet batch_hard N'", name);
-  const int64_t n = std::stoll(name.substr(space + 1)) * (pairs ? 2 : 1);
+  const int64_t count = space == std::string::npos ? 0 : std::atoll(name.c_str() + space);
+  check((pairs && count >= 1) || (loss == "triplet batch_hard" && count >= 2),
+        "'{}', expected 'nt_xent PAIRS' or 'triplet batch_hard ROWS'", name);
+  const int64_t n = count * (pairs ? 2 : 1);
   Random random(0, RandomUse::test);
   Tensor rows({n, kWidth});
   for (float& value : rows.span<float>()) value = random.uniform(-1.0f, 1.0f);

@@ -111,7 +111,7 @@ nlohmann::json time_training(const std::string& name, double seconds, const Comp
   return {{"model", name},
           {"images_per_s", static_cast<double>(times.each.size()) * images / times.all},
           {"best_images_per_s", images / times.fastest()},
-          {"steps", steps},
+          {"steps", times.each.size() * stretch},
           {"loss", loss},
           {"device", name_of(compute.device)},
           {"threads", omp_get_max_threads()}};

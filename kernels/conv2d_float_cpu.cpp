@@ -121,7 +121,9 @@ struct GradientWindows {
     in += (begin + ahead - row + taps_r - phase.taps_r) * in_row;
     in += (phase.left - first + taps_s - phase.taps_s) * p.out_c;
     dx += ((phase.row + begin * p.stride) * p.in_w + phase.column) * p.in_c;
-    if (p.kernel_h * p.kernel_w == 1) in = spread(c, in, scratch + round_up(p.in_w * conv_tiles().block, kLine));
+    // A phase may have no tap, and then no input.
+    if (p.kernel_h * p.kernel_w == 1 && phase.taps_r * phase.taps_s == 1)
+      in = spread(c, in, scratch + round_up(p.in_w * conv_tiles().block, kLine));
     conv_tiles().correlate(c, in, packed, bias, nullptr, scratch, dx, nullptr);
   }
 

@@ -1,5 +1,6 @@
 #include "engine/core/profile.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <deque>
@@ -60,7 +61,7 @@ class Profile {
       lines += fmt::format("{:<34}{:>8}{:>13.1f}{:>14.1f}{:>9.1f}%\n", printable(name), calls,
                            1e3 * seconds[0], 1e3 * seconds[1],
                            100 * (seconds[0] + seconds[1]) / std::max(all, 1e-9));
-    return lines + fmt::format("in layers {:.2f} s of the threads that ran them; {:.2f} s passed\n",
+    return lines + fmt::format("in layers {:.2f} s of the threads that ran them; {:.2f} s passed since the first\n",
                                all, since(start_));
   }
 

@@ -409,7 +409,8 @@ int Faults::run(int64_t spread, int jobs, const std::string& only,
           spread == 0 ? calls : std::min<uint64_t>(calls, kind == kAlloc ? 4 * spread : spread);
       for (uint64_t i = 0; i < wanted; i++)
         ns.push_back(1 + (spread == 0 ? i : (2 * i + 1) * calls / (2 * wanted)));
-      // A spread has all that come right behind a rename: there a file is between two names.
+      // A spread has the two that come right behind each of the first renames: there a file is
+      // between two names.
       const size_t spread_out = ns.size();
       if (spread > 0 && kind == kAlloc)
         for (const uint64_t before : references_[c].allocations_at_rename)

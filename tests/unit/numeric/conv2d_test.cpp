@@ -48,6 +48,12 @@ std::vector<OpCase> large_cases() {
   add_conv({1, 6, 20, 520}, {2, 3, 3, 520}, {.padding = 1});
   add_conv({2, 50, 33, 20}, {16, 3, 3, 20}, {.stride = 2});
   add_conv({2, 50, 33, 20}, {48, 3, 3, 20}, {.stride = 2, .padding = 1});
+  add_conv({1, 7, 7, 40}, {2, 1, 1, 40}, {.activation = relu});
+  // Pixels at large powers of two; with a stride most phases of the gradient have no tap.
+  add_conv({1, 9, 15, 1024}, {70, 1, 1, 1024}, {.activation = leaky});
+  add_conv({2, 10, 10, 512}, {1024, 1, 1, 512}, {.stride = 2});
+  add_conv({1, 2, 2, 64}, {1024, 1, 1, 64}, {.stride = 2});
+  add_conv({1, 2, 2, 64}, {1024, 1, 1, 64}, {.stride = 2, .padding = 2});
   for (const ConvTranspose2dOptions& options :
        {ConvTranspose2dOptions{.stride = 2, .output_padding = -1, .activation = leaky},
         ConvTranspose2dOptions{.stride = 3, .padding = 1, .output_padding = 2, .activation = relu}})
