@@ -80,9 +80,10 @@ struct GradientWindows {
            p.out_h() == p.in_h && p.out_w() == p.in_w && p.pad_top + p.pad_left == 0;
   }
   int64_t scratch() const { return (bands.height() + taps_r - 1) * in_row; }
-  // What correlate() needs.
+  // What the register tiles need, and what spread() lays out behind that.
+  int64_t tile_floats() const { return round_up(p.in_w * conv_tiles().block, kLine); }
   int64_t tile_scratch() const {
-    return round_up(p.in_w * conv_tiles().block, kLine) +
+    return tile_floats() +
            spread_floats(bands.height() * columns, p.kernel_h * p.kernel_w, p.out_c, p.out_c);
   }
 
@@ -123,7 +124,7 @@ struct GradientWindows {
     dx += ((phase.row + begin * p.stride) * p.in_w + phase.column) * p.in_c;
     // A phase may have no tap, and then no input.
     if (p.kernel_h * p.kernel_w == 1 && phase.taps_r * phase.taps_s == 1)
-      in = spread(c, in, scratch + round_up(p.in_w * conv_tiles().block, kLine));
+      in = spread(c, in, scratch + tile_floats());
     conv_tiles().correlate(c, in, packed, bias, nullptr, scratch, dx, nullptr);
   }
 
@@ -249,10 +250,11 @@ int64_t direct_packed_size(const Conv2dParams& p) {
   return (p.kernel_h * p.kernel_w * p.in_c + 1) * round_up(p.out_c, conv_tiles().block);
 }
 
-// Of a thread in forward: its padded rows, and what correlate() asks for.
+// What correlate() asks for.
 int64_t tile_scratch(const Windows& windows) {
   return round_up(2 * windows.columns * conv_tiles().block, kLine);
 }
+// What a thread of forward needs: its padded rows, that, and what spread() lays out.
 int64_t forward_scratch(const Windows& windows) {
   const Conv2dParams& p = windows.p;
   const int64_t spread = spread_floats(windows.bands.height() * windows.columns, p.kernel_h * p.kernel_w, p.in_c,

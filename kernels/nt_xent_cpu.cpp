@@ -1,7 +1,9 @@
-// Float goes over the similarities twice, a block of rows (kBlock) against everything at a time: first for the
-// largest value and the sum of exponentials of every row and column, then for the gradient. Of the first blocks of rows
-// they are kept in between (kKept), of the others they are made again. In a block one parallel loop splits the columns (and owns what is summed over rows), the next one splits the rows: every sum has one owner
-// and one order, whatever the number of threads. Exponentials are always taken of differences from the largest value.
+// Float goes over the similarities twice, a block of rows (kBlock) against everything at a time:
+// first for the largest value and the sum of exponentials of every row and column, then for the
+// gradient. The first blocks of rows keep theirs in between (kKept), those of the others are made
+// again. In a block one parallel loop splits the columns (and owns what is summed over rows), the
+// next one splits the rows: every sum has one owner and one order, whatever the number of threads.
+// Exponentials are always taken of differences from the largest value.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -58,7 +60,7 @@ struct Blocks {
     const int64_t strips = std::min(blocks_of(n), kept_of(n) + 1);
     return 4 * n * padded(d) + 6 * padded(n) + padded(n) * d + strips * strip_size(n);
   }
-  // Of the block of rows from `i` on; those that are not kept share one.
+  // The strip of the block of rows that begins with `i`; those that are not kept share one.
   bool keeps(int64_t i) const { return i / kBlock < kept; }
   float* strip(int64_t i) const { return strips + std::min(i / kBlock, kept) * strip_size(n); }
 };
