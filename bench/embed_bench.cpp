@@ -1,7 +1,8 @@
 // Times embedding of random images in memory with an ImageNet network: forward in evaluation, batch norms folded. What
-// bench/peers/embed.py does with ONNX Runtime, OpenVINO and PyTorch; bench/compare_peers.py runs them all. Prints one line
-// of JSON for each batch.
+// bench/peers/embed.py does with ONNX Runtime, OpenVINO and PyTorch; bench/compare_peers.py runs them all. Prints
+// one line of JSON for each batch.
 #include <iterator>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -49,7 +50,9 @@ int main(int argc, char** argv) {
   std::vector<int64_t> batches{32};
   app.add_option("--model", model, "efficientnet_lite0, squeezenet or resnet50")->capture_default_str();
   app.add_option("--size", size, "Height and width of the images")->capture_default_str();
-  app.add_option("--batch", batches, "Images at a time, one or more counts")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--batch", batches, "Images at a time, one or more counts")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   app.add_option("--seconds", seconds, "How long to measure")->capture_default_str();
   app.add_option("--device", device, "cpu or cuda")->capture_default_str();
   app.add_option("--precision", precision, "fp32, or on the GPU tf32 or bf16")->capture_default_str();

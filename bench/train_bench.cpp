@@ -15,11 +15,10 @@
 namespace lookalike {
 namespace {
 
-// The rates are small where random images would soon be known by heart: a loss of 0 has no gradient.
 struct Workload {
   nlohmann::json model, loss;
   int64_t pairs, size, channels;  // of a batch; of images
-  double rate;
+  double rate;  // small where random images would soon be known by heart: a loss of 0 has no gradient
   OptimizerOptions optimizer;
 };
 
