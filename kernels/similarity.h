@@ -7,9 +7,14 @@
 
 #include <cstdint>
 
+#include "kernels/f16.h"
+
 namespace lookalike::cpu {
 
 constexpr int64_t kPanelRows = 32;
+
+// `count` values as float, overwritten.
+void widen(const f16* values, int64_t count, float* out);
 
 // rows[count, d] -> panel[d, kPanelRows], overwritten; rows from `count` on are zero.
 void pack_panel(const float* rows, int64_t count, int64_t d, float* panel);

@@ -5,6 +5,7 @@ namespace lookalike::cpu {
 
 #define DECLARE_FOR(isa)                                                                      \
   namespace isa {                                                                             \
+  void widen(const f16*, int64_t, float*);                                                    \
   void pack_panel(const float*, int64_t, int64_t, float*);                                    \
   void score_rows(const float*, int64_t, int64_t, const float*, int64_t, bool, float*);       \
   void block_product(int64_t, int64_t, int64_t, const float*, int64_t, int64_t, const float*, \
@@ -37,6 +38,10 @@ Isa isa_to_transpose() {
 }
 
 }  // namespace
+
+void widen(const f16* values, int64_t count, float* out) {
+  CALL_FOR(isa(), widen, values, count, out);
+}
 
 void pack_panel(const float* rows, int64_t count, int64_t d, float* panel) {
   CALL_FOR(isa_to_transpose(), pack_panel, rows, count, d, panel);

@@ -96,6 +96,22 @@ void rest(int64_t rows, Args... args) {
 
 namespace LOOKALIKE_ISA {
 
+void widen(const f16* values, int64_t count, float* out) {
+  int64_t i = 0;
+#if defined(__AVX512F__)
+  for (; i + 16 <= count; i += 16) {
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values + i));
+    store(out + i, (Vec)_mm512_maskz_cvtph_ps(kAll, halves));
+  }
+#elif defined(__F16C__)
+  for (; i + 8 <= count; i += 8) {
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(values + i));
+    store(out + i, (Vec)_mm256_cvtph_ps(halves));
+  }
+#endif
+  for (; i < count; i++) out[i] = to_float(values[i]);
+}
+
 void pack_panel(const float* rows, int64_t count, int64_t d, float* panel) {
   for (int64_t first = 0; first < kPanelRows; first += kLanes)
     for (int64_t i = 0; i < d; i += kLanes) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "engine/core/options.h"
 #include "engine/data/preprocess.h"
 #include "engine/data/seen_images.h"
+#include "engine/eval/calibration.h"
 #include "engine/nn/layers.h"
 #include "engine/nn/network.h"
 
@@ -25,6 +27,7 @@ struct Model {
   Preprocess preprocess;
   std::unique_ptr<Network> network;
   SeenImages seen;
+  std::optional<Calibration> calibration;
 };
 
 // What a network takes, as f32: its weights, and what its layers make of one image.
@@ -45,6 +48,11 @@ Model build_model(const nlohmann::json& config, const Preprocess& preprocess, ui
 
 // A checkpoint written by training, or published weights by name (published_weights.h).
 Model load_model(const std::string& name);
+
+// The same of a checkpoint that was read from `path`, and the other way round.
+struct Checkpoint;
+Model model_of(const Checkpoint& checkpoint, const std::string& path);
+Checkpoint checkpoint_of(const Model& model);
 
 // Copies the tensors of a checkpoint, a file or published weights by name, that the model has too into it: weights to start from. Error when there are none, when one is of
 // another shape, or when it was made for images prepared otherwise. Returns a line for people on what was taken.

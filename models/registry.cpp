@@ -105,7 +105,10 @@ Model build_model(const nlohmann::json& config, const Preprocess& preprocess, ui
 
 Model load_model(const std::string& name) {
   const std::string path = weights_file(name);
-  const Checkpoint checkpoint = read_checkpoint(path);
+  return model_of(read_checkpoint(path), path);
+}
+
+Model model_of(const Checkpoint& checkpoint, const std::string& path) {
   // A small file must not make a huge network before its tensors are compared. The factor leaves room for a file that
   // lacks some, which restore() lists.
   int64_t elements = 0;
@@ -118,7 +121,18 @@ Model load_model(const std::string& name) {
       whitening != checkpoint.tensors.end())
     check_directions(whitening->second, path);
   model.seen = checkpoint.seen;
+  model.calibration = checkpoint.calibration;
   return model;
+}
+
+Checkpoint checkpoint_of(const Model& model) {
+  return {.model = model.config,
+          .recipe = {},
+          .progress = {},
+          .preprocess = model.preprocess,
+          .tensors = tensors_of(state_of(*model.network)),
+          .seen = model.seen,
+          .calibration = model.calibration};
 }
 
 std::string start_from(const std::string& name, Model& model) {

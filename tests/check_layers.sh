@@ -14,9 +14,10 @@ rank() {
     engine/data/*) echo 6 ;;
     engine/eval/*) echo 7 ;;
     engine/train/*) echo 8 ;;
-    models/*) echo 9 ;;
-    tools/*) echo 10 ;;
-    *) echo 11 ;;
+    engine/search/*) echo 9 ;;
+    models/*) echo 10 ;;
+    tools/*) echo 11 ;;
+    *) echo 12 ;;
   esac
 }
 

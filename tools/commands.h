@@ -20,6 +20,10 @@ void add_evaluate_command(CLI::App& app);
 void add_embed_command(CLI::App& app);
 void add_weights_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
+void add_index_command(CLI::App& app);
+void add_search_command(CLI::App& app);
+void add_duplicates_command(CLI::App& app);
+void add_calibrate_command(CLI::App& app);
 
 // All of them, of which a command line names one, and their help.
 inline void add_commands(CLI::App& app) {
@@ -27,7 +31,8 @@ inline void add_commands(CLI::App& app) {
   app.set_help_flag("-h,--help", "Print this");
   app.require_subcommand(1);
   for (const auto add : {add_data_command, add_train_command, add_recipes_command, add_evaluate_command,
-                         add_embed_command, add_compare_command, add_weights_command})
+                         add_embed_command, add_index_command, add_search_command,
+                         add_duplicates_command, add_calibrate_command, add_compare_command, add_weights_command})
     add(app);
 }
 

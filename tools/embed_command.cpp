@@ -1,25 +1,20 @@
 // lookalike embed: images to a NumPy array of embeddings, and a file with a line for each row.
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <map>
 #include <memory>
 
 #include "engine/core/error.h"
-#include "engine/data/image_files.h"
-#include "engine/eval/embed.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/npy.h"
 #include "models/center.h"
 #include "models/model.h"
 #include "models/published_weights.h"
 #include "tools/commands.h"
+#include "tools/image_inputs.h"
 #include "tools/output_files.h"
 
 namespace lookalike {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct EmbedArguments {
   std::string model, out, center, side;
@@ -41,42 +36,16 @@ void run_embed(const EmbedArguments& arguments) {
   if (!arguments.center.empty())
     use_center(model, arguments.model, arguments.center, compute, arguments.skip_corrupt ? &skipped : nullptr);
   report_skipped(skipped);
-  model.network->fold();
-  prepare_network(*model.network, compute);
-  std::vector<std::string> files;
-  for (const std::string& input : arguments.inputs) {
-    if (std::error_code none; !fs::is_directory(input, none)) {
-      files.push_back(input);
-      continue;
-    }
-    const ImageListing listing = list_images(input);
-    require_images(input, listing);
-    if (!listing.passed_over.empty()) say_line(describe_passed_over(input, listing.passed_over));
-    for (const std::string& path : listing.images) files.push_back(fs::path(input) / path);
-  }
-
-  if (!arguments.skip_corrupt) check_images(files);
-
+  prepare_model(model, compute);
+  const std::vector<std::string> files = image_inputs(arguments.inputs);
   EmbedTimes times;
   const PairSide side = arguments.side.empty()     ? PairSide::any
                         : arguments.side == "left" ? PairSide::left
                                                    : PairSide::right;
-  std::map<int64_t, std::string> unread;
-  Tensor result = comparable_rows(*model.network, embed_files(*model.network, files, model.preprocess, compute, &times,
-                                                              side, arguments.skip_corrupt ? &unread : nullptr));
-  if (!unread.empty()) {
-    for (const auto& [file, why] : unread) say("skipped: {}", why);
-    std::vector<int64_t> read;
-    for (int64_t i = 0; i < std::ssize(files); i++)
-      if (!unread.contains(i)) read.push_back(i);
-    check(!read.empty(), "none of the {} images can be read", files.size());
-    result = rows_of(result, read);
-    for (size_t i = 0; i < read.size(); i++) files[i] = files[read[i]];
-    files.resize(read.size());
-  }
-  check_finite(result, files);
+  const IndexedImages images =
+      embed_inputs(model, files, compute, arguments.skip_corrupt, side, &times);
   std::string names;
-  for (const std::string& file : files) {
+  for (const std::string& file : images.names) {
     for (const char c : file)
       names += c == '\n' ? "\\n" : std::string(1, c);  // a line a row, always
     names += '\n';
@@ -86,7 +55,7 @@ void run_embed(const EmbedArguments& arguments) {
   AtomicFile list(arguments.out + ".txt");
   list.write(names);
   list.flush();
-  write_npy(arguments.out, result);
+  write_npy(arguments.out, images.embeddings);
   try {
     list.commit();
   } catch (...) {
@@ -95,11 +64,11 @@ void run_embed(const EmbedArguments& arguments) {
     throw;
   }
   print_line("{}: {} embeddings of {} values; their files are listed in {}.txt", arguments.out,
-             files.size(), result.shape()[1], arguments.out);
+             images.count(), images.embeddings.shape()[1], arguments.out);
   print_line(
       "{:.2f} s, {:.0f} images/s: decoding and resizing {:.2f} s, the network {:.2f} s, {:.2f} s "
       "of both at once",
-      times.total, static_cast<double>(files.size()) / times.total, times.decoding, times.network,
+      times.total, static_cast<double>(images.count()) / times.total, times.decoding, times.network,
       std::max(0., times.decoding + times.network - times.total));
 }
 

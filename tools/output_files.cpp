@@ -57,6 +57,14 @@ bool begins_as_results(std::string_view head) {
          });
 }
 
+bool is_tensors(const std::string& head) {
+  return head.size() > 8 && head[8] == '{' && head.substr(5, 3) == "\0\0\0"sv;
+}
+// Metadata comes first in what this program writes.
+bool is_of_index(const std::string& head) {
+  return head.find("\"format\":\"lookalike-index-") != std::string::npos;
+}
+
 bool is_kind(FileKind kind, const std::string& head) {
   const auto begins = [&](std::string_view text) { return head.starts_with(text); };
   switch (kind) {
@@ -69,7 +77,9 @@ bool is_kind(FileKind kind, const std::string& head) {
     case FileKind::svg:
       return begins("<svg");
     case FileKind::safetensors:
-      return head.size() > 8 && head[8] == '{' && head.substr(5, 3) == "\0\0\0"sv;
+      return is_tensors(head) && !is_of_index(head);
+    case FileKind::index:
+      return is_tensors(head) && is_of_index(head);
     case FileKind::candidates:
       return begins("left,c0,") && !has_scores(head);
     case FileKind::scores:
@@ -106,6 +116,8 @@ const char* words_of(FileKind kind) {
       return "a recipe (TOML)";
     case FileKind::metrics:
       return "a run's metrics";
+    case FileKind::index:
+      return "an index";
   }
   return "";
 }

@@ -20,7 +20,8 @@ enum class FileKind {
   scores,
   part,
   recipe,
-  metrics
+  metrics,
+  index
 };
 
 // `option`: what asks for the file, as messages have it ("--json"). Without a path there is none.

@@ -99,6 +99,7 @@ void write_changed(const std::string& path, const Model& model, const std::strin
   Checkpoint checkpoint = read_checkpoint(weights_file(path));
   checkpoint.model = model.config, checkpoint.tensors = tensors_of(state_of(*model.network));
   checkpoint.seen.add({hashes_of(store), {}});
+  checkpoint.calibration.reset();  // of other embeddings
   write_checkpoint(out, checkpoint);
 }
 

@@ -6,11 +6,13 @@
 
 #include "engine/core/error.h"
 #include "kernels/bf16.h"
+#include "kernels/f16.h"
 
 namespace lookalike {
 
-// bf16 is how the GPU stores activations under mixed precision.
-enum class DType : uint8_t { f32, f64, bf16, i64, i32, u8 };
+// bf16 is how the GPU stores activations under mixed precision, f16 how an index may keep its
+// embeddings: nothing else computes with that.
+enum class DType : uint8_t { f32, f64, bf16, f16, i64, i32, u8 };
 
 constexpr int64_t size_of(DType type) {
   switch (type) {
@@ -21,6 +23,7 @@ constexpr int64_t size_of(DType type) {
     case DType::i32:
       return 4;
     case DType::bf16:
+    case DType::f16:
       return 2;
     case DType::u8:
       return 1;
@@ -36,6 +39,8 @@ constexpr const char* name_of(DType type) {
       return "f64";
     case DType::bf16:
       return "bf16";
+    case DType::f16:
+      return "f16";
     case DType::i64:
       return "i64";
     case DType::i32:
@@ -54,6 +59,8 @@ constexpr DType dtype_of() {
     return DType::f64;
   else if constexpr (std::is_same_v<T, bf16>)
     return DType::bf16;
+  else if constexpr (std::is_same_v<T, f16>)
+    return DType::f16;
   else if constexpr (std::is_same_v<T, int64_t>)
     return DType::i64;
   else if constexpr (std::is_same_v<T, int32_t>)

@@ -64,6 +64,10 @@ void print_text(std::string_view lines) {
   write_to_stdout(printable(lines, true));
 }
 
+void flush_output() {
+  if (std::fflush(stdout) != 0) fail_to_print();
+}
+
 void finish_output() {
   if (std::fclose(stdout) != 0) fail_to_print();
 }

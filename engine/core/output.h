@@ -25,6 +25,8 @@ void print_line(fmt::format_string<Args...> format, Args&&... args) {
 }
 // Lines of the result that are formatted already.
 void print_text(std::string_view lines);
+// What was printed so far reaches whoever reads it. Error where it cannot.
+void flush_output();
 // Error unless all of the result has arrived. Called last: standard output is closed by it.
 void finish_output();
 

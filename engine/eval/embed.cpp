@@ -76,7 +76,8 @@ Tensor embed(Module& network, const ImageStore& store, std::span<const int64_t> 
 }
 
 Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
-                   const Compute& compute, EmbedTimes* times, PairSide side, std::map<int64_t, std::string>* unread) {
+                   const Compute& compute, EmbedTimes* times, PairSide side, std::map<int64_t, std::string>* unread,
+                   std::vector<uint64_t>* hashes) {
   constexpr size_t kPiece = 256;
   using Clock = std::chrono::steady_clock;
   const auto since = [](Clock::time_point start) {
@@ -101,6 +102,7 @@ Tensor embed_files(Module& network, std::span<const std::string> files, const Pr
     const Tensor piece = embed(network, store, store.all(), compute, side);
     taken.network += since(from);
     progress.add(store.size());
+    for (int64_t i = 0; hashes && i < store.size(); i++) hashes->push_back(store.content_hash(i));
     for (int64_t i = 0; i < store.size(); i++)
       if (!store.error(i).empty()) (*unread)[static_cast<int64_t>(begin) + i] = store.error(i);
     if (!result.defined()) result = Tensor(piece.shape().with_rows(std::ssize(files)));

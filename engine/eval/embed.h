@@ -27,10 +27,11 @@ struct EmbedTimes {
 
 // The same of image files, a row for each. They are decoded in pieces, each while the network is busy with the one before; so memory does
 // not grow with their number beyond the embeddings themselves. An image that can't be read is an Error or, given `unread`, in there with the reason; its
-// row says nothing.
+// row says nothing. Given `hashes`, it gets the content hash of each (image.h).
 Tensor embed_files(Module& network, std::span<const std::string> files, const Preprocess& preprocess,
                    const Compute& compute = {}, EmbedTimes* times = nullptr, PairSide side = PairSide::any,
-                   std::map<int64_t, std::string>* unread = nullptr);
+                   std::map<int64_t, std::string>* unread = nullptr,
+                   std::vector<uint64_t>* hashes = nullptr);
 
 // The same from what the frozen layers make of the images, one row for each.
 Tensor embed_features(Network& network, const Tensor& features, const Compute& compute = {});

@@ -13,13 +13,16 @@
 namespace lookalike {
 namespace {
 
-void check_rows(const Tensor& rows, const char* what) {
-  check(rows.defined() && rows.dtype() == DType::f32 && rows.shape().rank() == 2, "{}: expected an f32 matrix", what);
+void check_rows(const Tensor& rows, const char* what, bool may_be_f16 = false) {
+  check(rows.defined() && rows.shape().rank() == 2 &&
+            (rows.dtype() == DType::f32 || (may_be_f16 && rows.dtype() == DType::f16)),
+        "{}: expected an f32 matrix", what);
 }
 
-void check_same_width(const Tensor& left, const Tensor& right, const char* left_name, const char* right_name) {
+void check_same_width(const Tensor& left, const Tensor& right, const char* left_name,
+                      const char* right_name, bool right_may_be_f16 = false) {
   check_rows(left, left_name);
-  check_rows(right, right_name);
+  check_rows(right, right_name, right_may_be_f16);
   check(left.shape()[1] == right.shape()[1], "{} {} and {} {}: rows of different length", left_name, left.shape(),
         right_name, right.shape());
 }
@@ -100,9 +103,14 @@ std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& d
   cpu::parallel_for((n + cpu::kPanelRows - 1) / cpu::kPanelRows, 16, [&](int64_t begin, int64_t end) {
     std::vector<BestK> own(q, BestK(k));
     std::vector<float> panel(packed ? d * cpu::kPanelRows : 0), scores(at_once * cpu::kPanelRows);
+    std::vector<float> widened(database.dtype() == DType::f16 ? d * cpu::kPanelRows : 0);
     for (int64_t row = begin * cpu::kPanelRows; row < std::min(end * cpu::kPanelRows, n); row += cpu::kPanelRows) {
       const int64_t rows = std::min(cpu::kPanelRows, n - row);
-      const float* from = database.data<float>() + row * d;
+      const float* from = widened.data();
+      if (widened.empty())
+        from = database.data<float>() + row * d;
+      else
+        cpu::widen(database.data<f16>() + row * d, rows * d, widened.data());
       if (packed) cpu::pack_panel(from, rows, d, panel.data());
       for (int64_t query = 0; query < q; query += at_once) {
         const int64_t scored = std::min(at_once, q - query);
@@ -121,7 +129,7 @@ std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& d
 }
 
 Neighbors search(const Tensor& queries, const Tensor& database, int64_t k, bool distances) {
-  check_same_width(queries, database, "queries", "database");
+  check_same_width(queries, database, "queries", "database", true);
   const int64_t q = queries.shape()[0], n = database.shape()[0], d = database.shape()[1];
   check(k >= 1 && k <= n, "k is {}, expected from 1 to the {} rows of the database", k, n);
   // 256 queries of a few hundred values fit the second-level cache, and each pass over the database serves them all.

@@ -32,8 +32,9 @@ struct Neighbors {
   Tensor scores;   // f32 [queries, k]: dot products, NaN as -infinity
 };
 
-// The k rows of `database` [n, d] with the largest dot product, for each row of `queries` [q, d], both f32; on unit
-// rows that is their cosine. Exact: every row is looked at, in blocks. Error unless 1 <= k <= n.
+// The k rows of `database` [n, d], f32 or f16, with the largest dot product, for each row of
+// `queries` [q, d], f32; on unit rows that is their cosine. Exact: every row is looked at, in
+// blocks. Error unless 1 <= k <= n.
 Neighbors search_top_k(const Tensor& queries, const Tensor& database, int64_t k);
 
 // The same of the k rows nearest by Euclidean distance; scores are negative distances, from direct differences.

@@ -1,5 +1,6 @@
 #include "engine/io/atomic_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -86,6 +87,17 @@ AtomicFile::AtomicFile(const fs::path& path) : path_(without_links(path)) {
 
 void AtomicFile::write(const void* data, size_t bytes) {
   write_all(claim_->descriptor(), data, bytes, path_);
+}
+
+void AtomicFile::copy(const InputFile& from, int64_t offset, int64_t bytes) {
+  constexpr int64_t kPiece = 1 << 20;
+  std::vector<char> piece(std::min(bytes, kPiece));
+  for (const int64_t end = offset + bytes; offset < end;) {
+    const int64_t size = std::min(end - offset, kPiece);
+    from.read(offset, piece.data(), size);
+    write(piece.data(), size);
+    offset += size;
+  }
 }
 
 void AtomicFile::flush() {

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "engine/io/claim.h"
+#include "engine/io/input_file.h"
 
 namespace lookalike {
 
@@ -25,6 +26,8 @@ class AtomicFile {
 
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  // These bytes of another file.
+  void copy(const InputFile& from, int64_t offset, int64_t bytes);
   // What was written is on the disk after it.
   void flush();
   // Flushes the bytes, renames, and flushes the folder. Nothing may be written after it.

@@ -26,14 +26,16 @@ constexpr const char* kMetadata = "__metadata__";
 // The format's own cap on the header.
 constexpr int64_t kMaxHeaderBytes = 100'000'000;
 
-// Element types of the format; those with a `dtype` can be read, and the first one of each dtype is written.
+// Element types of the format. Those with a `dtype` can be read as that; those with a `stored` one
+// are written of it, and read as it is on request.
 struct ElementType {
   const char* name;
   int64_t size;
-  std::optional<DType> dtype;
+  std::optional<DType> dtype, stored = dtype;
 };
 constexpr ElementType kElementTypes[] = {
-    {"F64", 8, DType::f64},  {"F32", 4, DType::f32}, {"F16", 2, DType::f32}, {"BF16", 2, DType::f32},
+    {"F64", 8, DType::f64},  {"F32", 4, DType::f32}, {"F16", 2, DType::f32, DType::f16},
+    {"BF16", 2, DType::f32, DType::bf16},
     {"I64", 8, DType::i64},  {"I32", 4, DType::i32}, {"U8", 1, DType::u8},   {"I16", 2, std::nullopt},
     {"I8", 1, std::nullopt}, {"U64", 8, {}},         {"U32", 4, {}},         {"U16", 2, {}},
     {"BOOL", 1, {}},         {"F8_E4M3", 1, {}},     {"F8_E5M2", 1, {}},
@@ -45,7 +47,7 @@ const ElementType* find_element_type(const std::string& name) {
 }
 
 const char* format_name(DType dtype) {
-  return std::ranges::find(kElementTypes, std::optional(dtype), &ElementType::dtype)->name;
+  return std::ranges::find(kElementTypes, std::optional(dtype), &ElementType::stored)->name;
 }
 
 // A name from a file, fit for one line of a message.
@@ -140,12 +142,12 @@ SafetensorsHeader read_header(const InputFile& file) {
 }
 
 Tensor read_tensor(const InputFile& file, const SafetensorsHeader& header, const std::string& name,
-                   const TensorEntry& entry) {
+                   const TensorEntry& entry, bool as_stored = false) {
   const ElementType& type = *find_element_type(entry.dtype);
   check(type.dtype.has_value(), "'{}': tensor {}: element type {} can't be read", file.path().string(), in_quotes(name),
         entry.dtype);
-  Tensor tensor(entry.shape, *type.dtype);
-  if (type.size == size_of(*type.dtype)) {
+  Tensor tensor(entry.shape, as_stored ? *type.stored : *type.dtype);
+  if (type.size == size_of(tensor.dtype())) {
     file.read(header.data_begin + entry.begin, tensor.raw(), tensor.bytes());
     return tensor;
   }
@@ -158,14 +160,30 @@ Tensor read_tensor(const InputFile& file, const SafetensorsHeader& header, const
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file) {
-  // Wide elements first, so that each tensor is aligned in the file.
-  std::vector<std::pair<std::string, const Tensor*>> order;
+  std::map<std::string, TensorParts> tensors;
   for (const auto& [name, tensor] : file.tensors) {
     check(tensor.defined(), "'{}': tensor {} is undefined", path.string(), name);
+    tensors.emplace(name, parts_of(tensor));
+  }
+  AtomicFile out(path);
+  write_safetensors(out, tensors, file.metadata);
+}
+
+TensorParts parts_of(const Tensor& tensor) {
+  return {tensor.dtype(), tensor.shape(), {{tensor.raw(), tensor.bytes()}}};
+}
+
+void write_safetensors(AtomicFile& out, const std::map<std::string, TensorParts>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const std::filesystem::path& path = out.path();
+  // Wide elements first, so that each tensor is aligned in the file.
+  std::vector<std::pair<std::string, const TensorParts*>> order;
+  for (const auto& [name, tensor] : tensors) {
     check(name != kMetadata, "'{}': a tensor can't be called {}", path.string(), kMetadata);
     order.emplace_back(name, &tensor);
   }
-  std::ranges::stable_sort(order, std::greater{}, [](const auto& item) { return size_of(item.second->dtype()); });
+  std::ranges::stable_sort(order, std::greater{},
+                           [](const auto& item) { return size_of(item.second->dtype); });
 
   // Member by member, since an ordered object of the library looks for each new key among all
   // before it.
@@ -174,13 +192,14 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
     header += (header.empty() ? "{" : ",") + json(name).dump() + ":" + value.dump();
   };
   try {
-    if (!file.metadata.empty()) add(kMetadata, file.metadata);
+    if (!metadata.empty()) add(kMetadata, metadata);
     int64_t offset = 0;
     for (const auto& [name, tensor] : order) {
-      add(name, {{"dtype", format_name(tensor->dtype())},
-                 {"shape", tensor->shape().extents()},
-                 {"data_offsets", {offset, offset + tensor->bytes()}}});
-      offset += tensor->bytes();
+      const int64_t end = offset + tensor->shape.size() * size_of(tensor->dtype);
+      add(name, {{"dtype", format_name(tensor->dtype)},
+                 {"shape", tensor->shape.extents()},
+                 {"data_offsets", {offset, end}}});
+      offset = end;
     }
   } catch (const json::type_error&) {
     fail("'{}': tensor names and metadata must be UTF-8", path.string());
@@ -190,11 +209,16 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
   check(static_cast<int64_t>(header.size()) <= kMaxHeaderBytes, "'{}': header of {} bytes, at most {} can be read",
         path.string(), header.size(), +kMaxHeaderBytes);
 
-  AtomicFile out(path);
   const uint64_t length = header.size();
   out.write(&length, sizeof length);
   out.write(header);
-  for (const auto& [name, tensor] : order) out.write(tensor->raw(), tensor->bytes());
+  for (const auto& [name, tensor] : order)
+    for (const TensorParts::Part& part : tensor->parts) {
+      if (part.file)
+        out.copy(*part.file, part.offset, part.bytes);
+      else
+        out.write(part.data, part.bytes);
+    }
   out.commit();
 }
 
@@ -205,6 +229,26 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
   for (const auto& [name, entry] : header.tensors) result.tensors.emplace(name, read_tensor(file, header, name, entry));
   result.metadata = std::move(header.metadata);
   return result;
+}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : file_(path), header_(read_header(file_)) {}
+
+const TensorEntry& SafetensorsFile::entry(const std::string& name) const {
+  const auto found = header_.tensors.find(name);
+  check(found != header_.tensors.end(), "'{}': tensor {} is missing", file_.path().string(),
+        in_quotes(name));
+  return found->second;
+}
+
+Tensor SafetensorsFile::read(const std::string& name, bool as_stored) const {
+  return read_tensor(file_, header_, name, entry(name), as_stored);
+}
+
+TensorParts::Part SafetensorsFile::rows(const std::string& name, int64_t begin, int64_t end) const {
+  const TensorEntry& of = entry(name);
+  const int64_t row = of.shape[0] ? (of.end - of.begin) / of.shape[0] : 0;
+  return {nullptr, (end - begin) * row, &file_, header_.data_begin + of.begin + begin * row};
 }
 
 bool is_safetensors(const std::filesystem::path& path) {

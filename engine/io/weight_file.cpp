@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 
 namespace lookalike {
@@ -10,9 +9,7 @@ namespace lookalike {
 static_assert(std::endian::native == std::endian::little, "elements in weight files are little-endian");
 
 float float_from_f16(uint16_t half) {
-  const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, mantissa = half & 1023;
-  if (exponent == 0) return std::copysign(static_cast<float>(mantissa) * 0x1p-24f, std::bit_cast<float>(sign));
-  return std::bit_cast<float>(sign | (exponent == 31 ? 255 : exponent + 112) << 23 | mantissa << 13);
+  return to_float(f16{half});
 }
 
 float float_from_bf16(uint16_t half) {

@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kFormat = "lookalike-1";
 }
 
-void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
+TensorFile file_of(const Checkpoint& checkpoint) {
   TensorFile file;
   for (const auto& [name, tensor] : checkpoint.tensors) file.tensors[name] = tensor.to(Device::cpu);
   file.metadata = {
@@ -24,13 +24,22 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   if (!checkpoint.progress.is_null()) file.metadata["progress"] = checkpoint.progress.dump();
   write_seen(checkpoint.seen, file.tensors);
   file.metadata["seen"] = checkpoint.seen.complete ? "all" : "some";
-  write_safetensors(path, file);
+  if (checkpoint.calibration) file.metadata["calibration"] = to_json(*checkpoint.calibration).dump();
+  return file;
+}
+
+void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
+  write_safetensors(path, file_of(checkpoint));
 }
 
 Checkpoint read_checkpoint(const std::string& path) {
   TensorFile file = read_safetensors(path);
   check(file.metadata.count("format") && file.metadata["format"] == kFormat,
         "{}: a safetensors file, but not a model of this program (metadata 'format' is not '{}')", path, kFormat);
+  return checkpoint_of(std::move(file), path);
+}
+
+Checkpoint checkpoint_of(TensorFile file, const std::string& path) {
   const auto parse = [&](const char* key, bool required) {
     const auto it = file.metadata.find(key);
     check(it != file.metadata.end() || !required, "{}: metadata '{}' is missing", path, key);
@@ -47,9 +56,19 @@ Checkpoint read_checkpoint(const std::string& path) {
   check(memory == file.metadata.end() || memory->second == "all" || memory->second == "some",
         "{}: metadata 'seen' is '{}', expected all or some", path, memory->second);
   seen.complete = memory == file.metadata.end() ? recipe.is_null() : memory->second == "all";
-  return {parse("model", true),     recipe,
-          parse("progress", false), preprocess_from_json(parse("preprocess", true), path + ": metadata 'preprocess'"),
-          std::move(file.tensors),  std::move(seen)};
+  const json calibration = parse("calibration", false);
+  return {
+      .model = parse("model", true),
+      .recipe = recipe,
+      .progress = parse("progress", false),
+      .preprocess =
+          preprocess_from_json(parse("preprocess", true), path + ": metadata 'preprocess'"),
+      .tensors = std::move(file.tensors),
+      .seen = std::move(seen),
+      .calibration = calibration.is_null()
+                         ? std::nullopt
+                         : std::optional(calibration_from_json(
+                               calibration, path + ": metadata 'calibration'"))};
 }
 
 std::map<std::string, Tensor> tensors_of(const NetworkState& state) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,8 @@
 #include "engine/autograd/parameter.h"
 #include "engine/data/preprocess.h"
 #include "engine/data/seen_images.h"
+#include "engine/eval/calibration.h"
+#include "engine/io/safetensors.h"
 
 namespace lookalike {
 
@@ -20,12 +23,17 @@ struct Checkpoint {
   Preprocess preprocess;
   std::map<std::string, Tensor> tensors;  // of the network by name; of the optimiser with "optimizer/" before it
   SeenImages seen;
+  std::optional<Calibration> calibration;  // of the scores that it gives
 };
 
 // Tensors on the GPU are brought over. Atomic: the file is either whole or not there.
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 // Error naming the file when it is damaged or no checkpoint of this program.
 Checkpoint read_checkpoint(const std::string& path);
+// The same as the contents of a file, for one that holds a model and more; of what `path` has but
+// for its format. The tensors are not checked against a network.
+TensorFile file_of(const Checkpoint& checkpoint);
+Checkpoint checkpoint_of(TensorFile file, const std::string& path);
 
 // The network's tensors for a checkpoint; on whatever device the network is.
 std::map<std::string, Tensor> tensors_of(const NetworkState& state);
