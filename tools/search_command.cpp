@@ -1,5 +1,7 @@
 // lookalike search INDEX QUERY...: which pictures of an index look most like these.
+#include <algorithm>
 #include <iostream>
+#include <map>
 #include <memory>
 
 #include "engine/data/loader.h"
@@ -94,9 +96,18 @@ class PictureSearch {
 
   // A row for each query, or one for each of its orientations.
   IndexedImages embed(const std::vector<std::string>& queries) {
-    if (!arguments_.orientations) return embed_inputs(model_, queries, compute_, false);
     const Preprocess& preprocess = model_.preprocess;
     IndexedImages images;
+    if (!arguments_.orientations) {
+      std::map<int64_t, std::string> unread;
+      images.names = queries;
+      images.embeddings = comparable_rows(
+          *model_.network, embed_files(*model_.network, queries, preprocess, compute_, nullptr,
+                                       PairSide::any, &unread, &images.hashes));
+      check(unread.empty(), "{}", unread.begin()->second);
+      check_finite(images.embeddings, images.names);
+      return images;
+    }
     for (const std::string& query : queries) {
       const Image decoded = read_image(query, preprocess.channels);
       images.hashes.push_back(content_hash(decoded));

@@ -63,12 +63,17 @@ std::optional<StorageRecall> take_recall(const SafetensorsHeader& header, const 
   return StorageRecall{json[0].get<int64_t>(), json[1].get<int64_t>(), json[2].get<double>()};
 }
 
+const std::string& of_tensors(const std::string& path) {
+  check(is_safetensors(path), "{}: not an index, expected a file that `lookalike index build` made",
+        path);
+  return path;
+}
+
 Checkpoint model_in(const SafetensorsFile& file, const std::string& path) {
   TensorFile model{{}, file.header().metadata};
   const auto format = model.metadata.find(kFormatKey);
   check(format != model.metadata.end() && format->second.starts_with(kAnyIndexFormat),
-        "{}: a safetensors file, but no index (metadata '{}' is not '{}')", path, kFormatKey,
-        kIndexFormat);
+        "{}: a model or other tensors, expected an index, as `lookalike index build` makes one", path);
   check(format->second == kIndexFormat,
         "{}: an index of another version, {}; this program reads {}", path, format->second,
         kIndexFormat);
@@ -153,7 +158,7 @@ void check_names_once(std::span<const std::string> names) {
 }
 
 IndexFile::IndexFile(const std::string& path)
-    : path_(path), file_(path), model_(model_in(file_, path)), names_(take_names(file_, path)) {
+    : path_(of_tensors(path)), file_(path), model_(model_in(file_, path)), names_(take_names(file_, path)) {
   std::error_code ignored;
   bytes_ = static_cast<int64_t>(std::filesystem::file_size(path, ignored));
   const Tensor hashes = file_.read(kHashes);

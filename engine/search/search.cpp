@@ -14,7 +14,6 @@
 namespace lookalike {
 namespace {
 
-constexpr int64_t kDeviceBytes = int64_t{1} << 30;  // of a block of rows on the GPU
 // What a device ranks behind k may be ahead of it by the CPU's rounding.
 constexpr int64_t kSlack = 24;
 
@@ -119,11 +118,11 @@ Neighbors find_on_cpu(const Tensor& queries, const Tensor& rows, Similarity simi
 
 }  // namespace
 
-Searcher::Searcher(const Tensor& rows, Similarity similarity, Device device)
+Searcher::Searcher(const Tensor& rows, Similarity similarity, Device device, int64_t block_bytes)
     : rows_(rows), similarity_(similarity), device_(device) {
   if (device_ == Device::cpu) return;
   const int64_t n = rows.shape()[0], width = rows.shape()[1] + 1;
-  block_rows_ = std::clamp<int64_t>(kDeviceBytes / (width * 4), 1, std::max<int64_t>(n, 1));
+  block_rows_ = std::clamp<int64_t>(block_bytes / (width * 4), 1, std::max<int64_t>(n, 1));
   if (block_rows_ == n) resident_ = block_on_gpu(0);
 }
 

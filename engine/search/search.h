@@ -16,8 +16,9 @@ constexpr int64_t kMostMatches = 1000;  // of a query
 class Searcher {
  public:
   // Rows [n,D], f32 or f16, of unit length where they are compared by cosine. They stay where they
-  // are; a GPU gets them block by block, or keeps them where one block is enough.
-  Searcher(const Tensor& rows, Similarity similarity, Device device);
+  // are; a GPU gets them in blocks of about so many bytes, or keeps them where one is enough.
+  Searcher(const Tensor& rows, Similarity similarity, Device device,
+           int64_t block_bytes = int64_t{1} << 30);
 
   // The k best rows for each query, f32 [q,D]; all rows where there are fewer. Scores are cosines
   // or negative distances. k is at most kMostMatches.
