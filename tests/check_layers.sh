@@ -15,9 +15,10 @@ rank() {
     engine/eval/*) echo 7 ;;
     engine/train/*) echo 8 ;;
     engine/search/*) echo 9 ;;
-    models/*) echo 10 ;;
-    tools/*) echo 11 ;;
-    *) echo 12 ;;
+    engine/report/*) echo 10 ;;
+    models/*) echo 11 ;;
+    tools/*) echo 12 ;;
+    *) echo 13 ;;
   esac
 }
 

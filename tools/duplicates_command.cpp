@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <memory>
 
+#include "engine/report/page.h"
 #include "engine/search/index_file.h"
 #include "engine/search/search.h"
 #include "models/model.h"
 #include "tools/commands.h"
 #include "tools/image_inputs.h"
+#include "tools/output_files.h"
 #include "tools/results.h"
 
 namespace lookalike {
@@ -14,13 +16,16 @@ namespace {
 
 struct DuplicatesArguments {
   std::vector<std::string> inputs;
-  std::string model = "efficientnet_lite0", above = "0.95";
+  std::string model = "efficientnet_lite0", above = "0.95", html;
   const CLI::Option *model_option = nullptr, *above_option = nullptr;
   bool skip_corrupt = false, json = false;
   ComputeArguments compute;
 };
 
 void run_duplicates(const DuplicatesArguments& arguments) {
+  std::vector<NamedInput> inputs;
+  for (const std::string& input : arguments.inputs) inputs.push_back({"INPUT", input});
+  check_outputs({{"--html", arguments.html, FileKind::html}}, inputs);
   const Compute compute = arguments.compute.parse();
   IndexedImages images;
   std::string where = arguments.model;
@@ -55,6 +60,20 @@ void run_duplicates(const DuplicatesArguments& arguments) {
   const auto same = [&](int64_t a, int64_t b) { return images.hashes[a] == images.hashes[b]; };
   int64_t found = 0;
   for (const DuplicateGroup& group : groups) found += std::ssize(group.members);
+  const std::string sentence =
+      fmt::format("{} of {} pictures score {:.4g} or more with one before them, in {} {}", found,
+                  images.count(), above, groups.size(), groups.size() == 1 ? "group" : "groups");
+  if (!arguments.html.empty()) {
+    std::vector<GalleryRow> rows;
+    for (const auto& [representative, members] : groups) {
+      GalleryRow& row = rows.emplace_back();
+      row.first = {images.names[representative], images.names[representative]};
+      for (const auto& [member, score] : members)
+        row.others.push_back(
+            {images.names[member], fmt::format("{:.4f}\n{}", score, images.names[member])});
+    }
+    write_file_atomically(arguments.html, gallery_page("Near duplicates", sentence + ".", rows));
+  }
   if (arguments.json) {
     nlohmann::ordered_json json = result_json("duplicates");
     json.update({{"images", images.count()},
@@ -79,8 +98,7 @@ void run_duplicates(const DuplicatesArguments& arguments) {
       print_line("  {:7.4f}  {}{}", score, images.names[row],
                  same(representative, row) ? "  (the same picture)" : "");
   }
-  print_line("{} of {} pictures score {:.4g} or more with one before them, in {} {}", found,
-             images.count(), above, groups.size(), groups.size() == 1 ? "group" : "groups");
+  print_line("{}", sentence);
 }
 
 }  // namespace
@@ -103,6 +121,8 @@ void add_duplicates_command(CLI::App& app) {
           ->capture_default_str();
   arguments->above_option = add_above_option(*command, arguments->above)->capture_default_str();
   add_json_flag(*command, arguments->json);
+  output_name(command->add_option("--html", arguments->html, "Also write a page with the pictures"))
+      ->type_name("FILE.html");
   add_skip_option(*command, arguments->skip_corrupt);
   arguments->compute.add_to(*command);
   command->callback([arguments] { run_duplicates(*arguments); });

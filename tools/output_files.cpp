@@ -12,6 +12,7 @@
 #include "engine/core/error.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/input_file.h"
+#include "engine/report/page.h"
 
 namespace lookalike {
 namespace {
@@ -78,6 +79,8 @@ bool is_kind(FileKind kind, const std::string& head) {
       return begins("<svg");
     case FileKind::safetensors:
       return is_tensors(head) && !is_of_index(head);
+    case FileKind::html:
+      return begins(kPageBeginning);
     case FileKind::index:
       return is_tensors(head) && is_of_index(head);
     case FileKind::candidates:
@@ -118,6 +121,8 @@ const char* words_of(FileKind kind) {
       return "a run's metrics";
     case FileKind::index:
       return "an index";
+    case FileKind::html:
+      return "a page of this program (HTML)";
   }
   return "";
 }

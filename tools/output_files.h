@@ -21,7 +21,8 @@ enum class FileKind {
   part,
   recipe,
   metrics,
-  index
+  index,
+  html
 };
 
 // `option`: what asks for the file, as messages have it ("--json"). Without a path there is none.

@@ -6,18 +6,20 @@
 
 #include "engine/data/loader.h"
 #include "engine/eval/embed.h"
+#include "engine/report/page.h"
 #include "engine/search/index_file.h"
 #include "engine/search/search.h"
 #include "models/model.h"
 #include "tools/commands.h"
 #include "tools/image_inputs.h"
+#include "tools/output_files.h"
 #include "tools/results.h"
 
 namespace lookalike {
 namespace {
 
 struct SearchArguments {
-  std::string index, above;
+  std::string index, above, html;
   std::vector<std::string> queries;
   int64_t k = 10;
   bool json = false, from_stdin = false, orientations = false;
@@ -164,6 +166,16 @@ void print_answer(const IndexFile& index, const std::string& query,
   }
 }
 
+GalleryRow row_of(const IndexFile& index, const std::string& query,
+                  const PictureSearch::Answer& answer) {
+  GalleryRow row{{query, query}, {}};
+  for (const auto& [place, score, orientation] : answer.matches) {
+    const std::string& name = index.names()[place];
+    row.others.push_back({name, fmt::format("{:.4f}\n{}", score, name)});
+  }
+  return row;
+}
+
 // A path a line in, a line of JSON out, until the end of the input. What is wrong with one is its
 // line.
 void answer_lines(const SearchArguments& arguments, PictureSearch& search) {
@@ -185,12 +197,26 @@ void run_search(const SearchArguments& arguments) {
   check(arguments.from_stdin == arguments.queries.empty(),
         "search: {}QUERY and {}--stdin, expected images, or --stdin and a path a line",
         arguments.queries.empty() ? "no " : "", arguments.from_stdin ? "" : "no ");
+  const std::vector<std::string> queries = image_inputs(arguments.queries);
+  std::vector<NamedInput> inputs{{"INDEX", arguments.index}};
+  for (const std::string& query : queries) inputs.push_back({"QUERY", query});
+  check_outputs({{"--html", arguments.html, FileKind::html}}, inputs);
   const Compute compute = arguments.compute.parse();
   const IndexFile index(arguments.index);
   PictureSearch search(index, arguments, compute);
   if (arguments.from_stdin) return answer_lines(arguments, search);
-  const std::vector<std::string> queries = image_inputs(arguments.queries);
   const auto answers = search.find(queries);
+  if (!arguments.html.empty()) {
+    std::vector<GalleryRow> rows;
+    for (size_t i = 0; i < queries.size(); i++)
+      rows.push_back(row_of(index, queries[i], answers[i]));
+    write_file_atomically(
+        arguments.html,
+        gallery_page("Pictures that look alike",
+                     fmt::format("For each framed picture the nearest of the {} in {}, by {}.",
+                                 index.count(), index.path(), name_of(search.similarity())),
+                     rows));
+  }
   if (!arguments.json) {
     for (size_t i = 0; i < queries.size(); i++)
       print_answer(index, queries[i], answers[i]);
@@ -221,8 +247,13 @@ void add_search_command(CLI::App& app) {
       ->capture_default_str();
   add_above_option(*command, arguments->above);
   add_json_flag(*command, arguments->json);
-  command->add_flag("--stdin", arguments->from_stdin,
-                    "Read a path a line from standard input, and print a line of JSON for each");
+  CLI::Option* html = output_name(
+      command->add_option("--html", arguments->html, "Also write a page with the pictures"));
+  html->type_name("FILE.html");
+  command
+      ->add_flag("--stdin", arguments->from_stdin,
+                 "Read a path a line from standard input, and print a line of JSON for each")
+      ->excludes(html);
   command->add_flag("--orientations", arguments->orientations,
                     "Also ask with each picture turned and mirrored, in all eight ways");
   arguments->compute.add_to(*command);

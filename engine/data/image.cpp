@@ -207,4 +207,16 @@ std::string encode_png(const Image& image) {
   return {bytes.get(), bytes.get() + size};
 }
 
+std::string encode_jpeg(const Image& image) {
+  constexpr int kQuality = 85;
+  std::string bytes;
+  const auto append = [](void* to, void* data, int size) {
+    static_cast<std::string*>(to)->append(static_cast<const char*>(data), size);
+  };
+  stbi_write_jpg_to_func(append, &bytes, static_cast<int>(image.width),
+                         static_cast<int>(image.height), static_cast<int>(image.channels),
+                         image.pixels.data(), kQuality);
+  return bytes;
+}
+
 }  // namespace lookalike

@@ -59,5 +59,6 @@ Image resize_to_ink(const Image& image, int64_t height, int64_t width);
 Image on_white(const uint8_t* pixels, int64_t height, int64_t width, bool premultiplied);
 
 std::string encode_png(const Image& image);
+std::string encode_jpeg(const Image& image);
 
 }  // namespace lookalike

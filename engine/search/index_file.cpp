@@ -21,17 +21,6 @@ constexpr const char *kPrefix = "index/", *kEmbeddings = "index/embeddings",
                      *kHashes = "index/hashes", *kNames = "index/names",
                      *kNameEnds = "index/name_ends";
 
-Tensor to_f16_tensor(const Tensor& rows) {
-  Tensor result(rows.shape(), DType::f16);
-  const auto from = rows.span<float>();
-  std::ranges::transform(from, result.data<f16>(), to_f16);
-  return result;
-}
-
-Tensor as_stored(const Tensor& rows, DType storage) {
-  return storage == DType::f16 ? to_f16_tensor(rows) : rows;
-}
-
 std::vector<std::string> take_names(const SafetensorsFile& file, const std::string& path) {
   const Tensor bytes = file.read(kNames), ends = file.read(kNameEnds);
   check(bytes.dtype() == DType::u8 && bytes.shape().rank() == 1 && ends.dtype() == DType::i64 &&
@@ -115,7 +104,7 @@ StorageRecall recall_of_f16(const Tensor& embeddings, Similarity similarity) {
   const Tensor queries = rows_of(embeddings, rows);
   const auto search = similarity == Similarity::cosine ? search_top_k : search_nearest;
   const Neighbors exact = search(queries, embeddings, k + 1),
-                  halved = search(queries, to_f16_tensor(embeddings), k + 1);
+                  halved = search(queries, stored_as(embeddings, DType::f16), k + 1);
   // The k nearest of one query but for itself.
   const auto nearest = [&](const Neighbors& found, int64_t query) {
     const auto all = found.indices.span<int64_t>().subspan(query * (k + 1), k + 1);
@@ -142,6 +131,13 @@ bool is_index(const std::string& path) {
   const SafetensorsHeader header = read_safetensors_header(path);
   const auto format = header.metadata.find(kFormatKey);
   return format != header.metadata.end() && format->second.starts_with(kAnyIndexFormat);
+}
+
+Tensor stored_as(const Tensor& rows, DType storage) {
+  if (storage == DType::f32) return rows;
+  Tensor result(rows.shape(), DType::f16);
+  std::ranges::transform(rows.span<float>(), result.data<f16>(), to_f16);
+  return result;
 }
 
 Tensor as_f32(const Tensor& rows) {
@@ -219,7 +215,7 @@ void IndexWriter::build(const Checkpoint& model, const IndexedImages& images, DT
   check_names_once(images.names);
   std::optional<StorageRecall> recall;
   if (storage == DType::f16) recall = recall_of_f16(images.embeddings, similarity);
-  const Tensor rows = as_stored(images.embeddings, storage);
+  const Tensor rows = stored_as(images.embeddings, storage);
   write(model, images.names, images.hashes, parts_of(rows), recall);
 }
 
@@ -231,7 +227,7 @@ void IndexWriter::add(const IndexFile& old, const IndexedImages& more) {
   names.insert(names.end(), more.names.begin(), more.names.end());
   hashes.insert(hashes.end(), more.hashes.begin(), more.hashes.end());
   check_names_once(names);
-  const Tensor rows = as_stored(more.embeddings, old.storage_);
+  const Tensor rows = stored_as(more.embeddings, old.storage_);
   write(old.model_, names, hashes,
         {old.storage_,
          {std::ssize(names), old.width_},

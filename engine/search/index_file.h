@@ -32,7 +32,8 @@ struct StorageRecall {
 };
 StorageRecall recall_of_f16(const Tensor& embeddings, Similarity similarity);
 
-// Rows as f32, whichever way they are stored.
+// Rows of f32 as an index stores them, and as f32 whichever way they are stored.
+Tensor stored_as(const Tensor& rows, DType storage);
 Tensor as_f32(const Tensor& rows);
 
 // Whether the file is an index, of any version.
