@@ -75,8 +75,7 @@ void run_compare(const CompareArguments& arguments) {
   else
     print_line("distance {:.4f}", -value);
   if (!calibration) {
-    say("{} has no threshold; `lookalike calibrate MODEL --data DIR` finds and stores one",
-        arguments.model);
+    print_line("no threshold is known: `lookalike calibrate MODEL --data DIR` stores one in a model");
     return;
   }
   const bool distance = !network.matcher && network.similarity != Similarity::cosine;

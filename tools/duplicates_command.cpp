@@ -65,6 +65,7 @@ void run_duplicates(const DuplicatesArguments& arguments) {
                   images.count(), above, groups.size(), groups.size() == 1 ? "group" : "groups");
   if (!arguments.html.empty()) {
     std::vector<GalleryRow> rows;
+    std::vector<std::string> skipped;
     for (const auto& [representative, members] : groups) {
       GalleryRow& row = rows.emplace_back();
       row.first = {images.names[representative], images.names[representative]};
@@ -72,7 +73,8 @@ void run_duplicates(const DuplicatesArguments& arguments) {
         row.others.push_back(
             {images.names[member], fmt::format("{:.4f}\n{}", score, images.names[member])});
     }
-    write_file_atomically(arguments.html, gallery_page("Near duplicates", sentence + ".", rows));
+    write_file_atomically(arguments.html, gallery_page("Near duplicates", sentence + ".", rows, skipped));
+    report_skipped(skipped);
   }
   if (arguments.json) {
     nlohmann::ordered_json json = result_json("duplicates");

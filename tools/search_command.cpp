@@ -208,6 +208,7 @@ void run_search(const SearchArguments& arguments) {
   const auto answers = search.find(queries);
   if (!arguments.html.empty()) {
     std::vector<GalleryRow> rows;
+    std::vector<std::string> skipped;
     for (size_t i = 0; i < queries.size(); i++)
       rows.push_back(row_of(index, queries[i], answers[i]));
     write_file_atomically(
@@ -215,7 +216,8 @@ void run_search(const SearchArguments& arguments) {
         gallery_page("Pictures that look alike",
                      fmt::format("For each framed picture the nearest of the {} in {}, by {}.",
                                  index.count(), index.path(), name_of(search.similarity())),
-                     rows));
+                     rows, skipped));
+    report_skipped(skipped);
   }
   if (!arguments.json) {
     for (size_t i = 0; i < queries.size(); i++)

@@ -63,6 +63,7 @@ class SafetensorsFile {
   // Reads and checks the header.
   explicit SafetensorsFile(const std::filesystem::path& path);
   const SafetensorsHeader& header() const { return header_; }
+  int64_t bytes() const { return file_.size(); }
   // Like read_safetensors(); F16 and BF16 as they are stored on request. Error when there is none of
   // that name.
   Tensor read(const std::string& name, bool as_stored = false) const;

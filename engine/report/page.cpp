@@ -40,10 +40,10 @@ std::string base64(std::string_view bytes) {
   return text;
 }
 
-std::string figure(const GalleryTile& tile) {
+std::string figure(const GalleryTile& tile, std::vector<std::string>& skipped) {
   constexpr int64_t kSide = 160;
-  return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", thumbnail(tile.path, kSide),
-                     escaped(tile.caption));
+  return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n",
+                     thumbnail(tile.path, kSide, skipped), escaped(tile.caption));
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ std::string page(const std::string& title, const std::string& body) {
       kPageBeginning, escaped(title), kStyle, escaped(title), body);
 }
 
-std::string thumbnail(const std::string& path, int64_t side) {
+std::string thumbnail(const std::string& path, int64_t side, std::vector<std::string>& skipped) {
   try {
     const Image image = read_image(path, 3);
     const double scale = std::min(1.0, static_cast<double>(side) /
@@ -93,22 +93,23 @@ std::string thumbnail(const std::string& path, int64_t side) {
     const Image small = resize(image, scaled(image.height), scaled(image.width));
     return fmt::format("<img loading=\"lazy\" alt=\"{}\" src=\"data:image/jpeg;base64,{}\">",
                        escaped(path), base64(encode_jpeg(small)));
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    skipped.push_back(error.what());
     return "<div class=\"gone\">cannot be read</div>";
   }
 }
 
 std::string gallery_page(const std::string& title, const std::string& about,
-                         const std::vector<GalleryRow>& rows) {
+                         const std::vector<GalleryRow>& rows, std::vector<std::string>& skipped) {
   std::string body;
   int64_t tiles = 0, shown = 0;
   for (const GalleryRow& row : rows) {
     tiles += 1 + std::ssize(row.others);
     if (tiles > kMostTiles) break;
     shown++;
-    body += "<section class=\"row\">\n<div class=\"first\">" + figure(row.first) +
+    body += "<section class=\"row\">\n<div class=\"first\">" + figure(row.first, skipped) +
             "</div>\n<div class=\"others\">\n";
-    for (const GalleryTile& tile : row.others) body += figure(tile);
+    for (const GalleryTile& tile : row.others) body += figure(tile, skipped);
     body += "</div>\n</section>\n";
   }
   std::string note;

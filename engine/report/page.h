@@ -18,8 +18,8 @@ std::string escaped(std::string_view text);
 std::string page(const std::string& title, const std::string& body);
 
 // An <img> of the picture in a file, at most `side` pixels in each direction, its data in it. A
-// picture that can't be read is a box that says so.
-std::string thumbnail(const std::string& path, int64_t side);
+// picture that can't be read is a box that says so, and the reason is added to `skipped`.
+std::string thumbnail(const std::string& path, int64_t side, std::vector<std::string>& skipped);
 
 // Rows of pictures: the first of each beside those that belong to it.
 struct GalleryTile {
@@ -31,6 +31,6 @@ struct GalleryRow {
 };
 constexpr int64_t kMostTiles = 2000;  // of a page; what is left out is said
 std::string gallery_page(const std::string& title, const std::string& about,
-                         const std::vector<GalleryRow>& rows);
+                         const std::vector<GalleryRow>& rows, std::vector<std::string>& skipped);
 
 }  // namespace lookalike

@@ -155,8 +155,6 @@ void check_names_once(std::span<const std::string> names) {
 
 IndexFile::IndexFile(const std::string& path)
     : path_(of_tensors(path)), file_(path), model_(model_in(file_, path)), names_(take_names(file_, path)) {
-  std::error_code ignored;
-  bytes_ = static_cast<int64_t>(std::filesystem::file_size(path, ignored));
   const Tensor hashes = file_.read(kHashes);
   const auto found = file_.header().tensors.find(kEmbeddings);
   check(found != file_.header().tensors.end(), "{}: tensor {} is missing", path, kEmbeddings);

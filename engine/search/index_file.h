@@ -55,7 +55,7 @@ class IndexFile {
   int64_t width() const { return width_; }
   DType storage() const { return storage_; }
   const std::optional<StorageRecall>& recall() const { return recall_; }
-  int64_t bytes() const { return bytes_; }
+  int64_t bytes() const { return file_.bytes(); }
   // As they are stored, f32 or f16. Error where one is not finite.
   Tensor embeddings() const;
 
@@ -66,7 +66,7 @@ class IndexFile {
   Checkpoint model_;
   std::vector<std::string> names_;
   std::vector<uint64_t> hashes_;
-  int64_t width_ = 0, bytes_ = 0;
+  int64_t width_ = 0;
   DType storage_ = DType::f32;
   std::optional<StorageRecall> recall_;
 };

@@ -93,7 +93,7 @@ END
 before=$(sha256sum <"$model")
 run "$lookalike" compare "$model" "$first" copy.png
 has "cosine 1.0000"
-says "run/model.safetensors has no threshold; \`lookalike calibrate MODEL --data DIR\` finds and stores one"
+has "no threshold is known: \`lookalike calibrate MODEL --data DIR\` stores one in a model"
 refuse "data/none.csv" "" "$lookalike" calibrate "$model" --data data --pairs data/none.csv
 refuse "132 pairs that do not match cannot tell a false-match rate of 0.001 from none" "" "$lookalike" calibrate "$model" --data data
 [[ $(sha256sum <"$model") == "$before" ]] || fail "a refused calibration changed the model"
@@ -113,7 +113,7 @@ run "$lookalike" evaluate other.safetensors --data data
 # Other embeddings have other scores.
 run "$lookalike" weights center "$model" data/left --out centered.safetensors
 run "$lookalike" compare centered.safetensors "$first" copy.png
-says "has no threshold"
+has "no threshold is known"
 
 # 4. Near duplicates.
 mkdir pictures && cp data/left/*.png pictures && cp "$first" pictures/copy.png
@@ -127,6 +127,34 @@ cp out.txt by_index.txt
 run "$lookalike" duplicates pictures --model "$model" --above 0.9999999
 cmp -s out.txt by_index.txt || fail "an index and its pictures have other duplicates"
 run "$lookalike" duplicates pictures.index --above auto
+# As pages, in which no name is markup.
+cp "$first" 'pictures/<img src=x onerror=alert(1)>&"'"'"'.png'
+run "$lookalike" index add pictures.index pictures/*onerror*
+run "$lookalike" search pictures.index pictures/*onerror* copy.png --html found.html
+run "$lookalike" duplicates pictures.index --html twice.html
+for page in found.html twice.html; do
+  grep -q '&lt;img src=x onerror=alert(1)&gt;&amp;&quot;&#39;.png' $page || fail "no name in $page"
+  ! grep -q '<img src=x' $page || fail "a name is markup in $page"
+  ! grep -qE '(src|href)="[^d]|url\(' $page || fail "$page is not self-contained"
+  python3 - $page <<'END' || fail "$page is no whole page"
+import base64, html.parser, sys
+class Check(html.parser.HTMLParser):
+    open = []
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            kind, data = dict(attributes)["src"].split(",")
+            data = base64.b64decode(data, validate=True)
+            assert kind == "data:image/jpeg;base64" and data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9"
+        if tag not in ("meta", "img"): self.open.append(tag)
+    def handle_endtag(self, tag): assert self.open.pop() == tag
+check = Check(); check.feed(open(sys.argv[1]).read()); assert not check.open
+END
+done
+run "$lookalike" search pictures.index copy.png --html found.html
+mv pictures gone && run "$lookalike" search pictures.index copy.png --html found.html
+grep -q 'cannot be read' found.html || fail "a picture that is gone is not said"
+grep -q "^skipped: cannot read .pictures" err.txt || fail "not said: $(cat err.txt)"
+mv gone pictures
 
 # 5. What is wrong is one line, and changes nothing.
 before=$(sha256sum <all.index)
@@ -154,6 +182,9 @@ refuse "broken.png" new.index "$lookalike" index build "$model" data/left broken
 refuse "broken.png" "" "$lookalike" index add all.index broken.png
 refuse "storage" new.index "$lookalike" index build "$model" data/left --out new.index --storage f8
 refuse "--false-match-rate" "" "$lookalike" calibrate "$model" --data data --false-match-rate 0
+refuse "--html" "" "$lookalike" search all.index --stdin --html found.html
+refuse "cannot write 'missing/a.html'" missing "$lookalike" search all.index "$first" --html missing/a.html
+refuse "is there and is not a page" "" "$lookalike" search all.index "$first" --html data/pairs.csv
 refuse "--model is for pictures" "" "$lookalike" duplicates all.index --model "$model"
 head -c 5000 all.index >cut.index
 refuse "cut.index" "" "$lookalike" search cut.index "$first"

@@ -181,10 +181,12 @@ void make_inputs(const fs::path& root, const fs::path& program) {
   prepared("train in/tiny.toml --data in/pairs --out in/run --epochs 1");
   prepared(
       "weights center in/run/model.safetensors in/pairs/pairs.csv --out in/centred.safetensors");
+  prepared("index build in/run/model.safetensors in/pairs/left --out in/pictures.index");
   // What an output replaces: of its kind, and not the same.
   const fs::path old = root / "old";
   for (const char* folder :
-       {"split", "candidates", "evaluate", "scores", "embed", "import", "changed"})
+       {"split", "candidates", "evaluate", "scores", "embed", "import", "changed",
+        "index", "page"})
     fs::create_directories(old / folder);
   prepared("data split in/pairs/pairs.csv --seed 7 --out old/split");
   prepared("data candidates in/pairs/pairs.csv --seed 7 --count 3 --out old/candidates/c.csv");
@@ -199,6 +201,8 @@ void make_inputs(const fs::path& root, const fs::path& program) {
       "in/candidates.csv "
       "--truth in/truth.csv --scores old/scores/s.csv --json old/scores/e.json");
   prepared("embed in/run/model.safetensors in/classes/a --out old/embed/e.npy");
+  fs::copy_file(in / "pictures.index", old / "index/a.index");
+  prepared("search in/pictures.index in/pairs/right/p0.gif --html old/page/p.html");
   fs::copy_file(in / "run/model.safetensors", old / "import/m.safetensors");
   fs::copy_file(in / "run/model.safetensors", old / "changed/m.safetensors");
   fs::copy(in / "run", old / "resume", fs::copy_options::recursive);
@@ -281,6 +285,24 @@ std::vector<Command> list_commands() {
        false,
        true},
       {"compare", {"compare", model, pairs + "/left/p0.jpg", pairs + "/right/p0.gif"}},
+      {"calibrate",
+       {"calibrate", in("centred.safetensors"), "--data", classes, "--false-match-rate", "0.5",
+        "--out", "out/m.safetensors"},
+       "changed"},
+      {"index build",
+       {"index", "build", model, classes, "--storage", "f16", "--out", "out/a.index"},
+       "index"},
+      {"index add", {"index", "add", "out/a.index", pairs + "/right"}, "index"},
+      {"index remove", {"index", "remove", "out/a.index", "in/pairs/left/p2.jpg"}, "index"},
+      {"index info", {"index", "info", in("pictures.index")}},
+      {"search",
+       {"search", in("pictures.index"), pairs + "/right", "--html", "out/p.html", "--json"},
+       "page"},
+      {"search --orientations",
+       {"search", in("pictures.index"), pairs + "/right/p0.gif", "--orientations"}},
+      {"duplicates",
+       {"duplicates", classes, "--model", model, "--above", "0.5", "--html", "out/p.html"},
+       "page"},
       {"weights inspect", {"weights", "inspect", model}},
       {"weights inspect .pth", {"weights", "inspect", in("zip.pth")}},
       {"weights inspect .pth, packed", {"weights", "inspect", in("deflated.pth")}},

@@ -17,9 +17,14 @@ struct Command {
   bool together = false;                // writes files that stand together or not at all
   std::vector<std::string> go_on = {};  // the command that brings what is left to the end
 
+  // What it cannot read it may leave out, and say so.
+  bool leaves_out() const {
+    return std::ranges::count(arguments, "--skip-corrupt") > 0 ||
+           std::ranges::count(arguments, "--html") > 0;
+  }
   // A line on stderr that need not be the last.
   bool explains(const std::string& line) const {
-    return std::ranges::count(arguments, "--skip-corrupt") > 0 &&
+    return leaves_out() &&
            (line.starts_with("skipped: ") || line.find(" chose its epoch") != line.npos ||
             line.find(" is ranked among all ") != line.npos ||
             line.find(": passed over ") != line.npos);

@@ -8,6 +8,7 @@
 #include "engine/io/weight_file.h"
 #include "engine/io/weights.h"
 #include "engine/io/zip.h"
+#include "engine/search/index_file.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/position.h"
 #include "models/import.h"
@@ -87,6 +88,35 @@ FUZZ_TARGET(model_metadata) {
   const std::string path = fuzz_file("");
   write_safetensors(path, file);
   use_model(path);
+}
+
+// What an index has beside a model: its f16_recall and calibration, a line each, how many values a row
+// has, where names end, and the names.
+FUZZ_TARGET(index) {
+  static const TensorFile model = file_of(checkpoint_of(build_model(
+      {{"name", "convnet_bn"}, {"channels", {4}}, {"pool_after", {1}}, {"embedding", 2}},
+      {.height = 4, .width = 4}, 0, "index")));
+  TensorFile file = model;
+  file.metadata["format"] = "lookalike-index-1";
+  for (const char* key : {"f16_recall", "calibration"})
+    if (const auto text = take_part(bytes, '\n'); !text.empty()) file.metadata[key] = text;
+  const auto width = bytes.empty() ? 0 : static_cast<uint8_t>(bytes[0]) % 4;
+  const std::string ends_text = std::string(take_part(bytes, '\n'));
+  std::vector<int64_t> ends;
+  for (const char c : ends_text) ends.push_back(static_cast<int8_t>(c));
+  const auto count = std::ssize(ends);
+  file.tensors["index/name_ends"] = Tensor::from({count}, ends);
+  file.tensors["index/names"] =
+      Tensor::from({std::ssize(bytes)}, std::vector<uint8_t>(bytes.begin(), bytes.end()));
+  file.tensors["index/hashes"] = Tensor::zeros({count}, DType::i64);
+  file.tensors["index/embeddings"] = Tensor::zeros({count, width});
+  const std::string path = fuzz_file("");
+  write_safetensors(path, file);
+  const IndexFile index(path);
+  require(index.count() == count && index.embeddings().shape()[0] == count, "a row for each name");
+  require(model_of(index.model(), path).network != nullptr, "a network");
+  const std::string copy = fuzz_file("", "copy");
+  if (count > 1) require(IndexWriter(copy).remove(index, std::span(index.names()).first(1)) == count - 1, "one less");
 }
 
 FUZZ_TARGET(torch) {
