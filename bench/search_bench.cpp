@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
     Tensor database = unit_rows(rows, width, 1);
     if (duplicates) {
       const Times times = time_runs(
-          0, [&] { find_duplicates(database, Similarity::cosine, 0.99f, Device::cpu); });
+          0, [&] { find_duplicates(database.clone(), Similarity::cosine, 0.99f, Device::cpu); });
       // Each row with those before it.
       const double flops = static_cast<double>(rows) * static_cast<double>(rows) *
                            static_cast<double>(width);

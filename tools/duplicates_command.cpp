@@ -56,6 +56,7 @@ void run_duplicates(const DuplicatesArguments& arguments) {
   }
   const std::vector<DuplicateGroup> groups = find_duplicates(
       images.embeddings, similarity, static_cast<float>(above), compute.device);
+  images.embeddings = {};
 
   const auto same = [&](int64_t a, int64_t b) { return images.hashes[a] == images.hashes[b]; };
   int64_t found = 0;

@@ -178,18 +178,19 @@ void score_block(const Tensor& rows, Similarity similarity, std::vector<float>& 
   });
 }
 
-// The first of each group, on the device that looks for them too.
+// The first of each group, moved to the front of all rows, on the device that looks for them too.
 class Representatives {
  public:
-  Representatives(int64_t most, int64_t d, Similarity similarity, Device device)
-      : rows_({most, d}), similarity_(similarity) {
-    const int64_t width = similarity == Similarity::cosine ? d : d + 1;
-    if (device == Device::cuda) on_gpu_ = Tensor({most, width}, DType::f32, device);
+  Representatives(const Tensor& rows, Similarity similarity, Device device)
+      : rows_(rows), similarity_(similarity) {
+    const int64_t d = rows.shape()[1], width = similarity == Similarity::cosine ? d : d + 1;
+    if (device == Device::cuda) on_gpu_ = Tensor({rows.shape()[0], width}, DType::f32, device);
   }
 
   int64_t count() const { return count_; }
-  void add(const Tensor& row) {
-    rows_.rows(count_, count_ + 1).copy_from(row);
+  // Rows are added in their order, each behind all before it.
+  void add(int64_t row) {
+    if (row != count_) rows_.rows(count_, count_ + 1).copy_from(rows_.rows(row, row + 1));
     count_++;
   }
   // The one that is most like each row. There must be one.
@@ -211,11 +212,11 @@ class Representatives {
 
 }  // namespace
 
-std::vector<DuplicateGroup> find_duplicates(const Tensor& rows, Similarity similarity,
-                                            float threshold, Device device) {
+std::vector<DuplicateGroup> find_duplicates(Tensor rows, Similarity similarity, float threshold,
+                                            Device device) {
   constexpr int64_t kBlock = 1024;
   const int64_t n = rows.shape()[0];
-  Representatives representatives(n, rows.shape()[1], similarity, device);
+  Representatives representatives(rows, similarity, device);
   std::vector<int64_t> row_of;  // of each representative
   std::vector<std::vector<DuplicateGroup::Member>> members;
   std::vector<float> scores;
@@ -240,7 +241,7 @@ std::vector<DuplicateGroup> find_duplicates(const Tensor& rows, Similarity simil
         if (const Entry entry{scores[i * size + j], representatives.count()};
             entry.score > best[j].score)
           best[j] = entry;
-      representatives.add(block.rows(i, i + 1));
+      representatives.add(begin + i);
       row_of.push_back(begin + i);
       members.emplace_back();
     }

@@ -38,8 +38,7 @@ class Searcher {
 // Groups of rows that are nearly the same. Rows are taken in their order: one that reaches
 // `threshold` with a representative before it joins the one that is most like it, any other is a
 // representative itself. So every member is within the threshold of its representative, and no
-// chain of small differences makes a group. Exact, by tiles, with half of all products; memory does
-// not grow beyond the rows and their representatives.
+// chain of small differences makes a group. Exact, by tiles, with half of all products.
 struct DuplicateGroup {
   int64_t representative;
   struct Member {
@@ -48,9 +47,10 @@ struct DuplicateGroup {
   };
   std::vector<Member> members;  // by row; at least one
 };
-// Rows as Searcher takes them, f32.
-std::vector<DuplicateGroup> find_duplicates(const Tensor& rows, Similarity similarity,
-                                            float threshold, Device device);
+// Rows as Searcher takes them, f32. Representatives are gathered in their memory, so that it takes
+// little more: afterwards they are not what they were.
+std::vector<DuplicateGroup> find_duplicates(Tensor rows, Similarity similarity, float threshold,
+                                            Device device);
 
 // The eight ways to lay a picture down: turned by quarters clockwise, then the same mirrored.
 constexpr int kOrientations = 8;

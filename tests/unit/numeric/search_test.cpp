@@ -62,7 +62,7 @@ std::vector<DuplicateGroup> duplicates_by_loops(const Tensor& rows, Similarity s
 }
 
 void check_duplicates(const Tensor& rows, Similarity similarity, float threshold) {
-  const auto got = find_duplicates(rows, similarity, threshold, Device::cpu),
+  const auto got = find_duplicates(rows.clone(), similarity, threshold, Device::cpu),
              want = duplicates_by_loops(rows, similarity, threshold);
   REQUIRE(got.size() == want.size());
   for (size_t i = 0; i < got.size(); i++) {
@@ -83,8 +83,8 @@ TEST_CASE("duplicates are those of the definition, whatever block they fall in")
     check_duplicates(rows, Similarity::negative_distance, -0.7f);
   }
   const Tensor rows = normalize_rows(clustered_rows(300, 9, 0.2f, 1));
-  CHECK(find_duplicates(rows, Similarity::cosine, 1.1f, Device::cpu).empty());
-  const auto all = find_duplicates(rows, Similarity::cosine, -1.1f, Device::cpu);
+  CHECK(find_duplicates(rows.clone(), Similarity::cosine, 1.1f, Device::cpu).empty());
+  const auto all = find_duplicates(rows.clone(), Similarity::cosine, -1.1f, Device::cpu);
   REQUIRE(all.size() == 1);
   CHECK(all[0].members.size() == 299);
 }
@@ -98,7 +98,7 @@ TEST_CASE("small differences that add up make no group") {
     rows.data<float>()[2 * i + 1] = std::sin(0.1f * static_cast<float>(i));
   }
   const float threshold = std::cos(0.15f);
-  const auto groups = find_duplicates(rows, Similarity::cosine, threshold, Device::cpu);
+  const auto groups = find_duplicates(rows.clone(), Similarity::cosine, threshold, Device::cpu);
   CHECK(groups.size() == kCount / 2);
   for (const auto& group : groups)
     for (const auto& [row, score] : group.members)
