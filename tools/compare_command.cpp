@@ -75,7 +75,8 @@ void run_compare(const CompareArguments& arguments) {
   else
     print_line("distance {:.4f}", -value);
   if (!calibration) {
-    print_line("no threshold is known: `lookalike calibrate MODEL --data DIR` stores one in a model");
+    say("{} has no threshold; `lookalike calibrate MODEL --data DIR` finds and stores one",
+        arguments.model);
     return;
   }
   const bool distance = !network.matcher && network.similarity != Similarity::cosine;

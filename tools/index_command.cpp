@@ -169,8 +169,8 @@ void add_index_command(CLI::App& app) {
   };
 
   CLI::App* to_build = subcommand("build", "Embed pictures into a new index",
-                                  "lookalike index build runs/mine/model.safetensors pictures/ --out "
-                                  "pictures.index",
+                                  "lookalike index build runs/mine/model.safetensors pictures/ "
+                                  "--out my.index",
                                   build);
   to_build
       ->add_option("MODEL", arguments->model,

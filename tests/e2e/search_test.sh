@@ -93,7 +93,7 @@ END
 before=$(sha256sum <"$model")
 run "$lookalike" compare "$model" "$first" copy.png
 has "cosine 1.0000"
-has "no threshold is known: \`lookalike calibrate MODEL --data DIR\` stores one in a model"
+says "run/model.safetensors has no threshold; \`lookalike calibrate MODEL --data DIR\` finds and stores one"
 refuse "data/none.csv" "" "$lookalike" calibrate "$model" --data data --pairs data/none.csv
 refuse "132 pairs that do not match cannot tell a false-match rate of 0.001 from none" "" "$lookalike" calibrate "$model" --data data
 [[ $(sha256sum <"$model") == "$before" ]] || fail "a refused calibration changed the model"
@@ -113,7 +113,7 @@ run "$lookalike" evaluate other.safetensors --data data
 # Other embeddings have other scores.
 run "$lookalike" weights center "$model" data/left --out centered.safetensors
 run "$lookalike" compare centered.safetensors "$first" copy.png
-has "no threshold is known"
+says "has no threshold"
 
 # 4. Near duplicates.
 mkdir pictures && cp data/left/*.png pictures && cp "$first" pictures/copy.png
