@@ -24,6 +24,7 @@
 #include "engine/io/claim.h"
 #include "tools/commands.h"
 #include "tools/output_files.h"
+#include "tools/results.h"
 
 namespace lookalike {
 namespace {
@@ -202,19 +203,31 @@ void add_candidates(CLI::App& data) {
 }
 
 void add_check(CLI::App& data) {
+  struct Arguments {
+    std::string folder;
+    bool json = false;
+  };
   auto* command = data.add_subcommand("check", "List everything that is wrong with a data set");
-  auto folder = std::make_shared<std::string>();
+  auto args = std::make_shared<Arguments>();
   command->footer("lookalike data check mine");
   command
-      ->add_option("FOLDER", *folder,
+      ->add_option("FOLDER", args->folder,
                    "Folder with pairs.csv, left/ and right/, with classes, or with IDX or CIFAR files")
       ->required();
-  command->callback([folder] {
-    const auto [problems, notes] = check_data(*folder);
-    for (const std::string& problem : problems) print_one(one_line(problem));
-    for (const std::string& note : notes) print_line("note: {}", one_line(note));
-    check(problems.empty(), "{}: {} problem{}", *folder, problems.size(), problems.size() == 1 ? "" : "s");
-    print_line("{}: no problems", *folder);
+  add_json_flag(*command, args->json);
+  command->callback([args] {
+    const auto [problems, notes] = check_data(args->folder);
+    if (args->json) {
+      nlohmann::ordered_json json = result_json("data check");
+      json.update({{"folder", args->folder}, {"problems", problems}, {"notes", notes}});
+      print_json(json);
+    } else {
+      for (const std::string& problem : problems) print_one(one_line(problem));
+      for (const std::string& note : notes) print_line("note: {}", one_line(note));
+    }
+    check(problems.empty(), "{}: {} problem{}", args->folder, problems.size(),
+          problems.size() == 1 ? "" : "s");
+    if (!args->json) print_line("{}: no problems", args->folder);
   });
 }
 

@@ -12,6 +12,7 @@
 #include "tools/commands.h"
 #include "tools/image_inputs.h"
 #include "tools/output_files.h"
+#include "tools/results.h"
 
 namespace lookalike {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 struct EmbedArguments {
   std::string model, out, center, side;
   std::vector<std::string> inputs;
-  bool skip_corrupt = false;
+  bool skip_corrupt = false, json = false;
   ComputeArguments compute;
 };
 
@@ -63,6 +64,15 @@ void run_embed(const EmbedArguments& arguments) {
       std::remove(file.c_str());
     throw;
   }
+  if (arguments.json) {
+    nlohmann::ordered_json json = result_json("embed");
+    json.update({{"embeddings", arguments.out},
+                 {"names", arguments.out + ".txt"},
+                 {"images", images.count()},
+                 {"width", images.embeddings.shape()[1]},
+                 {"seconds", times.total}});
+    return print_json(json);
+  }
   print_line("{}: {} embeddings of {} values; their files are listed in {}.txt", arguments.out,
              images.count(), images.embeddings.shape()[1], arguments.out);
   print_line(
@@ -88,6 +98,7 @@ void add_embed_command(CLI::App& app) {
   one_of(command->add_option("--side", arguments->side,
                              "Which images of pairs these are, for a model whitened by pairs (default: both)"),
          {"left", "right"});
+  add_json_flag(*command, arguments->json);
   add_skip_option(*command, arguments->skip_corrupt);
   add_center_option(*command, arguments->center);
   arguments->compute.add_to(*command);

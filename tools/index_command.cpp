@@ -47,6 +47,15 @@ void say_same_pictures(const std::vector<std::string>& names, const std::vector<
         same == 1 ? "is" : "are", examples, same > 3 ? "; ..." : "");
 }
 
+// What build, add and remove say of the index that they leave.
+nlohmann::ordered_json json_of_change(const IndexArguments& arguments, int64_t added,
+                                      int64_t removed, int64_t images) {
+  nlohmann::ordered_json json = result_json("index");
+  json.update(
+      {{"index", arguments.index}, {"added", added}, {"removed", removed}, {"images", images}});
+  return json;
+}
+
 void build(const IndexArguments& arguments) {
   std::vector<NamedInput> inputs = named(arguments.inputs);
   inputs.push_back({"MODEL", find_weights(arguments.model).value_or("")});
@@ -73,6 +82,8 @@ void build(const IndexArguments& arguments) {
       embed_inputs(model, files, compute, arguments.skip_corrupt, PairSide::any, &times);
   say_same_pictures(images.names, images.hashes, 0);
   writer.build(checkpoint, images, storage, model.network->similarity);
+  if (arguments.json)
+    return print_json(json_of_change(arguments, images.count(), 0, images.count()));
   print_line("{}: {} pictures, {} values each; {:.2f} s, {:.0f} images/s", arguments.index,
              images.count(), images.embeddings.shape()[1], times.total,
              static_cast<double>(images.count()) / times.total);
@@ -96,6 +107,8 @@ void add(const IndexArguments& arguments) {
   hashes.insert(hashes.end(), more.hashes.begin(), more.hashes.end());
   say_same_pictures(names, hashes, old.count());
   writer.add(old, more);
+  if (arguments.json)
+    return print_json(json_of_change(arguments, more.count(), 0, std::ssize(names)));
   print_line("{}: {} pictures added, {} in it", arguments.index, more.count(), names.size());
 }
 
@@ -104,6 +117,8 @@ void remove(const IndexArguments& arguments) {
   IndexWriter writer(arguments.index);
   const IndexFile old(arguments.index);
   const int64_t left = writer.remove(old, arguments.names);
+  if (arguments.json)
+    return print_json(json_of_change(arguments, 0, old.count() - left, left));
   print_line("{}: {} pictures removed, {} in it", arguments.index, old.count() - left, left);
 }
 
@@ -155,6 +170,7 @@ void add_index_command(CLI::App& app) {
   const auto subcommand = [&](const char* name, const char* help, const char* example, auto run) {
     CLI::App* result = command->add_subcommand(name, help);
     result->footer(example);
+    add_json_flag(*result, arguments->json);
     result->callback([=] { run(*arguments); });
     return result;
   };
@@ -200,7 +216,6 @@ void add_index_command(CLI::App& app) {
   CLI::App* to_show = subcommand("info", "Print what an index holds",
                                  "lookalike index info pictures.index", info);
   index(to_show);
-  add_json_flag(*to_show, arguments->json);
 }
 
 }  // namespace lookalike

@@ -61,7 +61,8 @@ kill "$driven_PID" && wait "$driven_PID" 2>/dev/null || true
 # 2. An index, changed. The file that comes of it is that of building at once.
 mkdir part rest && find data/left -name '*.png' | sort | head -30 | xargs -I{} cp {} part && find data/left -name '*.png' | sort | tail -18 | xargs -I{} cp {} rest
 run "$lookalike" index build "$model" part rest --out whole.index
-run "$lookalike" index build "$model" part --out grown.index
+run "$lookalike" index build "$model" part --out grown.index --json
+json "d == {'schema': 1, 'result': 'index', 'index': 'grown.index', 'added': 30, 'removed': 0, 'images': 30}"
 run "$lookalike" index add grown.index rest
 has "grown.index: 18 pictures added, 48 in it"
 cmp -s grown.index whole.index || fail "adding makes another file than building"
@@ -155,6 +156,11 @@ mv pictures gone && run "$lookalike" search pictures.index copy.png --html found
 grep -q 'cannot be read' found.html || fail "a picture that is gone is not said"
 grep -q "^skipped: cannot read .pictures" err.txt || fail "not said: $(cat err.txt)"
 mv gone pictures
+
+run "$lookalike" embed "$model" pictures --out e.npy --json
+json "d['schema'] == 1 and d['result'] == 'embed' and d['images'] == 50 and d['width'] == 8"
+run "$lookalike" data check data --json
+json "d['schema'] == 1 and d['result'] == 'data check' and d['problems'] == []"
 
 # 5. What is wrong is one line, and changes nothing.
 before=$(sha256sum <all.index)
