@@ -79,6 +79,16 @@ has "f16         keeps "
 run "$lookalike" index add half.index copy.png
 run "$lookalike" search half.index copy.png -k 2
 has "(the same picture)"
+# Killed at any moment, the old index or the new one is there, and the next change goes on.
+cp grown.index killed.index
+for delay in 0.002 0.005 0.01 0.02 0.03 0.05 0.1; do
+  timeout -s KILL $delay "$lookalike" index add killed.index copy.png >/dev/null 2>&1 || true
+  run "$lookalike" index info killed.index --json
+  json "d['images'] in (47, 48)"
+  grep -q '"images": 47' out.txt || break
+done
+"$lookalike" index remove killed.index copy.png >/dev/null 2>&1 || true
+cmp -s killed.index grown.index || fail "not the same index after a kill"
 # It needs nothing but itself.
 mkdir alone && mv half.index alone
 (cd alone && "$lookalike" search half.index ../copy.png -k 1 >/dev/null)
