@@ -66,6 +66,10 @@ Tensor mean_pixels(const ImageStore& store) {
 }
 
 constexpr const char* kRawPixels = "raw pixels";
+// As numbers: where pictures are more, they are not compared all with all.
+constexpr int64_t kMostPixelBytes = int64_t{1} << 30;
+// Pairs of a query and an image that a matcher judges for a gallery.
+constexpr int64_t kMostMatched = 1'000'000;
 
 // The last report is the model's.
 Verdict versus_pixels(const std::vector<Report>& reports) {
@@ -294,6 +298,90 @@ Answers pair_answers(const std::string& name, const Protocol& protocol, std::spa
   return answers;
 }
 
+using Queries = std::vector<bool>;
+
+// The queries of a model in rows of their own: those that it has not seen, and those that it has.
+std::vector<std::pair<std::string, Queries>> by_memory(const QueryStates& states) {
+  std::vector<std::pair<std::string, Queries>> kinds;
+  for (const auto& [state, label] : {std::pair(QuerySeen::no, "unseen"),
+                                     {QuerySeen::in_training, "seen in training"},
+                                     {QuerySeen::in_validation, "seen in validation"}}) {
+    if (states.count(state) == 0) continue;
+    Queries queries = states.measured;
+    for (size_t i = 0; i < queries.size(); i++) queries[i] = queries[i] && states.seen[i] == state;
+    kinds.emplace_back(label, std::move(queries));
+  }
+  return kinds;
+}
+
+std::string row_name(const std::string& label, const Queries& queries) {
+  return fmt::format("{} ({})", label, std::ranges::count(queries, true));
+}
+
+// Every query among all right images.
+struct GalleryEvaluation {
+  std::string table;
+  nlohmann::ordered_json json;
+};
+std::optional<GalleryEvaluation> evaluate_gallery(const EvaluateArguments& arguments,
+                                                  const Model& model, const RankedImages& ranked,
+                                                  const RankedEmbeddings& made,
+                                                  const QueryStates& states,
+                                                  const Compute& compute) {
+  const std::vector<int64_t> images = gallery_of(ranked, {}).rows;
+  const int64_t queries = std::ranges::count(states.measured, true), count = std::ssize(images);
+  if (model.network->matcher && queries > kMostMatched / count) {
+    say("without ranks among all right images: {} queries and {} images are more than {} pairs, "
+        "too many for the "
+        "matcher of {}",
+        queries, count, kMostMatched, arguments.model);
+    return {};
+  }
+  // Rows of the protocol, and the images of these.
+  const auto kept = [](const Queries& keep) {
+    std::vector<int64_t> rows;
+    for (size_t i = 0; i < keep.size(); i++)
+      if (keep[i]) rows.push_back(static_cast<int64_t>(i));
+    return rows;
+  };
+  const auto pixels_of_rows = [&](const std::vector<int64_t>& rows,
+                                  const std::vector<int64_t>& side) {
+    std::vector<int64_t> of_rows;
+    for (const int64_t row : rows) of_rows.push_back(side[row]);
+    return pixels_of(ranked.images, of_rows);
+  };
+  std::vector<GalleryReport> reports;
+  const int64_t pixel_bytes = (queries + count) * ranked.images.preprocess().image_size() * 4;
+  if (pixel_bytes <= kMostPixelBytes) {
+    const auto ranks = gallery_ranks(pixels_of_rows(kept(states.measured), ranked.left),
+                                     pixels_of_rows(images, ranked.right),
+                                     gallery_of(ranked, states.measured).truth, Similarity::cosine);
+    reports.push_back(gallery_report(kRawPixels, ranks, count));
+  } else {
+    say("without raw pixels among all right images: {} images are more than {} MiB of numbers",
+        queries + count, kMostPixelBytes >> 20);
+  }
+  const Tensor gallery = rows_of(made.right, images);
+  const auto report = [&](const std::string& name, const Queries& of) {
+    const auto ranks = rank_gallery(*model.network, rows_of(made.left, kept(of)), gallery,
+                                    gallery_of(ranked, of).truth, compute);
+    return gallery_report(name, ranks, count);
+  };
+  GalleryEvaluation evaluation;
+  const auto kinds = by_memory(states);
+  const bool any_seen = states.count(QuerySeen::no) < queries;
+  for (const GalleryReport& baseline : reports)
+    evaluation.json["baselines"][baseline.name] = to_json(baseline);
+  for (const auto& [label, of] : kinds) {
+    reports.push_back(report(any_seen ? row_name(label, of) : arguments.model, of));
+    if (any_seen) evaluation.json["by_memory"][label] = to_json(reports.back());
+    if (label == kinds[0].first && states.count(QuerySeen::no) > 0)
+      evaluation.json["model"] = to_json(reports.back());
+  }
+  evaluation.table = gallery_table(reports);
+  return evaluation;
+}
+
 void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, const Other* other,
                     const Compute& compute) {
   const bool from_pairs = arguments.candidates.empty(),
@@ -321,8 +409,7 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   }
   report_passed_over(ranked.passed_over);
   report_skipped(ranked.skipped);
-  const std::string shorter =
-      from_pairs ? shorter_lists(std::ssize(ranked.protocol.left), arguments.count) : "";
+  const std::string shorter = from_pairs ? shorter_lists(ranked.protocol, arguments.count) : "";
   if (!shorter.empty()) say("{}: {}", where, shorter);
   const RankedEmbeddings made = rank_by(model, ranked, compute);
   const Tensor& scores = made.scores;
@@ -334,22 +421,16 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   }
 
   // What is measured of these scores, and by what they were named.
-  const auto report = [&](const std::string& name, const Tensor& of, const std::vector<bool>& queries) {
+  const auto report = [&](const std::string& name, const Tensor& of, const Queries& queries) {
     const ScoredProtocol part = select_queries(ranked.protocol, of, queries);
     return evaluate_scores(name, part.protocol, part.scores, arguments.top);
   };
-  const auto queries_that_are = [&](QuerySeen state) {
-    std::vector<bool> queries = states.measured;
-    for (size_t i = 0; i < queries.size(); i++) queries[i] = queries[i] && states.seen[i] == state;
-    return queries;
-  };
-  const Tensor left = pixels_of(ranked.images, ranked.left), right = pixels_of(ranked.images, ranked.right);
   const auto baselines =
-      baseline_scores(ranked.protocol, left, right,
-                      training_mean(arguments.data, model.preprocess, source.on_corrupt));
+      pixel_scores(ranked, training_mean(arguments.data, model.preprocess, source.on_corrupt));
   std::vector<Report> reports{
       chance_report(select_queries(ranked.protocol, scores, states.measured).protocol, arguments.top)};
-  for (const auto& [name, pixel_scores] : baselines) reports.push_back(report(name, pixel_scores, states.measured));
+  for (const auto& [name, of_pixels] : baselines)
+    reports.push_back(report(name, of_pixels, states.measured));
   reports.push_back(report(arguments.model, scores, states.measured));
   nlohmann::ordered_json json = json_of(reports);
   json["seen_in_training"] = states.count(QuerySeen::in_training);
@@ -361,11 +442,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     // The model's row gives way to one for each kind of query.
     reports.pop_back();
     of_model = reports.size();
-    for (const auto& [state, label] : {std::pair(QuerySeen::no, "unseen"),
-                                       {QuerySeen::in_training, "seen in training"},
-                                       {QuerySeen::in_validation, "seen in validation"}}) {
-      if (states.count(state) == 0) continue;
-      reports.push_back(report(fmt::format("{} ({})", label, states.count(state)), scores, queries_that_are(state)));
+    for (const auto& [label, queries] : by_memory(states)) {
+      reports.push_back(report(row_name(label, queries), scores, queries));
       json["by_memory"][label] = to_json(reports.back());
     }
     // No figure goes by the model's name alone that is of what it has seen.
@@ -373,8 +451,11 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     json.erase("model");
     if (json["by_memory"].contains("unseen")) json["model"] = json["by_memory"]["unseen"];
   }
+  const auto gallery = evaluate_gallery(arguments, model, ranked, made, states, compute);
+  if (gallery) json["gallery"] = gallery->json;
   std::string details, sentences;
-  if (const auto unseen = queries_that_are(QuerySeen::no); states.count(QuerySeen::no) > 0) {
+  if (states.count(QuerySeen::no) > 0) {
+    const Queries unseen = by_memory(states)[0].second;
     const auto ranks = [&](const Tensor& of) {
       const ScoredProtocol part = select_queries(ranked.protocol, of, unseen);
       return ranks_of(part.protocol, part.scores);
@@ -402,7 +483,7 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   }
   if (!arguments.scores.empty()) write_scores(arguments.scores, ranked.protocol, scores);
   if (!arguments.json.empty()) write_file_atomically(arguments.json, text_of(json));
-  print_text(ranking_table(reports) + '\n' +
+  print_text(ranking_table(reports) + '\n' + (gallery ? gallery->table + '\n' : "") +
              verification_table(std::span(reports).subspan(of_model)) + details +
              (sentences.empty() ? "" : '\n' + sentences));
 }
@@ -501,7 +582,12 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
     const ClassData images = open_class_data(arguments, other->model->preprocess);
     theirs = evaluate_classes_by(arguments, other_name, *other->model, images, one_shot, compute);
   }
-  const Tensor pixels = pixels_of(data.images, data.images.all());
+  Tensor pixels;
+  if (data.images.size() * data.images.preprocess().image_size() * 4 <= kMostPixelBytes)
+    pixels = pixels_of(data.images, data.images.all());
+  else
+    say("without raw pixels: {} images are more than {} MiB of numbers", data.images.size(),
+        kMostPixelBytes >> 20);
   nlohmann::ordered_json json;
   std::string text, details, sentences;
   const auto compare = [&](const char* section, const char* figure, const Answers& mine,
@@ -517,30 +603,36 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
     sentences += comparison->sentence;
   };
   if (one_shot) {
-    const CandidateLists& candidates = one_shot->protocol.lists;
-    const std::vector<Report> reports{
-        chance_report(one_shot->protocol, kOneShotKs),
-        evaluate_scores(kRawPixels, one_shot->protocol,
-                        score_candidates(rows_of(pixels, one_shot->left),
-                                         rows_of(pixels, one_shot->right), candidates, similarity),
-                        kOneShotKs, arguments.seed),
-        ours.one_shot};
-    const Verdict verdict = versus_pixels(reports);
+    std::vector<Report> reports{chance_report(one_shot->protocol, kOneShotKs)};
+    if (pixels.defined())
+      reports.push_back(evaluate_scores(
+          kRawPixels, one_shot->protocol,
+          score_candidates(rows_of(pixels, one_shot->left), rows_of(pixels, one_shot->right),
+                           one_shot->protocol.lists, similarity),
+          kOneShotKs, arguments.seed));
+    reports.push_back(ours.one_shot);
     json["one_shot"] = json_of(reports);
-    json["one_shot"]["versus_raw_pixels"] = to_json(verdict);
+    if (pixels.defined()) {
+      const Verdict verdict = versus_pixels(reports);
+      json["one_shot"]["versus_raw_pixels"] = to_json(verdict);
+      sentences = in_lines(sentence(name, kRawPixels, "one-shot top-1", verdict));
+    }
     text += "one-shot classification: " + ranking_table(reports) + '\n';
-    sentences = in_lines(sentence(name, kRawPixels, "one-shot top-1", verdict));
     compare("one_shot", "one-shot top-1", one_shot_answers(*one_shot, ours),
             one_shot_answers(*one_shot, theirs));
   }
-  const std::vector<ClassReport> reports{
-      evaluate_classes("raw pixels", data, pixels, similarity, {1, 5}, arguments.seed),
-      ours.classes};
-  const Verdict verdict =
-      compare_queries(reports.back().retrieval.first_is_right, reports.front().retrieval.first_is_right);
+  std::vector<ClassReport> reports;
+  if (pixels.defined())
+    reports.push_back(
+        evaluate_classes(kRawPixels, data, pixels, similarity, {1, 5}, arguments.seed));
+  reports.push_back(ours.classes);
   json["classes"] = json_of(reports);
-  json["classes"]["versus_raw_pixels"] = to_json(verdict);
-  sentences += in_lines(sentence(name, kRawPixels, "precision@1", verdict));
+  if (pixels.defined()) {
+    const Verdict verdict = compare_queries(reports.back().retrieval.first_is_right,
+                                            reports.front().retrieval.first_is_right);
+    json["classes"]["versus_raw_pixels"] = to_json(verdict);
+    sentences += in_lines(sentence(name, kRawPixels, "precision@1", verdict));
+  }
   compare("classes", "precision@1", class_answers(data, ours), class_answers(data, theirs));
   json["seen_in_training"] = seen.in_training;
   json["seen_in_validation"] = seen.in_validation;
