@@ -166,6 +166,11 @@ void check_one(const NamedOutput& output) {
 
 }  // namespace
 
+bool begins_as(FileKind kind, const std::string& path) {
+  std::error_code none;
+  return fs::is_regular_file(path, none) && is_kind(kind, head_of(path));
+}
+
 void check_replaced(const std::vector<NamedOutput>& outputs,
                     const std::vector<NamedInput>& inputs) {
   for (size_t i = 0; i < outputs.size(); i++) {

@@ -34,6 +34,9 @@ struct NamedInput {
   std::string option, path;
 };
 
+// Whether `path` is a file that begins as those of the kind do.
+bool begins_as(FileKind kind, const std::string& path);
+
 // Error that names option and file unless all outputs can be written and may be. For commands to
 // call before any work. Inputs that are not there, and folders, are fine: they have errors of
 // their own.

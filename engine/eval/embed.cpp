@@ -145,10 +145,11 @@ Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, co
   NoGrad no_grad;
   Tensor scores({lists.lists(), lists.count});
   scores.fill(-std::numeric_limits<double>::infinity());
-  constexpr int64_t kLists = 256;
-  for (int64_t begin = 0; begin < lists.lists(); begin += kLists) {
+  constexpr int64_t kPairs = 256 * 20;  // at a time: each is a row of features
+  const int64_t all = std::ssize(lists.candidates);
+  for (int64_t begin = 0; begin < all; begin += kPairs) {
     std::vector<int64_t> queries, candidates, cells;
-    for (int64_t i = begin * lists.count; i < std::min(begin + kLists, lists.lists()) * lists.count; i++) {
+    for (int64_t i = begin; i < std::min(begin + kPairs, all); i++) {
       if (lists.candidates[i] == kNoCandidate) continue;
       queries.push_back(lists.query[i / lists.count]);
       candidates.push_back(lists.candidates[i]);
@@ -160,6 +161,20 @@ Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, co
     for (size_t i = 0; i < cells.size(); i++) scores.data<float>()[cells[i]] = here.data<float>()[i];
   }
   return scores;
+}
+
+std::vector<int64_t> rank_gallery(Network& network, const Tensor& queries, const Tensor& images,
+                                  const GalleryTruth& truth, const Compute& compute) {
+  if (!network.matcher) return gallery_ranks(queries, images, truth, network.similarity);
+  CandidateLists all{.count = images.shape()[0], .query = {0}, .truth = {0}};
+  all.candidates.resize(all.count);
+  std::iota(all.candidates.begin(), all.candidates.end(), 0);
+  Tensor scores;
+  return gallery_ranks(all.count, truth, [&](int64_t query) {
+    all.query[0] = query;
+    scores = score_lists(network, queries, images, all, compute);
+    return std::span<const float>(scores.span<float>());
+  });
 }
 
 // The sums are the trace of the covariance and that of its square, so no eigenvalue need be known; and of the products of rows with each

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/data/loader.h"
+#include "engine/eval/gallery.h"
 #include "engine/eval/retrieval.h"
 #include "engine/nn/network.h"
 
@@ -44,6 +45,11 @@ void check_finite(const Tensor& embeddings, std::span<const std::string> names);
 // Scores as score_candidates() gives them, by the network's matcher where it has one, else by its similarity.
 Tensor score_lists(Network& network, const Tensor& left, const Tensor& right, const CandidateLists& lists,
                    const Compute& compute = {});
+
+// Ranks as gallery_ranks() gives them, by the network's matcher where it has one, which looks at
+// every pair of a query and an image: for few.
+std::vector<int64_t> rank_gallery(Network& network, const Tensor& queries, const Tensor& images,
+                                  const GalleryTruth& truth, const Compute& compute = {});
 
 // How many dimensions embeddings [N,D] use: the participation ratio (sum of l)^2 / (sum of l^2) of the eigenvalues l of their covariance,
 // from 1 (all on a line) to D.

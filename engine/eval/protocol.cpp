@@ -1,9 +1,12 @@
 #include "engine/eval/protocol.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
+#include "engine/core/names.h"
 #include "engine/data/csv.h"
+#include "engine/data/image_files.h"
 #include "engine/eval/table.h"
 
 namespace lookalike {
@@ -24,6 +27,28 @@ class Names {
   std::map<std::string, int64_t> numbers_;
 };
 
+std::map<std::string, int64_t> numbers_of(std::span<const std::string> names) {
+  std::map<std::string, int64_t> numbers;
+  for (const std::string& name : names) numbers.emplace(composed(name), std::ssize(numbers));
+  return numbers;
+}
+
+// What of the truth is about images of the protocol.
+void add_partners(std::span<const Pair> truth, Protocol& protocol) {
+  const auto left = numbers_of(protocol.left), right = numbers_of(protocol.right);
+  protocol.partners.resize(protocol.left.size());
+  for (const Pair& pair : truth) {
+    const auto from = left.find(composed(pair.left)), to = right.find(composed(pair.right));
+    if (from != left.end() && to != right.end())
+      protocol.partners[from->second].push_back(to->second);
+  }
+  for (auto& rows : protocol.partners) {
+    std::ranges::sort(rows);
+    const auto [again, end] = std::ranges::unique(rows);
+    rows.erase(again, end);
+  }
+}
+
 // The images of `numbered` come first, in their order; then what else the candidates name.
 Protocol protocol_of(const Candidates& candidates, std::span<const Pair> truth, const std::string& csv,
                      std::span<const Pair> numbered) {
@@ -36,6 +61,7 @@ Protocol protocol_of(const Candidates& candidates, std::span<const Pair> truth, 
     protocol.lists.query.push_back(left.number(candidates.left[list]));
     for (const std::string& name : candidates.right[list]) protocol.lists.candidates.push_back(right.number(name));
   }
+  if (!truth.empty()) add_partners(truth, protocol);
   protocol.pairs_hash = content_hash(truth);
   protocol.candidates_hash = content_hash(candidates);
   return protocol;
@@ -89,10 +115,15 @@ Protocol make_protocol(std::span<const Pair> pairs, int64_t count, int64_t lists
   return protocol_of(all, pairs, "candidates", pairs);
 }
 
-std::string shorter_lists(int64_t pairs, int64_t count) {
-  return count <= pairs ? ""
-                        : fmt::format("{} pairs: each is ranked among all {} of them instead of {} candidates", pairs,
-                                      pairs, count);
+std::string shorter_lists(const Protocol& protocol, int64_t count) {
+  const int64_t pairs = std::ssize(protocol.left), most = protocol.lists.count;
+  if (count <= most) return "";
+  if (most == pairs && pairs == std::ssize(protocol.right))
+    return fmt::format("{} pairs: each is ranked among all {} of them instead of {} candidates",
+                       pairs, pairs, count);
+  return fmt::format(
+      "each query is ranked among {} right images instead of {}: for one of them no more are wrong",
+      most, count);
 }
 
 Protocol read_protocol(const std::string& candidates_csv, const std::string& truth_csv) {
@@ -100,13 +131,23 @@ Protocol read_protocol(const std::string& candidates_csv, const std::string& tru
   return protocol_of(read_candidates(candidates_csv), truth, candidates_csv, {});
 }
 
+bool is_partner(const Protocol& protocol, int64_t list, int64_t place) {
+  if (protocol.partners.empty()) return place == protocol.lists.truth[list];
+  return std::ranges::binary_search(protocol.partners[protocol.lists.query[list]],
+                                    protocol.lists.candidates[list * protocol.lists.count + place]);
+}
+
 std::vector<Rank> ranks_of(const Protocol& protocol, const Tensor& scores) {
   check_scores(protocol, scores);
   check(std::ssize(protocol.lists.truth) == protocol.lists.lists(), "candidate lists without truth have no ranks");
   std::vector<Rank> ranks;
-  for (int64_t list = 0; list < protocol.lists.lists(); list++)
-    ranks.push_back(
-        {protocol.lists.query[list], rank_of(list_scores(protocol, scores, list), protocol.lists.truth[list])});
+  for (int64_t list = 0; list < protocol.lists.lists(); list++) {
+    const auto row = list_scores(protocol, scores, list);
+    int64_t best = protocol.lists.count;
+    for (int64_t place = 0; place < protocol.lists.length(list); place++)
+      if (is_partner(protocol, list, place)) best = std::min(best, rank_of(row, place));
+    ranks.push_back({protocol.lists.query[list], best});
+  }
   return ranks;
 }
 
@@ -121,7 +162,7 @@ Report evaluate_scores(const std::string& name, const Protocol& protocol, const 
   for (int64_t list = 0; list < protocol.lists.lists(); list++) {
     const auto row = list_scores(protocol, scores, list);
     for (int64_t i = 0; i < protocol.lists.length(list); i++)
-      pairs.push_back({row[i], i == protocol.lists.truth[list], protocol.lists.query[list]});
+      pairs.push_back({row[i], is_partner(protocol, list, i), protocol.lists.query[list]});
   }
   report.verification = verification_metrics(std::move(pairs), kMaxFalseMatchRate, seed);
   return report;
@@ -130,16 +171,27 @@ Report evaluate_scores(const std::string& name, const Protocol& protocol, const 
 Report chance_report(const Protocol& protocol, const std::vector<int64_t>& ks) {
   Report report = report_of("chance", protocol, ks);
   const auto exactly = [](double value) { return Estimate{value, value, value, 0}; };
-  // Over all lists, by how often each length is there.
-  std::map<int64_t, int64_t> lengths;
-  for (int64_t list = 0; list < report.lists; list++) lengths[protocol.lists.length(list)]++;
+  // Over all lists, by how often each length and number of partners is there.
+  std::map<std::array<int64_t, 2>, int64_t> kinds;
+  for (int64_t list = 0; list < report.lists; list++) {
+    const int64_t length = protocol.lists.length(list);
+    int64_t partners = 0;
+    for (int64_t place = 0; place < length; place++) partners += is_partner(protocol, list, place);
+    kinds[{length, partners}]++;
+  }
   std::vector<double> top(ks.size());
   double mrr = 0;
-  for (const auto& [length, times] : lengths) {
+  for (const auto& [kind, times] : kinds) {
     const double share = static_cast<double>(times) / static_cast<double>(report.lists);
-    const auto count = static_cast<double>(length);
-    for (size_t i = 0; i < ks.size(); i++) top[i] += share * std::min(1.0, static_cast<double>(ks[i]) / count);
-    for (int64_t rank = 1; rank <= length; rank++) mrr += share / static_cast<double>(rank) / count;
+    const auto [length, partners] = kind;
+    double none_yet = 1;  // the chance that no partner is among the ranks before
+    for (int64_t rank = 1; rank <= length; rank++) {
+      const double first = none_yet * std::min(1.0, static_cast<double>(partners) /
+                                                        static_cast<double>(length - rank + 1));
+      none_yet -= first;
+      mrr += share * first / static_cast<double>(rank);
+      for (size_t i = 0; i < ks.size(); i++) top[i] += rank <= ks[i] ? share * first : 0;
+    }
   }
   for (const double value : top) report.ranking.top.push_back(exactly(value));
   report.ranking.mrr = exactly(mrr);

@@ -26,6 +26,9 @@ void check_places(int64_t lists, int64_t count, const char* setting);
 struct Protocol {
   std::vector<std::string> left, right;  // the images to embed, each once
   CandidateLists lists;                  // over rows of left and right; without truth they can be scored only
+  // Of each left image its partners, rows of right that rise; lists.truth is a place of one of
+  // them. Without any, lists.truth is all that is known.
+  std::vector<std::vector<int64_t>> partners;
   std::string pairs_hash;                // of the pairs that hold the truth
   std::string candidates_hash;           // of all lists
 };
@@ -34,14 +37,18 @@ struct Protocol {
 // i < lists, so that two seeds share none. left[i] and right[i] are those of pairs[i]. Fewer pairs than `count` make lists of all of them.
 Protocol make_protocol(std::span<const Pair> pairs, int64_t count = 20, int64_t lists = 5, uint64_t seed = 0);
 
-// A line for people where there are fewer pairs than candidates asked for, else "".
-std::string shorter_lists(int64_t pairs, int64_t count);
+// A line for people where the lists hold fewer candidates than `count`, which was asked for, else
+// "".
+std::string shorter_lists(const Protocol& protocol, int64_t count);
 
 // The lists of a candidates file (`left,c0,...`) with the true partners of a pairs file (`left,right`), or, where
 // `truth_csv` is empty, without.
 Protocol read_protocol(const std::string& candidates_csv, const std::string& truth_csv);
 
-// Where the truth of each list came. `scores` [lists, count].
+// Whether the candidate at a place of a list is a partner of its query.
+bool is_partner(const Protocol& protocol, int64_t list, int64_t place);
+
+// Where the best partner of each list came. `scores` [lists, count].
 std::vector<Rank> ranks_of(const Protocol& protocol, const Tensor& scores);
 
 constexpr double kMaxFalseMatchRate = 0.01;

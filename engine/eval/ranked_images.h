@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/data/seen_images.h"
+#include "engine/eval/gallery.h"
 #include "engine/eval/protocol.h"
 
 namespace lookalike {
@@ -29,7 +30,22 @@ RankedImages open_candidates_to_rank(const std::string& folder, const std::strin
 // Sets what images that could not be read scored to -infinity: their lists, and their places in others.
 void mark_unread(const RankedImages& ranked, Tensor& scores);
 
-// How a query stands to a model: it is seen when its own image or its true partner's is.
+// What a network must beat, as scores of the lists: baseline_scores() of the pictures, of which no
+// more than kPixelBytes are numbers at a time.
+constexpr int64_t kPixelBytes = int64_t{1} << 26;
+std::vector<std::pair<std::string, Tensor>> pixel_scores(const RankedImages& ranked,
+                                                         const Tensor& mean,
+                                                         int64_t bytes = kPixelBytes);
+
+// The right images that could be read, as rows of the protocol, and which of them are partners of
+// the queries that are kept: a gallery to rank for each (gallery.h).
+struct Gallery {
+  std::vector<int64_t> rows;
+  GalleryTruth truth;
+};
+Gallery gallery_of(const RankedImages& ranked, const std::vector<bool>& keep);
+
+// How a query stands to a model: it is seen when its own image or a partner's is.
 enum class QuerySeen : uint8_t { no, in_training, in_validation };
 // Of each query; those that can't be measured, since an image of theirs could not be read, are `no` and have a false in `measured`.
 struct QueryStates {

@@ -6,11 +6,8 @@
 
 namespace lookalike {
 
-namespace {
-
-// Queries have `weights` answers each, of which `ours` and `theirs` are right.
-Verdict compare(std::span<const double> ours, std::span<const double> theirs, std::span<const double> weights,
-                uint64_t seed) {
+Verdict compare_weighted(std::span<const double> ours, std::span<const double> theirs,
+                         std::span<const double> weights, uint64_t seed) {
   Verdict verdict;
   double weight = 0;
   for (size_t query = 0; query < weights.size(); query++) {
@@ -32,8 +29,6 @@ Verdict compare(std::span<const double> ours, std::span<const double> theirs, st
   return verdict;
 }
 
-}  // namespace
-
 Verdict compare_ranks(std::span<const Rank> ours, std::span<const Rank> theirs, uint64_t seed) {
   check(std::ranges::equal(ours, theirs, {}, &Rank::query, &Rank::query), "two answers to different lists");
   int64_t queries = 0;
@@ -45,12 +40,12 @@ Verdict compare_ranks(std::span<const Rank> ours, std::span<const Rank> theirs, 
     a[query] += ours[i].rank == 1;
     b[query] += theirs[i].rank == 1;
   }
-  return compare(a, b, lists, seed);
+  return compare_weighted(a, b, lists, seed);
 }
 
 Verdict compare_queries(std::span<const double> ours, std::span<const double> theirs, uint64_t seed) {
   check(ours.size() == theirs.size(), "answers to {} and to {} queries", ours.size(), theirs.size());
-  return compare(ours, theirs, std::vector<double>(ours.size(), 1), seed);
+  return compare_weighted(ours, theirs, std::vector<double>(ours.size(), 1), seed);
 }
 
 std::string sentence(const std::string& name, const std::string& other, const std::string& figure,
@@ -62,13 +57,14 @@ std::string sentence(const std::string& name, const std::string& other, const st
     return fmt::format("{} and {} cannot be told apart by {} {}: {}", name, other, n, n == 1 ? "query" : "queries",
                        figures);
   const bool differs = low > 0 || high < 0;
-  return fmt::format("{} {} {}{}: {}, {} {:.1f} points [{:.1f}, {:.1f}]", name,
-                     !differs    ? "equals"
-                     : value > 0 ? "beats"
-                                 : "loses to",
-                     other, differs ? "" : " within the uncertainty", figures, differs ? "by" : "a difference of",
-                     differs ? std::abs(100 * value) : 100 * value, 100 * (value < 0 && differs ? -high : low),
-                     100 * (value < 0 && differs ? -low : high));
+  return fmt::format(
+      "{} {} {}{}: {}, {} {:.1f} points [{:.1f}, {:.1f}], {} queries", name,
+      !differs    ? "equals"
+      : value > 0 ? "beats"
+                  : "loses to",
+      other, differs ? "" : " within the uncertainty", figures, differs ? "by" : "a difference of",
+      differs ? std::abs(100 * value) : 100 * value, 100 * (value < 0 && differs ? -high : low),
+      100 * (value < 0 && differs ? -low : high), n);
 }
 
 nlohmann::ordered_json to_json(const Verdict& verdict) {

@@ -24,8 +24,12 @@ constexpr int64_t kFewestQueries = 6;
 Verdict compare_ranks(std::span<const Rank> ours, std::span<const Rank> theirs, uint64_t seed = 0);
 // Of a figure that each query has, such as whether its first match is right.
 Verdict compare_queries(std::span<const double> ours, std::span<const double> theirs, uint64_t seed = 0);
+// Both of queries that have `weights` answers each, of which `ours` and `theirs` are right.
+Verdict compare_weighted(std::span<const double> ours, std::span<const double> theirs,
+                         std::span<const double> weights, uint64_t seed);
 
-// "NAME beats OTHER: FIGURE 67.2 % against 42.2 %, by 25.0 points [17.9, 32.0]"; or equals it, or loses to it.
+// "NAME beats OTHER: FIGURE 67.2 % against 42.2 %, by 25.0 points [17.9, 32.0], 164 queries"; or
+// equals it, or loses to it.
 std::string sentence(const std::string& name, const std::string& other, const std::string& figure,
                      const Verdict& verdict);
 nlohmann::ordered_json to_json(const Verdict& verdict);

@@ -87,7 +87,7 @@ TrainingData open_pairs(const Recipe& recipe, const std::string& folder, OnCorru
         "of the recipe",
         split.validation_file, validation.pairs.size());
   data.protocol = make_protocol(validation.pairs, recipe.candidates, recipe.lists, recipe.evaluate_seed);
-  if (const std::string shorter = shorter_lists(std::ssize(validation.pairs), recipe.candidates); !shorter.empty())
+  if (const std::string shorter = shorter_lists(data.protocol, recipe.candidates); !shorter.empty())
     data.notes.push_back("validation has " + shorter);
   std::vector<int64_t> train_images;
   for (const auto& [left, right] : train.samples) train_images.insert(train_images.end(), {left, right});

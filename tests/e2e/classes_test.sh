@@ -41,6 +41,14 @@ grep -q '"one_shot"' all.json && grep -q '"map_at_r"' all.json || fail "figures 
 grep -q '</svg>' all.svg || fail "no picture was drawn"
 "${evaluate[@]}" --data data --json again.json >/dev/null
 cmp all.json again.json
+"$lookalike" train tiny.toml --data pairs --out wide --epochs 1 --set input.height=32 --set input.width=32 >/dev/null
+"${evaluate[@]}" --data data --versus wide/model.safetensors --json versus.json >out.txt
+for figure in 'one-shot top-1' 'precision@1'; do grep -q "^$figure: both get" out.txt || fail "$figure is not compared: $(cat out.txt)"; done
+tail -2 out.txt | tr '\n' ' ' | grep -Eq 'wide/model.safetensors.*, 120 queries $' || fail "no sentence: $(cat out.txt)"
+"$lookalike" evaluate wide/model.safetensors --data data --json wide.json >/dev/null
+"${evaluate[@]}" --data data --versus wide.json --json from-file.json >again.txt
+cmp out.txt again.txt && cmp versus.json from-file.json || fail "a model and its results compare differently"
+refuse "wide.json: answers other lists" "" "${evaluate[@]}" --data data --versus wide.json --groups a,b
 
 # Flat class folders train, keep a test part of their own, and are cut into parts in files.
 "$lookalike" train tiny.toml --data data --out flat --epochs 1 >out.txt 2>&1 || fail "flat class folders: $(cat out.txt)"

@@ -135,6 +135,7 @@ read -r epochs best < <(sed -nE 's/^stopped: ([0-9]+) epochs, .* in epoch ([0-9]
 "$lookalike" data candidates a/splits/test.csv --count 20 --seed 1 --out candidates.csv
 "$lookalike" evaluate a/model.safetensors --data data --candidates candidates.csv --truth a/splits/test.csv --scores scores.csv
 "$lookalike" evaluate a/model.safetensors --data data --candidates candidates.csv --scores unlabelled.csv
+grep -q '^  "gallery": {$' report.json && grep -Eq '^      "cmc": \[[0-9.,]*1\.0\],?$' report.json || fail "no gallery in $(cat report.json)"
 grep -q '"versus_raw_pixels": {' report.json || fail "no comparison in $(cat report.json)"
 [[ -s report.json && $(wc -l <scores.csv) == 25 ]] || fail "evaluate wrote no report"
 cmp scores.csv unlabelled.csv
@@ -175,7 +176,7 @@ grep -q '24 pairs: each is ranked among all 24' err.txt || fail "shorter lists a
 # No figure on what the model has seen, unless that is asked for: without a test part, of a stale one, of a split with another seed.
 refuse "72 of 120 queries of data/pairs.csv trained a/model.safetensors and 24 chose its epoch; what it has not seen: --pairs a/splits/test.csv; --include-seen" r.json "${evaluate[@]}" --json r.json
 "${evaluate[@]}" --include-seen --json r.json >out.txt 2>err.txt
-for kind in 'unseen (24)' 'seen in training (72)' 'seen in validation (24)'; do [[ $(grep -c "^$kind " out.txt) == 2 ]] || fail "no rows '$kind': $(cat out.txt)"; done
+for kind in 'unseen (24)' 'seen in training (72)' 'seen in validation (24)'; do [[ $(grep -c "^$kind " out.txt) -ge 3 ]] || fail "no rows '$kind': $(cat out.txt)"; done
 grep -q '"seen_in_training": 72' r.json && grep -q '"seen_in_validation": 24' r.json || fail "counts are missing in r.json"
 "${evaluate[@]}" --pairs a/splits/test.csv --json r.json >/dev/null
 grep -q '"seen_in_training": 0' r.json || fail "the run's own test pairs count as seen"
@@ -187,6 +188,33 @@ for i in 000 001 002 003 004 005; do for side in left right; do { cat data/$side
 printf 'left,right\n%s' "$(for i in 000 001 002 003 004 005; do echo "x$i,x$i"; done)" >renamed/pairs.csv
 refuse "of renamed/pairs.csv trained a/model.safetensors" "" "$lookalike" evaluate a/model.safetensors --data renamed
 "$lookalike" data split other/pairs.csv --ratios 60,20,20 --seed 9 >/dev/null
+# Two models on the same lists, each with its own preprocessing, or with what --json wrote of the other.
+"$lookalike" train tiny.toml --data data --out small --epochs 1 --set input.height=10 --set input.width=10 >/dev/null 2>&1
+versus=("$lookalike" evaluate small/model.safetensors --data data --pairs a/splits/test.csv)
+"${versus[@]}" --versus a/model.safetensors --json versus.json >out.txt
+grep -Eq '^top-1: both get [0-9]+ queries right, small' out.txt || fail "no comparison of queries: $(cat out.txt)"
+tail -3 out.txt | tr '\n' ' ' | grep -Eq 'small/model.safetensors (loses to|equals) a/model.safetensors.* points \[.*\], 24 queries $' || fail "no sentence: $(cat out.txt)"
+awk 'length > 80 { exit 1 }' out.txt || fail "lines of more than 80 columns: $(cat out.txt)"
+"${evaluate[@]}" --pairs a/splits/test.csv --json a.json >/dev/null
+[[ $(grep -c '^    "right": \[[0-9,]*\],$' a.json) == 1 ]] || fail "no compact list of answers: $(cat a.json)"
+"${versus[@]}" --versus a.json --json from-file.json >again.txt
+cmp out.txt again.txt && cmp versus.json from-file.json || fail "a model and its results compare differently"
+refuse "a.json: answers other lists (hash pairs" v2.json "${versus[@]}" --versus a.json --count 4 --json v2.json
+refuse "a.json: answers other lists (hash pairs" "" "${versus[@]}" --versus a.json --seed 4
+refuse "--json: 'a.json' is --versus, which is read" "" "${versus[@]}" --versus a.json --json a.json
+refuse "nowhere.safetensors" v2.json "${versus[@]}" --versus nowhere.safetensors --json v2.json
+sed 's/"answers"/"answer"/' a.json >bad.json
+refuse "bad.json: holds no answers to lists of pairs" v2.json "${versus[@]}" --versus bad.json --json v2.json
+"$lookalike" train tiny.toml --data data --out elsewhere --epochs 1 --set split.seed=4 >/dev/null 2>&1
+refuse "chose its epoch; what it has not seen: --pairs elsewhere/splits/test.csv; --include-seen compares" v2.json "${versus[@]}" --versus elsewhere/model.safetensors --json v2.json
+"${versus[@]}" --versus elsewhere/model.safetensors --include-seen --json v2.json >out.txt 2>err.txt
+grep -q 'elsewhere/model.safetensors and .*: they are not compared' err.txt && grep -q 'on what neither has seen, top-1' out.txt || fail "$(cat out.txt err.txt)"
+! grep -q '"left_out_as_seen": 0' v2.json || fail "seen queries were compared: $(cat v2.json)"
+"$lookalike" evaluate elsewhere/model.safetensors --data data --pairs a/splits/test.csv --include-seen --json seen.json >/dev/null 2>&1
+refuse "queries were seen by elsewhere/model.safetensors; --include-seen compares on the others" "" "${versus[@]}" --versus seen.json
+"${versus[@]}" --versus seen.json --include-seen --json v3.json >/dev/null
+cmp v2.json v3.json || fail "results of seen queries compare otherwise than their model"
+refuse "only --scores" s.csv "${evaluate[@]}" --candidates candidates.csv --scores s.csv --versus a.json
 "$lookalike" train tiny.toml --data other --out started --epochs 1 --start a/model.safetensors --set train.patience=0 >/dev/null 2>&1
 refuse "trained started/model.safetensors" "" "$lookalike" evaluate started/model.safetensors --data data --pairs a/splits/train.csv
 refuse "train has no share" "" "$lookalike" data split again/pairs.csv --ratios 0,50,50

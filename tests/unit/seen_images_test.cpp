@@ -72,6 +72,51 @@ TEST_CASE("what a model has seen travels in its checkpoint; files from before ar
         }).ends_with("seen/training is f32 [2], expected i64 [images]"));
 }
 
+TEST_CASE(
+    "pictures are compared in blocks as they are all at once, and a gallery is what can be read") {
+  const DataFolder folder;
+  write_pairs_folder(folder, 7);
+  const RankedImages ranked =
+      open_pairs_to_rank(folder.path(), folder.path("pairs.csv"), kSmall, 5, 3, 0, OnCorrupt::stop);
+  const auto pixels = [&](const std::vector<int64_t>& images) {
+    const Tensor batch = ranked.images.batch(images);
+    return batch.reshape({batch.shape()[0], batch.shape().row_size()});
+  };
+  const Tensor mean = mean_row(pixels(ranked.left));
+  const auto whole =
+      baseline_scores(ranked.protocol, pixels(ranked.left), pixels(ranked.right), mean);
+  for (const int64_t images : {1, 2, 3, 5, 8, 100}) {
+    CAPTURE(images);
+    const auto blocks =
+        pixel_scores(ranked, mean, images * 4 * ranked.images.preprocess().image_size());
+    REQUIRE(blocks.size() == 2);
+    for (size_t i = 0; i < 2; i++) {
+      CHECK(blocks[i].first == whole[i].first);
+      CHECK(std::ranges::equal(blocks[i].second.span<float>(), whole[i].second.span<float>()));
+    }
+  }
+
+  std::vector<bool> keep(7, true);
+  keep[2] = false;
+  write_candidates(folder.path("c.csv"),
+                   make_candidates(read_pairs(folder.path("pairs.csv")), 7, 0));
+  folder.write("right/b4.png", "no picture");
+  const RankedImages damaged = open_candidates_to_rank(
+      folder.path(), folder.path("c.csv"), folder.path("pairs.csv"), kSmall, OnCorrupt::skip);
+  const Gallery gallery = gallery_of(damaged, keep);
+  CHECK(gallery.rows.size() == 6);
+  REQUIRE(gallery.truth.queries() == 6);
+  for (int64_t query = 0; query < 6; query++) {
+    const std::string& left = damaged.protocol.left[query < 2 ? query : query + 1];
+    if (left == "a4") {
+      CHECK(gallery.truth.begins[query] == gallery.truth.begins[query + 1]);
+      continue;
+    }
+    const int64_t row = gallery.rows[gallery.truth.partners[gallery.truth.begins[query]]];
+    CHECK(damaged.protocol.right[row][1] == left[1]);
+  }
+}
+
 TEST_CASE("a query is seen when its own image or its partner's is") {
   const DataFolder folder;
   write_pairs_folder(folder, 5);
@@ -80,8 +125,8 @@ TEST_CASE("a query is seen when its own image or its partner's is") {
   };
   RankedImages ranked = open(OnCorrupt::stop);
   CHECK(ranked.protocol.lists.count == 5);  // of 20
-  CHECK(shorter_lists(5, 20).starts_with("5 pairs: "));
-  CHECK(shorter_lists(20, 20).empty());
+  CHECK(shorter_lists(ranked.protocol, 20).starts_with("5 pairs: "));
+  CHECK(shorter_lists(ranked.protocol, 5).empty());
   const auto hash = [&](const std::vector<int64_t>& side, int64_t query) {
     return ranked.images.content_hash(side[query]);
   };

@@ -31,9 +31,10 @@ TEST_CASE("a paired comparison says what is better and how sure that is") {
             .find("m beats raw pixels: top-1 70.0 % against 50.0 %, by 20.0 points [1") == 0);
   const std::string loses = sentence("m", "raw pixels", "top-1", compare_queries(base, better));
   CHECK(loses.find("m loses to raw pixels: top-1 50.0 % against 70.0 %, by 20.0 points [1") == 0);
-  CHECK(
-      sentence("m", "raw pixels", "top-1", compare_queries(base, base)) ==
-      "m equals raw pixels within the uncertainty: top-1 50.0 % against 50.0 %, a difference of 0.0 points [0.0, 0.0]");
+  CHECK(sentence("m", "raw pixels", "top-1", compare_queries(base, base)) ==
+        "m equals raw pixels within the uncertainty: top-1 50.0 % against 50.0 %, a difference of "
+        "0.0 points [0.0, 0.0], 100 "
+        "queries");
   const auto json = to_json(verdict);
   CHECK(json["n"] == 100);
   CHECK(json["difference"] == verdict.difference.value);
