@@ -25,6 +25,7 @@
 #include "models/published_weights.h"
 #include "tools/commands.h"
 #include "tools/output_files.h"
+#include "tools/results.h"
 
 namespace lookalike {
 namespace {
@@ -107,8 +108,10 @@ std::string with_short_lists(const std::string& json) {
 
 // Names of files need not be UTF-8; what is not is replaced.
 std::string text_of(const nlohmann::ordered_json& json) {
+  nlohmann::ordered_json all = result_json("evaluate");
+  all.update(json);
   return with_short_lists(
-             json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) +
+             all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) +
          '\n';
 }
 

@@ -49,8 +49,9 @@ bool has_scores(const std::string& head) {
   return fraction;
 }
 
-// What evaluate's results begin with, pairs' and classes'.
+// What evaluate's results begin with, and what those of earlier versions did, pairs' and classes'.
 bool begins_as_results(std::string_view head) {
+  if (head.starts_with("{\n  \"schema\": 1,\n  \"result\": \"evaluate\"")) return true;
   constexpr std::array kFirst{"model"sv, "baselines"sv, "one_shot"sv, "classes"sv};
   return head.starts_with("{\n  \"") && std::ranges::any_of(kFirst, [&](std::string_view key) {
            const std::string_view rest = head.substr(std::min(head.size(), 5 + key.size()));

@@ -120,7 +120,10 @@ run "$lookalike" search with.index "$first" --above auto --json
 json "d['above'] is not None and all(m['score'] >= d['above'] for q in d['queries'] for m in q['matches'])"
 refuse "trained run/model.safetensors: a threshold of theirs says nothing of new pictures" "" "$lookalike" calibrate "$model" --data data --pairs data/train.csv
 run "$lookalike" calibrate "$model" --data data --false-match-rate 0.1 --out other.safetensors
-run "$lookalike" evaluate other.safetensors --data data
+run "$lookalike" evaluate other.safetensors --data data --json evaluated.json
+cp evaluated.json out.txt
+json "list(d)[:2] == ['schema', 'result'] and d['schema'] == 1 and d['result'] == 'evaluate' and 'model' in d"
+run "$lookalike" evaluate other.safetensors --data data --json evaluated.json
 # Other embeddings have other scores.
 run "$lookalike" weights center "$model" data/left --out centered.safetensors
 run "$lookalike" compare centered.safetensors "$first" copy.png
