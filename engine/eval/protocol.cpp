@@ -44,8 +44,7 @@ void add_partners(std::span<const Pair> truth, Protocol& protocol) {
   }
   for (auto& rows : protocol.partners) {
     std::ranges::sort(rows);
-    const auto [again, end] = std::ranges::unique(rows);
-    rows.erase(again, end);
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
   }
 }
 
