@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "engine/data/image_files.h"
 #include "engine/data/pairs.h"
@@ -22,7 +23,9 @@ constexpr const char* kMean = "center.mean";
 
 ImageFiles image_files_of(const std::string& images, std::vector<std::string>* skipped) {
   ImageFiles result;
+  std::set<std::string> is_there;  // an image counts once, in however many pairs it is
   const auto add = [&](const std::string& file, PairSide side) {
+    if (!is_there.insert(file).second) return;
     result.files.push_back(file);
     result.sides.push_back(side);
   };

@@ -209,19 +209,22 @@ class Checker {
   void check_truth(const std::vector<Table>& tables) {
     for (const Table& truth : tables) {
       if (truth.csv.find("truth") == std::string::npos) continue;
-      std::map<std::string, const Pair*> partner;
-      for (const Pair& pair : truth.pairs) partner[pair.left] = &pair;
+      std::map<std::string, std::vector<std::string>> partners;
+      for (const Pair& pair : truth.pairs) partners[pair.left].push_back(pair.right);
       for (const Table& lists : tables) {
         std::vector<std::string> lines;
         for (size_t i = 0; i < lists.candidates.left.size(); i++) {
-          const auto found = partner.find(lists.candidates.left[i]);
+          const auto found = partners.find(lists.candidates.left[i]);
+          const auto is_candidate = [&](const std::string& name) {
+            return std::ranges::count(lists.candidates.right[i], name) > 0;
+          };
           const auto where = fmt::format("{}:{}", lists.csv, lists.candidates.lines[i]);
-          if (found == partner.end())
+          if (found == partners.end())
             lines.push_back(
                 fmt::format("{}: {} says nothing of left image '{}'", where, truth.csv, lists.candidates.left[i]));
-          else if (std::ranges::count(lists.candidates.right[i], found->second->right) == 0)
-            lines.push_back(fmt::format("{}: the true partner '{}' of '{}' is not among the candidates", where,
-                                        found->second->right, lists.candidates.left[i]));
+          else if (std::ranges::none_of(found->second, is_candidate))
+            lines.push_back(fmt::format("{}: {}", where,
+                                        no_partner_among(lists.candidates.left[i], found->second)));
         }
         add(found_.problems, lines, "lists without their truth");
       }

@@ -1,6 +1,7 @@
 #include "engine/data/loader.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "engine/core/dispatch.h"
@@ -70,35 +71,58 @@ PairData load_pairs(const std::string& folder, std::span<const Pair> pairs, cons
   for (const auto& [side, images] : {std::pair("/left", &left), std::pair("/right", &right)})
     if (!images->passed_over().empty())
       data.passed_over.push_back(describe_passed_over(folder + side, images->passed_over()));
-  std::vector<std::string> files;
+  std::vector<std::string> files, names;
+  std::map<std::string, int64_t> numbers;
+  const auto number = [&](const std::string& file, const std::string& name) {
+    const auto [at, fresh] = numbers.try_emplace(file, std::ssize(files));
+    if (fresh) files.push_back(file), names.push_back(name);
+    return at->second;
+  };
+  std::vector<std::array<int64_t, 2>> images;
   std::vector<Pair> found;
   for (const Pair& pair : pairs) {
     const std::string where = fmt::format("{}:{}", csv, pair.line);
     try {
       const std::string a = left.find(pair.left, where), b = right.find(pair.right, where);
-      files.insert(files.end(), {a, b});
+      const int64_t from = number(a, pair.left), to = number(b, pair.right);
+      images.push_back({from, to});
+      // A picture has one name, also where it stands with its extension in one row and without in
+      // another.
+      found.push_back({names[from], names[to], pair.line});
     } catch (const Error& error) {
       if (on_corrupt == OnCorrupt::stop) fail("{} (--skip-corrupt leaves such pairs out)", error.what());
       data.skipped.push_back(error.what());
-      continue;
     }
-    data.labels.insert(data.labels.end(), 2, static_cast<int32_t>(found.size()));
-    found.push_back(pair);
   }
   data.images = ImageStore(files, preprocess, on_corrupt);
-  for (int64_t i = 0; i < std::ssize(found); i++) {
+  const std::vector<int32_t> groups = groups_of_pairs(images);
+  data.labels.resize(files.size());
+  std::vector<bool> said(files.size());
+  for (size_t i = 0; i < found.size(); i++) {
     bool whole = true;
-    for (const int64_t image : {2 * i, 2 * i + 1}) {
+    for (const int64_t image : images[i]) {
+      data.labels[image] = groups[i];
       if (data.images.error(image).empty()) continue;
-      data.skipped.push_back(data.images.error(image));
+      if (!said[image]) data.skipped.push_back(data.images.error(image));
+      said[image] = true;
       whole = false;
     }
     if (!whole) continue;
     data.pairs.push_back(found[i]);
-    data.samples.push_back({2 * i, 2 * i + 1});
+    data.samples.push_back(images[i]);
   }
   check(!data.pairs.empty(), "{}: no pair is left, each has an image that can't be read", csv);
   return data;
+}
+
+std::vector<int64_t> PairData::images_of(int side) const {
+  std::vector<bool> is_there(images.size());
+  std::vector<int64_t> each;
+  for (const auto& sample : samples) {
+    if (!is_there[sample[side]]) each.push_back(sample[side]);
+    is_there[sample[side]] = true;
+  }
+  return each;
 }
 
 // Pinning memory is slow, so blocks, all of one size, are used again.

@@ -61,10 +61,13 @@ struct Dataset {
   std::vector<std::string> passed_over;  // a line for each folder with files that are no images
 };
 
-// Pairs of images, each pair a class of its own.
+// Pairs of images, each in the store once. A group of pairs that share images is a class
+// (groups_of_pairs).
 struct PairData : Dataset {
   std::vector<Pair> pairs;
   std::vector<std::array<int64_t, 2>> samples;  // left and right image of each of `pairs`
+  // The left (0) or right (1) images of these, each once, in the order of their first pair.
+  std::vector<int64_t> images_of(int side) const;
 };
 
 // The pairs of `csv`, whose images lie in `folder`/left and `folder`/right. With `skip`, pairs with an image that is missing or

@@ -71,6 +71,54 @@ class Unique {
   std::map<std::string, int64_t> lines_;
 };
 
+// Numbers names in the order of their first appearance, in either normal form.
+class NameNumbers {
+ public:
+  int64_t number(const std::string& name) {
+    return numbers_.try_emplace(composed(name), std::ssize(numbers_)).first->second;
+  }
+
+ private:
+  std::map<std::string, int64_t> numbers_;
+};
+
+std::vector<int32_t> groups_of_names(std::span<const Pair> pairs) {
+  NameNumbers left, right;
+  std::vector<std::array<int64_t, 2>> images;
+  for (const Pair& pair : pairs)
+    images.push_back({2 * left.number(pair.left), 2 * right.number(pair.right) + 1});
+  return groups_of_pairs(images);
+}
+
+// The right images of pairs, each once, and which of them the left image of each pair has for
+// partners.
+struct PartnerTable {
+  std::vector<std::string> right;
+  std::vector<int64_t> query;                  // the left image of each pair
+  std::vector<int64_t> own;                    // the right one
+  std::vector<std::vector<int64_t>> partners;  // of each left image, rising
+};
+PartnerTable partners_of_pairs(std::span<const Pair> pairs) {
+  PartnerTable table;
+  NameNumbers left, right;
+  for (const Pair& pair : pairs) {
+    const int64_t from = left.number(pair.left), to = right.number(pair.right);
+    if (to == std::ssize(table.right)) table.right.push_back(pair.right);
+    if (from == std::ssize(table.partners)) table.partners.emplace_back();
+    table.query.push_back(from), table.own.push_back(to);
+    table.partners[from].push_back(to);
+  }
+  for (auto& rows : table.partners) std::ranges::sort(rows);
+  return table;
+}
+
+// With a query's own partner all right images that are none.
+int64_t most_of(const PartnerTable& table) {
+  size_t most = 0;
+  for (const auto& rows : table.partners) most = std::max(most, rows.size());
+  return std::ssize(table.right) - static_cast<int64_t>(most) + 1;
+}
+
 bool is_pairs_header(const std::vector<std::string>& cells) {
   return cells == std::vector<std::string>{"left", "right"};
 }
@@ -96,11 +144,16 @@ struct Hash {
 
 std::vector<Pair> read_pairs(const std::string& csv, std::vector<std::string>* problems) {
   std::vector<Pair> pairs;
-  Unique left(csv, "left", problems), right(csv, "right", problems);
+  std::map<std::pair<std::string, std::string>, int64_t> lines;
   Table table(csv, is_pairs_header, "left,right", problems);
   for (CsvRow row; table.next(row);) {
-    left.add(row.cells[0], row.line);
-    right.add(row.cells[1], row.line);
+    const auto [first, fresh] =
+        lines.try_emplace({composed(row.cells[0]), composed(row.cells[1])}, row.line);
+    if (!fresh)
+      report_problem(
+          fmt::format("{}:{}: the pair '{}' and '{}' is already in line {}, expected each once",
+                      csv, row.line, row.cells[0], row.cells[1], first->second),
+          problems);
     pairs.push_back({std::move(row.cells[0]), std::move(row.cells[1]), row.line});
   }
   return pairs;
@@ -133,45 +186,89 @@ Split split_pairs(std::span<const Pair> pairs, const std::array<double, 3>& rati
   std::vector<int64_t> order(n);
   std::iota(order.begin(), order.end(), 0);
   Random(seed, RandomUse::split).shuffle(std::span(order));
-  Split split;
-  int64_t at = 0;
-  for (int part = 0; part < 3; part++) {
-    std::sort(order.begin() + at, order.begin() + at + sizes[part]);
-    auto& to = part == 0 ? split.train : part == 1 ? split.validation : split.test;
-    for (const int64_t end = at + sizes[part]; at < end; at++) to.push_back(pairs[order[at]]);
+  const std::vector<int32_t> groups = groups_of_names(pairs);
+  std::vector<int64_t> group_sizes(n);
+  for (const int32_t group : groups) group_sizes[group]++;
+  // The part of each group, by how many pairs come before its first one in the shuffled order with
+  // groups drawn together.
+  std::vector<int> part_of(n, -1);
+  int64_t before = 0;
+  for (const int64_t pair : order) {
+    const int32_t group = groups[pair];
+    if (part_of[group] >= 0) continue;
+    part_of[group] = before < sizes[0] ? 0 : before < sizes[0] + sizes[1] ? 1 : 2;
+    before += group_sizes[group];
   }
+  Split split;
+  std::vector<Pair>* const parts[] = {&split.train, &split.validation, &split.test};
+  for (int64_t pair = 0; pair < n; pair++) parts[part_of[groups[pair]]]->push_back(pairs[pair]);
+  for (int part = 0; part < 3; part++)
+    check(ratios[part] == 0 || !parts[part]->empty(),
+          "{} pairs in {} groups that share images can't be split {}: a part would be empty; other "
+          "ratios or another "
+          "seed: split.ratios and split.seed of the recipe, --ratios and --seed",
+          n, std::ranges::max(groups) + 1, fmt::join(ratios, ","));
   return split;
 }
 
+std::vector<int32_t> groups_of_pairs(std::span<const std::array<int64_t, 2>> pairs) {
+  // A forest of images, each below another of its group.
+  std::map<int64_t, int64_t> above;
+  const auto root = [&](int64_t image) {
+    above.try_emplace(image, image);
+    while (above[image] != image) image = above[image] = above[above[image]];
+    return image;
+  };
+  for (const auto& [left, right] : pairs) above[root(left)] = root(right);
+  std::map<int64_t, int32_t> numbers;
+  std::vector<int32_t> groups;
+  for (const auto& [left, right] : pairs)
+    groups.push_back(
+        numbers.try_emplace(root(left), static_cast<int32_t>(numbers.size())).first->second);
+  return groups;
+}
+
+int64_t most_candidates(std::span<const Pair> pairs) {
+  return most_of(partners_of_pairs(pairs));
+}
+
 Candidates make_candidates(std::span<const Pair> pairs, int64_t count, uint64_t seed) {
-  const int64_t n = std::ssize(pairs);
-  check(count >= 2 && count <= n, "{} candidates for {} pairs, expected from 2 to the number of pairs", count, n);
+  const PartnerTable table = partners_of_pairs(pairs);
+  const int64_t most = most_of(table);
+  check(count >= 2 && count <= most, "{} candidates for {} pairs, expected from 2 to {}", count,
+        pairs.size(),
+        most == std::ssize(pairs) ? "the number of pairs"
+                                  : fmt::format("{}, for each its partner and what is none", most));
   Candidates result;
-  std::vector<int64_t> taken_by(n, -1);
-  for (int64_t query = 0; query < n; query++) {
+  std::vector<int64_t> taken_by(table.right.size(), -1);
+  for (int64_t query = 0; query < std::ssize(pairs); query++) {
     Random random(seed, RandomUse::candidates, query);
-    // Floyd's sampling of count - 1 among the n - 1 other pairs, which are numbered without the query.
-    std::vector<int64_t> chosen{query};
-    for (int64_t last = n - count; last < n - 1; last++) {
-      const auto other = [&](int64_t i) { return i < query ? i : i + 1; };
-      const int64_t drawn = other(random.below(last + 1));
+    const std::vector<int64_t>& partners = table.partners[table.query[query]];
+    // Floyd's sampling of count - 1 among the right images that are no partners, which are numbered
+    // without these.
+    const auto other = [&](int64_t i) {
+      for (const int64_t partner : partners) i += i >= partner;
+      return i;
+    };
+    const int64_t others = std::ssize(table.right) - std::ssize(partners);
+    std::vector<int64_t> chosen{table.own[query]};
+    for (int64_t last = others - count + 1; last < others; last++) {
+      const int64_t drawn = other(static_cast<int64_t>(random.below(last + 1)));
       chosen.push_back(taken_by[drawn] == query ? other(last) : drawn);
       taken_by[chosen.back()] = query;
     }
     random.shuffle(std::span(chosen));
     result.left.push_back(pairs[query].left);
     auto& names = result.right.emplace_back();
-    for (const int64_t pair : chosen) names.push_back(pairs[pair].right);
+    for (const int64_t image : chosen) names.push_back(table.right[image]);
   }
   return result;
 }
 
 Candidates read_candidates(const std::string& csv, std::vector<std::string>* problems) {
   Candidates result;
-  Unique left(csv, "left", problems);
   Table table(csv, is_candidates_header, "left,c0,c1,... (two candidates or more)", problems);
   for (CsvRow row; table.next(row);) {
-    left.add(row.cells[0], row.line);
     result.left.push_back(std::move(row.cells[0]));
     row.cells.erase(row.cells.begin());
     Unique right(csv, "right", problems);
@@ -192,22 +289,35 @@ void write_candidates(const std::string& csv, const Candidates& candidates) {
   write_csv(csv, rows);
 }
 
+std::string no_partner_among(const std::string& left, std::span<const std::string> partners) {
+  if (partners.size() == 1)
+    return fmt::format("the true partner '{}' of '{}' is not among the candidates", partners[0],
+                       left);
+  return fmt::format("no true partner of '{}' ({}) is among the candidates", left,
+                     some_of(partners));
+}
+
 std::vector<int64_t> places_of_truth(const Candidates& candidates, std::span<const Pair> truth,
                                      const std::string& csv) {
-  std::map<std::string, std::string> partner;
-  for (const Pair& pair : truth) partner[composed(pair.left)] = pair.right;
+  std::map<std::string, std::vector<std::string>> partners;
+  for (const Pair& pair : truth) partners[composed(pair.left)].push_back(pair.right);
   std::vector<int64_t> places;
   for (size_t i = 0; i < candidates.left.size(); i++) {
     const auto where = [&] {
       return i < candidates.lines.size() ? fmt::format("{}:{}", csv, candidates.lines[i]) : csv;
     };
-    const auto found = partner.find(composed(candidates.left[i]));
-    check(found != partner.end(), "{}: the truth says nothing of left image '{}'", where(), candidates.left[i]);
-    const auto& names = candidates.right[i];
-    const auto place = std::ranges::find(names, composed(found->second), composed);
-    check(place != names.end(), "{}: the true partner '{}' of '{}' is not among the candidates", where(), found->second,
+    const auto found = partners.find(composed(candidates.left[i]));
+    check(found != partners.end(), "{}: the truth says nothing of left image '{}'", where(),
           candidates.left[i]);
-    places.push_back(place - names.begin());
+    std::vector<std::string> names;
+    for (const std::string& name : found->second) names.push_back(composed(name));
+    const auto& row = candidates.right[i];
+    const auto place = std::ranges::find_if(row, [&](const std::string& name) {
+      return std::ranges::find(names, composed(name)) != names.end();
+    });
+    check(place != row.end(), "{}: {}", where(),
+          no_partner_among(candidates.left[i], found->second));
+    places.push_back(place - row.begin());
   }
   return places;
 }

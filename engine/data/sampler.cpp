@@ -1,6 +1,7 @@
 #include "engine/data/sampler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <unordered_set>
@@ -27,13 +28,38 @@ std::vector<std::vector<int64_t>> by_class(std::span<const int32_t> labels) {
   return result;
 }
 
+// The order with those of each class at even distances, the first of them where it was. It stays as
+// it is where no class is there twice.
+std::vector<int64_t> spread(std::vector<int64_t> order, std::span<const int32_t> classes) {
+  std::map<int32_t, std::vector<int64_t>> places;  // of each class, in this order
+  for (int64_t place = 0; place < std::ssize(order); place++)
+    places[classes[order[place]]].push_back(place);
+  if (places.size() == order.size()) return order;
+  const auto size = static_cast<double>(order.size());
+  std::vector<std::pair<double, int64_t>> keys;
+  for (const auto& [label, of_class] : places) {
+    const double first = static_cast<double>(of_class[0]) / size,
+                 step = 1 / static_cast<double>(of_class.size());
+    for (size_t i = 0; i < of_class.size(); i++)
+      keys.emplace_back(std::fmod(first + static_cast<double>(i) * step, 1.0), order[of_class[i]]);
+  }
+  std::ranges::sort(keys);
+  for (size_t i = 0; i < keys.size(); i++) order[i] = keys[i].second;
+  return order;
+}
+
 }  // namespace
 
-Sampler pair_sampler(std::vector<std::array<int64_t, 2>> pairs, uint64_t seed) {
+Sampler pair_sampler(std::vector<std::array<int64_t, 2>> pairs, uint64_t seed,
+                     std::span<const int32_t> labels) {
   const int64_t size = std::ssize(pairs);
-  return {size, [pairs = std::move(pairs), seed](int64_t epoch) {
+  std::vector<int32_t> classes;  // of each pair
+  for (int64_t i = 0; i < size; i++)
+    classes.push_back(labels.empty() ? static_cast<int32_t>(i) : labels[pairs[i][0]]);
+  return {size, [pairs = std::move(pairs), classes = std::move(classes), seed](int64_t epoch) {
             std::vector<Sample> samples;
-            for (const int64_t i : shuffled(std::ssize(pairs), seed, epoch)) samples.push_back({i, pairs[i]});
+            for (const int64_t i : spread(shuffled(std::ssize(pairs), seed, epoch), classes))
+              samples.push_back({i, pairs[i]});
             return samples;
           }};
 }

@@ -20,8 +20,11 @@ struct Sampler {
   std::function<std::vector<Sample>(int64_t epoch)> epoch;
 };
 
-// The given pairs of images, each once, shuffled. A pair is a class of its own, so every batch of two or more has negatives.
-Sampler pair_sampler(std::vector<std::array<int64_t, 2>> pairs, uint64_t seed);
+// The given pairs of images, each once, shuffled. Given the class of each image, the pairs of a
+// class are spread evenly over the epoch, so that few of them meet in a batch, where some losses
+// take all others for negatives.
+Sampler pair_sampler(std::vector<std::array<int64_t, 2>> pairs, uint64_t seed,
+                     std::span<const int32_t> labels = {});
 // Each of `images` twice over, as two views of itself, shuffled; the views differ by their augmentation.
 Sampler view_sampler(std::vector<int64_t> images, uint64_t seed);
 // Two images of one class; an epoch takes every image once (the last of an odd number is left out), round by round: a round

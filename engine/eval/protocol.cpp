@@ -100,7 +100,10 @@ void check_places(int64_t lists, int64_t count, const char* setting) {
 Protocol make_protocol(std::span<const Pair> pairs, int64_t count, int64_t lists, uint64_t seed) {
   check(lists >= 1, "{} candidate lists for each query, expected at least 1", lists);
   check(pairs.size() >= 2, "{} pair to rank, expected two or more: its own right image and another one", pairs.size());
-  count = std::min(count, std::ssize(pairs));
+  const int64_t most = most_candidates(pairs);
+  check(most >= 2,
+        "every right image is a partner of one left one, expected another image to rank");
+  count = std::min(count, most);
   check(lists <= kMostLists, "{} candidate lists for each query, expected at most {}", lists,
         kMostLists);
   check_places(lists * std::ssize(pairs), count,

@@ -33,8 +33,9 @@ struct Protocol {
   std::string candidates_hash;           // of all lists
 };
 
-// `lists` random candidate lists for each pair: those that make_candidates(pairs, count, seed * lists + i) gives for
-// i < lists, so that two seeds share none. left[i] and right[i] are those of pairs[i]. Fewer pairs than `count` make lists of all of them.
+// `lists` random candidate lists for each pair: those that make_candidates(pairs, count, seed *
+// lists + i) gives for i < lists, so that two seeds share none. left and right are in the order of
+// pairs. Fewer images than `count` that are no partners make shorter lists.
 Protocol make_protocol(std::span<const Pair> pairs, int64_t count = 20, int64_t lists = 5, uint64_t seed = 0);
 
 // A line for people where the lists hold fewer candidates than `count`, which was asked for, else

@@ -36,7 +36,7 @@ RankedImages open_pairs_to_rank(const std::string& folder, const std::string& pa
                                 int64_t count, int64_t lists, uint64_t seed, OnCorrupt on_corrupt) {
   PairData data = load_pairs(folder, pairs_csv, preprocess, on_corrupt);
   RankedImages ranked{.protocol = make_protocol(data.pairs, count, lists, seed)};
-  for (const auto& [left, right] : data.samples) ranked.left.push_back(left), ranked.right.push_back(right);
+  ranked.left = data.images_of(0), ranked.right = data.images_of(1);
   ranked.images = std::move(data.images);
   ranked.skipped = std::move(data.skipped);
   ranked.passed_over = std::move(data.passed_over);

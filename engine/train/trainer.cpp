@@ -265,15 +265,26 @@ void Run::find_hardest() {
   std::vector<int64_t> of_pairs;
   for (const auto& [left, right] : data_.pairs) of_pairs.insert(of_pairs.end(), {left, right});
   const Tensor images = rows_of(embeddings, of_pairs);
-  const Neighbors nearest =
-      (cosine ? search_top_k : search_nearest)(images, images, 3);  // itself, perhaps its partner, and a wrong one
+  const auto label = [&](int64_t pair) { return data_.train.labels[data_.pairs[pair][0]]; };
+  std::map<int32_t, int64_t> of_class;
+  for (int64_t pair = 0; pair < pairs; pair++) of_class[label(pair)]++;
+  const int64_t largest =
+      std::ranges::max_element(of_class, {}, [](const auto& c) { return c.second; })->second;
+  // Both images of all pairs of its class, and a wrong one.
+  const int64_t k = std::min(2 * largest + 1, 2 * pairs);
   at_.hardest.assign(pairs, 0);
-  for (int64_t pair = 0; pair < pairs; pair++) {
-    float best = -std::numeric_limits<float>::infinity();
-    for (int64_t entry = 6 * pair; entry < 6 * (pair + 1); entry++) {
-      const int64_t other = nearest.indices.data<int64_t>()[entry] / 2;
-      const float score = nearest.scores.data<float>()[entry];
-      if (other != pair && score > best) best = score, at_.hardest[pair] = other;
+  constexpr int64_t kPairs = 128;  // at a time
+  for (int64_t begin = 0; begin < pairs; begin += kPairs) {
+    const int64_t end = std::min(begin + kPairs, pairs);
+    const Neighbors nearest =
+        (cosine ? search_top_k : search_nearest)(images.rows(2 * begin, 2 * end), images, k);
+    for (int64_t pair = begin; pair < end; pair++) {
+      float best = -std::numeric_limits<float>::infinity();
+      for (int64_t entry = 2 * k * (pair - begin); entry < 2 * k * (pair - begin + 1); entry++) {
+        const int64_t other = nearest.indices.data<int64_t>()[entry] / 2;
+        const float score = nearest.scores.data<float>()[entry];
+        if (label(other) != label(pair) && score > best) best = score, at_.hardest[pair] = other;
+      }
     }
   }
 }

@@ -90,12 +90,15 @@ TrainingData open_pairs(const Recipe& recipe, const std::string& folder, OnCorru
   if (const std::string shorter = shorter_lists(data.protocol, recipe.candidates); !shorter.empty())
     data.notes.push_back("validation has " + shorter);
   std::vector<int64_t> train_images;
-  for (const auto& [left, right] : train.samples) train_images.insert(train_images.end(), {left, right});
-  for (const auto& [left, right] : validation.samples) data.left.push_back(left), data.right.push_back(right);
+  std::set<int64_t> is_there;
+  for (const auto& sample : train.samples)
+    for (const int64_t image : sample)
+      if (is_there.insert(image).second) train_images.push_back(image);
+  data.left = validation.images_of(0), data.right = validation.images_of(1);
   data.pairs = train.samples;
-  data.sampler =
-      sampler == "pairs" ? pair_sampler(train.samples, recipe.seed) : view_sampler(train_images, recipe.seed);
-  data.validation_sampler = pair_sampler(validation.samples, recipe.seed);
+  data.sampler = sampler == "pairs" ? pair_sampler(train.samples, recipe.seed, train.labels)
+                                    : view_sampler(train_images, recipe.seed);
+  data.validation_sampler = pair_sampler(validation.samples, recipe.seed, validation.labels);
   data.splits = {{"train.csv", table_of(split.pairs.train)},
                  {"val.csv", table_of(split.pairs.validation)},
                  {"test.csv", table_of(split.pairs.test)}};

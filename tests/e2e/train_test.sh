@@ -289,6 +289,19 @@ for what in center whiten; do
   [[ $(grep -c '^skipped: ' err.txt) == 2 ]] || fail "weights $what --skip-corrupt: $(cat err.txt)"
 done
 refuse "queries of data/pairs.csv trained w.safetensors" "" "$lookalike" evaluate w.safetensors --data data --pairs data/pairs.csv
+# Pictures with several partners: data is read and cut, networks are trained, hard negatives found and queries ranked.
+cp -r data shared && rm -f shared/{train,val,test}.csv
+for i in 00 01 02 03 04 05 06 07 08 09; do echo "pair${i}0,pair${i}1" && echo "pair${i}2,pair${i}1"; done >>shared/pairs.csv
+"$lookalike" data split shared/pairs.csv --ratios 60,20,20 >/dev/null
+"$lookalike" data check shared | grep -q 'no problems' || fail "problems in pairs that share pictures"
+for loss in triplet nt_xent contrastive; do
+  settings=(--set loss.name=$loss); [[ $loss == triplet ]] || sed '/^negatives/d' tiny.toml >shared.toml
+  [[ $loss == triplet ]] && { cp tiny.toml shared.toml; settings+=(--set sampler.hard_negatives=true); }
+  "$lookalike" train shared.toml --data shared --out shared-$loss --epochs 2 "${settings[@]}" >out.txt 2>&1 || fail "$loss: $(cat out.txt)"
+done
+"$lookalike" evaluate shared-triplet/model.safetensors --data shared --versus shared-nt_xent/model.safetensors >out.txt 2>err.txt || fail "$(cat err.txt)"
+grep -q "^each query among all $(tail -n +2 shared/test.csv | cut -d, -f2 | sort -u | wc -l) right images" out.txt || fail "$(cat out.txt)"
+grep -q "^$(tail -n +2 shared/test.csv | cut -d, -f1 | sort -u | wc -l) queries" out.txt || fail "$(cat out.txt)"
 # Outputs are tried before the work.
 refuse "nowhere" "" "${evaluate[@]}" --pairs a/splits/test.csv --json nowhere/r.json
 [[ ! -s out.txt ]] || fail "the work was done before its output was tried"

@@ -51,8 +51,8 @@ TEST_CASE("candidate files read back, and what is wrong is named") {
   CHECK(error("left,c0,c2\n").starts_with("c.csv:1: the header is 'left,c0,c2', expected left,c0,c1,..."));
   CHECK(error("left,c0,c1\nl0,r0\n") == "c.csv:2: 2 cells, expected 3");
   CHECK(error("left,c0,c1\nl0,r0,r0\n") == "c.csv:2: right image 'r0' is already in line 2, expected each once");
-  CHECK(error("left,c0,c1\nl0,r0,r1\nl0,r0,r2\n") ==
-        "c.csv:3: left image 'l0' is already in line 2, expected each once");
+  CHECK(error("left,c0,c1\nl0,r0,r1\nl0,r1,r2\n") ==
+        "c.csv:3: the true partner 'r0' of 'l0' is not among the candidates");
   CHECK(error("left,c0,c1\nl9,r0,r1\n") == "c.csv:2: the truth says nothing of left image 'l9'");
   CHECK(error("left,c0,c1\nl0,r2,r1\n") == "c.csv:2: the true partner 'r0' of 'l0' is not among the candidates");
 }

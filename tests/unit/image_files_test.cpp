@@ -107,7 +107,8 @@ TEST_CASE("names match in either Unicode normal form") {
                     "otherwise",
                     folder.path("left"), kDecomposed, kComposed));
 
-  const std::string csv = folder.write("p.csv", fmt::format("left,right\n{},a\n{},b\n", kComposed, kDecomposed));
+  const std::string csv =
+      folder.write("p.csv", fmt::format("left,right\n{},a\n{},a\n", kComposed, kDecomposed));
   CHECK(error_of([&] { read_pairs(csv); }).find("is already in line 2") != std::string::npos);
   const Candidates candidates{.left = {kComposed}, .right = {{"x", kDecomposed}}, .lines = {2}};
   CHECK(places_of_truth(candidates, std::vector<Pair>{{kDecomposed, kComposed}}, "c.csv") == std::vector<int64_t>{1});

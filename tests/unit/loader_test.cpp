@@ -23,6 +23,28 @@ bool same(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
+TEST_CASE("an image of several pairs is there once, and these are one class") {
+  const DataFolder folder;
+  write_pairs_folder(folder, 5);
+  folder.write("pairs.csv", "left,right\na0,b0\na1,b1\na0.png,b2\na3,b2.png\na4,b4\n");
+  const PairData data = load(folder);
+  CHECK(data.images.size() == 8);
+  REQUIRE(data.samples.size() == 5);
+  CHECK(data.samples[2] == std::array<int64_t, 2>{0, 4});
+  CHECK(data.samples[3] == std::array<int64_t, 2>{5, 4});
+  std::vector<int32_t> classes;
+  for (const auto& sample : data.samples) {
+    classes.push_back(data.labels[sample[0]]);
+    CHECK(data.labels[sample[1]] == classes.back());
+  }
+  CHECK(classes == std::vector<int32_t>{0, 1, 0, 0, 2});
+  CHECK(data.pairs[2].left == "a0");  // one name for one picture
+  CHECK(data.images_of(0) == std::vector<int64_t>{0, 2, 5, 6});
+  CHECK(data.images_of(1) == std::vector<int64_t>{1, 3, 4, 7});
+  CHECK(data.images.content_hash(data.samples[2][0]) ==
+        data.images.content_hash(data.samples[0][0]));
+}
+
 TEST_CASE("a batch holds the left images, then their partners in the same order") {
   const DataFolder folder;
   write_pairs_folder(folder, 7);

@@ -1,5 +1,6 @@
 #include "engine/data/pairs.h"
 
+#include <algorithm>
 #include <set>
 
 #include <doctest/doctest.h>
@@ -48,8 +49,8 @@ TEST_CASE("pairs files: what is wrong is named with file and line") {
   CHECK(error("left,right\na,b\na\n") == "p.csv:3: 1 cells, expected 2");
   CHECK(error("left,right\na,b,c\n") == "p.csv:2: 3 cells, expected 2");
   CHECK(error("left,right\na,\n") == "p.csv:2: an empty name");
-  CHECK(error("left,right\na,b\n\na,c\n") == "p.csv:4: left image 'a' is already in line 2, expected each once");
-  CHECK(error("left,right\na,b\nc,b\n") == "p.csv:3: right image 'b' is already in line 2, expected each once");
+  CHECK(error("left,right\na,b\n\na,b\n") ==
+        "p.csv:4: the pair 'a' and 'b' is already in line 2, expected each once");
   CHECK(error_of([&] { read_pairs(folder.path("none.csv")); }).find("none.csv") != std::string::npos);
 
   const auto pairs = read_pairs(folder.write("p.csv", "left,right\na,b\nc,d\n"));
@@ -76,6 +77,60 @@ TEST_CASE("a split has the sizes asked for, every pair once, and follows from th
   CHECK_THROWS_AS(split_pairs(numbered_pairs(3), {70, 15, 15}, 0), Error);
   CHECK_THROWS_AS(split_pairs(pairs, {70, -1, 15}, 0), Error);
   CHECK_THROWS_AS(split_pairs(pairs, {0, 0, 0}, 0), Error);
+}
+
+// A left image with two partners, one of which has two itself, so that three rows are a group; and
+// `alone` pairs.
+std::vector<Pair> pairs_with_partners(int alone) {
+  std::vector<Pair> pairs{{"a", "1"}, {"a", "2"}, {"b", "2"}};
+  for (const Pair& pair : numbered_pairs(alone)) pairs.push_back(pair);
+  return pairs;
+}
+
+TEST_CASE("pairs that share an image are a group, which no split cuts") {
+  using Images = std::vector<std::array<int64_t, 2>>;
+  CHECK(groups_of_pairs(Images{{0, 1}, {2, 3}, {4, 5}}) == std::vector<int32_t>{0, 1, 2});
+  CHECK(groups_of_pairs(Images{{0, 1}, {2, 3}, {0, 3}, {4, 5}, {4, 7}}) ==
+        std::vector<int32_t>{0, 0, 0, 1, 1});
+  const DataFolder folder;
+  write_pairs(folder.path("p.csv"), pairs_with_partners(2));
+  CHECK(read_pairs(folder.path("p.csv")).size() == 5);
+  for (uint64_t seed = 0; seed < 30; seed++) {
+    const Split split = split_pairs(pairs_with_partners(20), {60, 20, 20}, seed);
+    CHECK(split.train.size() + split.validation.size() + split.test.size() == 23);
+    for (const auto* part : {&split.train, &split.validation, &split.test}) {
+      const auto shared =
+          std::ranges::count_if(*part, [](const Pair& pair) { return pair.left < "c"; });
+      CHECK((shared == 0 || shared == 3));
+    }
+  }
+  CHECK(error_of([] {
+          split_pairs(pairs_with_partners(0), {1, 1, 1}, 0);
+        }).find("in 1 groups that share images") != std::string::npos);
+}
+
+TEST_CASE("no other partner is a wrong candidate") {
+  const auto pairs = pairs_with_partners(5);
+  CHECK(most_candidates(pairs) == 6);  // of 7 right images, 'a' has two partners
+  CHECK(most_candidates(numbered_pairs(4)) == 4);
+  for (uint64_t seed = 0; seed < 20; seed++) {
+    const Candidates lists = make_candidates(pairs, 6, seed);
+    const auto partners = [](const std::vector<std::string>& names) {
+      return std::ranges::count(names, "1") + std::ranges::count(names, "2");
+    };
+    for (const int list : {0, 1}) CHECK(partners(lists.right[list]) == 1);
+    for (const auto& names : lists.right) CHECK(std::set(names.begin(), names.end()).size() == 6);
+    const auto places = places_of_truth(lists, pairs, "c.csv");
+    for (size_t list = 0; list < pairs.size(); list++)
+      CHECK(lists.right[list][places[list]] == pairs[list].right);
+  }
+  CHECK_THROWS_AS(make_candidates(pairs, 7, 0), Error);
+  // Ranked by hand: both partners may be in a list, and the first one's place is told.
+  CHECK(places_of_truth({.left = {"a"}, .right = {{"r0", "2", "1"}}}, pairs, "c.csv") ==
+        std::vector<int64_t>{1});
+  CHECK(error_of([&] {
+          places_of_truth({.left = {"a"}, .right = {{"r0", "r1"}}}, pairs, "c.csv");
+        }) == "c.csv: no true partner of 'a' (1, 2) is among the candidates");
 }
 
 TEST_CASE("hashes see names, their order and where one ends") {

@@ -35,6 +35,29 @@ TEST_CASE("pairs come each once, views are one image twice") {
   for (const Sample& sample : view_sampler({7, 9}, 0).epoch(0)) CHECK(sample.images[0] == sample.images[1]);
 }
 
+TEST_CASE("pairs of one class keep their distance, and the order stays where no class has two") {
+  std::vector<std::array<int64_t, 2>> pairs;
+  std::vector<int32_t> apart, labels;
+  for (int32_t i = 0; i < 60; i++) {
+    pairs.push_back({2 * i, 2 * i + 1});
+    apart.insert(apart.end(), {i, i});
+    labels.insert(labels.end(), 2, i < 6 ? 0 : i);  // six pairs of one class
+  }
+  CHECK(pair_sampler(pairs, 3, apart).epoch(1) == pair_sampler(pairs, 3).epoch(1));
+  for (int64_t epoch = 0; epoch < 20; epoch++) {
+    const auto samples = pair_sampler(pairs, 3, labels).epoch(epoch);
+    std::set<int64_t> ids;
+    std::vector<int64_t> places;
+    for (size_t i = 0; i < samples.size(); i++) {
+      ids.insert(samples[i].id);
+      if (samples[i].id < 6) places.push_back(static_cast<int64_t>(i));
+    }
+    CHECK(ids.size() == 60);
+    for (size_t i = 1; i < places.size(); i++)
+      CHECK(places[i] - places[i - 1] >= 8);  // 10 on average
+  }
+}
+
 TEST_CASE("class samples are two images of one class, no image twice, no class twice in a round") {
   const auto samples = class_sampler(kLabels, 1).epoch(0);
   CHECK(samples.size() == 5);  // 2 of class 0, 2 of class 1, 1 of class 3

@@ -50,6 +50,51 @@ TEST_CASE("a protocol asks for every pair in every list and embeds each image on
   CHECK_THROWS_AS(make_protocol(pairs, 20, 0, 1), Error);
 }
 
+TEST_CASE("of several partners the best one counts, and none is a wrong candidate") {
+  std::vector<Pair> pairs = numbered_pairs(30);
+  pairs.push_back({"l0", "r1"}), pairs.push_back({"l0", "r2"});
+  const Protocol protocol = make_protocol(pairs, 20, 5, 1);
+  CHECK(protocol.left.size() == 30);
+  CHECK(protocol.right.size() == 30);
+  CHECK(protocol.lists.lists() == 32 * 5);
+  CHECK(protocol.partners[0] == std::vector<int64_t>{0, 1, 2});
+  for (int64_t list = 0; list < protocol.lists.lists(); list++) {
+    int64_t partners = 0;
+    for (int64_t place = 0; place < 20; place++) partners += is_partner(protocol, list, place);
+    CHECK(partners == 1);
+    CHECK(is_partner(protocol, list, protocol.lists.truth[list]));
+  }
+  CHECK(evaluate_scores("", protocol, score(protocol, 0.5f)).queries == 30);
+
+  // Lists of a file may hold several.
+  TemporaryFolder folder;
+  write_csv(
+      folder / "c.csv",
+      {{"left", "c0", "c1", "c2", "c3"}, {"a", "1", "2", "3", "4"}, {"b", "1", "2", "3", "4"}});
+  write_pairs(folder / "t.csv", std::vector<Pair>{{"a", "2"}, {"a", "4"}, {"b", "1"}});
+  const Protocol read = read_protocol(folder / "c.csv", folder / "t.csv");
+  const Tensor scores =
+      Tensor::from({2, 4}, std::vector<float>{0.9f, 0.1f, 0.3f, 0.5f, 0.2f, 0.4f, 0.6f, 0.1f});
+  const std::vector<Rank> ranks = ranks_of(read, scores);
+  CHECK(ranks[0].rank == 2);  // c3, before the other partner, c1
+  CHECK(ranks[1].rank == 3);
+  // By guessing, the first of two partners among four: 1/2, 1/3, 1/6.
+  const Report chance = chance_report(read, {1, 2, 3, 4});
+  CHECK(chance.ranking.top[0].value == Approx((1.0 / 2 + 1.0 / 4) / 2));
+  CHECK(chance.ranking.top[1].value == Approx((5.0 / 6 + 2.0 / 4) / 2));
+  CHECK(chance.ranking.top[3].value == Approx(1));
+  CHECK(chance.ranking.mrr.value ==
+        Approx((1.0 / 2 + 1.0 / 6 + 1.0 / 18 + (1 + 1.0 / 2 + 1.0 / 3 + 1.0 / 4) / 4) / 2));
+  // 3 similar pairs among 8: 0.1, 0.5 and 0.2 against 0.9, 0.3 | 0.4, 0.6, 0.1 of all queries.
+  CHECK(evaluate_scores("", read, scores, {1}).verification.roc_auc.value ==
+        Approx((0.5 + 3 + 1) / 15));
+
+  const std::vector<Pair> all_right{{"a", "1"}, {"a", "2"}};
+  CHECK(error_of([&] {
+          make_protocol(all_right, 2, 1, 0);
+        }).find("every right image is a partner") == 0);
+}
+
 TEST_CASE("perfect embeddings get everything right, a collapsed or broken network gets chance") {
   const Protocol protocol = make_protocol(numbered_pairs(200), 20, 5, 0);
   const Report perfect = evaluate_scores("perfect", protocol, score(protocol, 0));
