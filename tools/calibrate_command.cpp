@@ -2,7 +2,9 @@
 // threshold comes from validation pairs, and is stored in the model.
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <set>
 
 #include "engine/core/random.h"
 #include "engine/data/class_layout.h"
@@ -31,9 +33,14 @@ struct CalibrateArguments {
   ComputeArguments compute;
 };
 
-// Images that ask and images that answer, with the class of each.
+enum class PairKind { partner, other, neither };
+
+// Images that ask and images that answer.
 struct Sides {
   std::vector<int64_t> left, right;
+  // Of an image that asks and one that answers. Pictures of one group of pairs that are no partners
+  // are neither: they are joined by others that look like both.
+  std::function<PairKind(int64_t, int64_t)> match;
   std::string hash;
 };
 
@@ -49,9 +56,9 @@ std::string validation_pairs(const CalibrateArguments& arguments) {
   return own;
 }
 
-// Every left image with every right one but itself, or with so many drawn ones that there are not
-// too many pairs; with those of its class in any case.
-CandidateLists lists_of(const Sides& sides, std::span<const int32_t> labels, uint64_t seed) {
+// Every left image with every right one that matches it or does not, or with so many drawn ones that there are not
+// too many pairs; with those that match in any case.
+CandidateLists lists_of(const Sides& sides, uint64_t seed) {
   const int64_t q = std::ssize(sides.left), r = std::ssize(sides.right);
   const int64_t most = std::max<int64_t>(kMostPairs / std::max<int64_t>(q, 1), 1);
   CandidateLists lists;
@@ -59,9 +66,8 @@ CandidateLists lists_of(const Sides& sides, std::span<const int32_t> labels, uin
   for (int64_t i = 0; i < q; i++) {
     std::vector<int64_t> others;
     for (int64_t j = 0; j < r; j++) {
-      if (sides.right[j] == sides.left[i]) continue;
-      const bool similar = labels[sides.right[j]] == labels[sides.left[i]];
-      (similar ? candidates[i] : others).push_back(j);
+      const PairKind match = sides.match(sides.left[i], sides.right[j]);
+      if (match != PairKind::neither) (match == PairKind::partner ? candidates[i] : others).push_back(j);
     }
     if (std::ssize(others) > most) {
       Random(seed, RandomUse::candidates, i).shuffle(std::span(others));
@@ -103,9 +109,13 @@ void run_calibrate(const CalibrateArguments& arguments) {
     where = validation_pairs(arguments);
     PairData pairs =
         load_pairs(pairs_folder(arguments.data, "train"), where, model.preprocess, on_corrupt);
-    for (const auto& [left, right] : pairs.samples)
-      sides.left.push_back(left), sides.right.push_back(right);
+    sides.left = pairs.images_of(0), sides.right = pairs.images_of(1);
     sides.hash = content_hash(pairs.pairs);
+    sides.match = [partners = std::set(pairs.samples.begin(), pairs.samples.end()),
+                   labels = pairs.labels](int64_t left, int64_t right) {
+      if (labels[left] != labels[right]) return PairKind::other;
+      return partners.contains({left, right}) ? PairKind::partner : PairKind::neither;
+    };
     data = std::move(pairs);
   } else {
     ClassData classes = load_classes(arguments.data, "val", model.preprocess, on_corrupt);
@@ -114,6 +124,10 @@ void run_calibrate(const CalibrateArguments& arguments) {
       named.push_back({classes.names[i], classes.classes[classes.labels[i]]});
     sides.left = sides.right = classes.images.all();
     sides.hash = content_hash(named);
+    sides.match = [labels = classes.labels](int64_t a, int64_t b) {
+      if (a == b) return PairKind::neither;
+      return labels[a] == labels[b] ? PairKind::partner : PairKind::other;
+    };
     data = std::move(classes);
   }
   report_skipped(data.skipped);
@@ -130,15 +144,14 @@ void run_calibrate(const CalibrateArguments& arguments) {
   Network& network = *model.network;
   const Tensor left = embed(network, data.images, sides.left, compute, PairSide::left),
                right = embed(network, data.images, sides.right, compute, PairSide::right);
-  const CandidateLists lists = lists_of(sides, data.labels, arguments.seed);
+  const CandidateLists lists = lists_of(sides, arguments.seed);
   const Tensor scores = score_lists(network, left, right, lists, compute);
   std::vector<ScoredPair> pairs;
   for (int64_t i = 0; i < scores.size(); i++) {
     if (lists.candidates[i] == kNoCandidate) continue;
     const int64_t query = i / lists.count;
-    pairs.push_back({scores.data<float>()[i],
-                     data.labels[sides.left[query]] == data.labels[sides.right[lists.candidates[i]]],
-                     query});
+    const PairKind match = sides.match(sides.left[query], sides.right[lists.candidates[i]]);
+    pairs.push_back({scores.data<float>()[i], match == PairKind::partner, query});
   }
   Calibration calibration = calibrate(std::move(pairs), arguments.rate, arguments.seed);
   calibration.pairs_hash = sides.hash;

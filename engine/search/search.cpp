@@ -17,21 +17,21 @@ namespace {
 // What a device ranks behind k may be ahead of it by the CPU's rounding.
 constexpr int64_t kSlack = 24;
 
-struct Entry {
+struct Hit {
   float score;
   int64_t row;
 };
-bool is_better(const Entry& a, const Entry& b) {
+bool is_better(const Hit& a, const Hit& b) {
   return a.score > b.score || (a.score == b.score && a.row < b.row);
 }
 
 // Scores of a query with these rows, as search_top_k() and search_nearest() have them.
 void score(const float* query, const Tensor& rows, Similarity similarity,
-           std::span<Entry> entries) {
+           std::span<Hit> entries) {
   const int64_t d = rows.shape()[1];
   const bool distances = similarity == Similarity::negative_distance;
   std::vector<float> one(d), scores(cpu::kPanelRows);
-  for (Entry& entry : entries) {
+  for (Hit& entry : entries) {
     const float* row = one.data();
     if (rows.dtype() == DType::f16)
       cpu::widen(rows.data<f16>() + entry.row * d, d, one.data());
@@ -67,7 +67,7 @@ Tensor with_ones(const Tensor& rows) {
   return result;
 }
 
-using Found = std::vector<std::vector<Entry>>;  // of each query
+using Found = std::vector<std::vector<Hit>>;  // of each query
 
 // Rows as the GPU has them, and queries for them.
 Tensor for_gpu(const Tensor& rows, Similarity similarity) {
@@ -225,7 +225,7 @@ std::vector<DuplicateGroup> find_duplicates(Tensor rows, Similarity similarity, 
     const int64_t size = std::min(kBlock, n - begin);
     const Tensor block = rows.rows(begin, begin + size);
     // The best representative of each row so far, by its number.
-    std::vector<Entry> best(size, Entry{-std::numeric_limits<float>::infinity(), -1});
+    std::vector<Hit> best(size, Hit{-std::numeric_limits<float>::infinity(), -1});
     if (representatives.count() > 0) {
       const Neighbors earlier = representatives.best(block);
       for (int64_t i = 0; i < size; i++)
@@ -238,7 +238,7 @@ std::vector<DuplicateGroup> find_duplicates(Tensor rows, Similarity similarity, 
         continue;
       }
       for (int64_t j = i + 1; j < size; j++)
-        if (const Entry entry{scores[i * size + j], representatives.count()};
+        if (const Hit entry{scores[i * size + j], representatives.count()};
             entry.score > best[j].score)
           best[j] = entry;
       representatives.add(begin + i);
