@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <set>
 
 #include "engine/core/random.h"
@@ -56,24 +57,27 @@ std::string validation_pairs(const CalibrateArguments& arguments) {
   return own;
 }
 
-// Every left image with every right one that matches it or does not, or with so many drawn ones that there are not
-// too many pairs; with those that match in any case.
+// Every left image with every right one that matches it or does not, or with so many drawn ones of
+// each kind that there are not too many pairs.
 CandidateLists lists_of(const Sides& sides, uint64_t seed) {
   const int64_t q = std::ssize(sides.left), r = std::ssize(sides.right);
-  const int64_t most = std::max<int64_t>(kMostPairs / std::max<int64_t>(q, 1), 1);
+  const int64_t most = std::max<int64_t>(kMostPairs / std::max<int64_t>(q, 1) / 2, 1);
+  std::vector<int64_t> order(r);
+  std::iota(order.begin(), order.end(), 0);
+  if (r > most) Random(seed, RandomUse::candidates).shuffle(std::span(order));
   CandidateLists lists;
   std::vector<std::vector<int64_t>> candidates(q);
   for (int64_t i = 0; i < q; i++) {
-    std::vector<int64_t> others;
-    for (int64_t j = 0; j < r; j++) {
-      const PairKind match = sides.match(sides.left[i], sides.right[j]);
-      if (match != PairKind::neither) (match == PairKind::partner ? candidates[i] : others).push_back(j);
+    int64_t room[2] = {most, most};  // for others, and for partners
+    const int64_t start = static_cast<int64_t>(Random(seed, RandomUse::candidates, i).below(r));
+    for (int64_t step = 0; step < r && room[0] + room[1] > 0; step++) {
+      const int64_t j = order[(start + step) % r];
+      const PairKind kind = sides.match(sides.left[i], sides.right[j]);
+      if (kind == PairKind::neither || room[kind == PairKind::partner] == 0)
+        continue;
+      room[kind == PairKind::partner]--;
+      candidates[i].push_back(j);
     }
-    if (std::ssize(others) > most) {
-      Random(seed, RandomUse::candidates, i).shuffle(std::span(others));
-      others.resize(most);
-    }
-    candidates[i].insert(candidates[i].end(), others.begin(), others.end());
     lists.count = std::max(lists.count, std::ssize(candidates[i]));
   }
   for (int64_t i = 0; i < q; i++) {
@@ -91,14 +95,14 @@ void run_calibrate(const CalibrateArguments& arguments) {
   check(!arguments.out.empty() || path == arguments.model,
         "calibrate: {} are published weights, which stay as they are; expected --out FILE",
         arguments.model);
-  if (arguments.out.empty())
-    check_can_write(out);
-  else
+  if (!arguments.out.empty())
     check_outputs({{"--out", out, FileKind::safetensors}},
                   {{"MODEL", path}, {"--pairs", arguments.pairs}});
+  AtomicFile file(out);  // which nobody else writes meanwhile
   const Compute compute = arguments.compute.parse();
   const OnCorrupt on_corrupt = arguments.skip_corrupt ? OnCorrupt::skip : OnCorrupt::stop;
-  Model model = load_model(arguments.model);
+  Checkpoint checkpoint = read_checkpoint(path);
+  Model model = model_of(checkpoint, path);
   const bool of_pairs = layout_of(arguments.data) == Layout::pairs;
   check(of_pairs || arguments.pairs.empty(), "--pairs is for pairs, and {} holds classes of images",
         arguments.data);
@@ -139,7 +143,6 @@ void run_calibrate(const CalibrateArguments& arguments) {
         "expected validation pairs",
         seen, data.images.size(), where, arguments.model);
 
-  Checkpoint checkpoint = read_checkpoint(path);
   prepare_model(model, compute);
   Network& network = *model.network;
   const Tensor left = embed(network, data.images, sides.left, compute, PairSide::left),
@@ -156,7 +159,7 @@ void run_calibrate(const CalibrateArguments& arguments) {
   Calibration calibration = calibrate(std::move(pairs), arguments.rate, arguments.seed);
   calibration.pairs_hash = sides.hash;
   checkpoint.calibration = calibration;
-  write_checkpoint(out, checkpoint);
+  write_checkpoint(file, checkpoint);
   if (arguments.json) {
     nlohmann::ordered_json json = result_json("calibrate");
     json.update({{"model", out}, {"pairs", where}, {"calibration", to_json(calibration)}});

@@ -54,8 +54,8 @@ void run_duplicates(const DuplicatesArguments& arguments) {
     prepare_model(*model, compute);
     images = embed_inputs(*model, files, compute, arguments.skip_corrupt);
   }
-  const std::vector<DuplicateGroup> groups = find_duplicates(
-      images.embeddings, similarity, static_cast<float>(above), compute.device);
+  const std::vector<DuplicateGroup> groups =
+      find_duplicates(images.embeddings, similarity, static_cast<float>(above), compute.device);
   images.embeddings = {};
 
   const auto same = [&](int64_t a, int64_t b) { return images.hashes[a] == images.hashes[b]; };
@@ -74,7 +74,8 @@ void run_duplicates(const DuplicatesArguments& arguments) {
         row.others.push_back(
             {images.names[member], fmt::format("{:.4f}\n{}", score, images.names[member])});
     }
-    write_file_atomically(arguments.html, gallery_page("Near duplicates", sentence + ".", rows, skipped));
+    write_file_atomically(arguments.html,
+                          gallery_page("Near duplicates", sentence + ".", rows, skipped));
     report_skipped(skipped);
   }
   if (arguments.json) {

@@ -95,13 +95,11 @@ void add(const IndexArguments& arguments) {
   IndexWriter writer(arguments.index);
   const IndexFile old(arguments.index);
   const std::vector<std::string> files = image_inputs(arguments.inputs);
-  std::vector<std::string> names = old.names();
-  names.insert(names.end(), files.begin(), files.end());
-  check_names_once(names);
+  check_names_once(files, &old);
   Model model = model_of(old.model(), arguments.index);
   prepare_model(model, compute);
   const IndexedImages more = embed_inputs(model, files, compute, arguments.skip_corrupt);
-  names = old.names();
+  std::vector<std::string> names = old.names();
   names.insert(names.end(), more.names.begin(), more.names.end());
   std::vector<uint64_t> hashes = old.hashes();
   hashes.insert(hashes.end(), more.hashes.begin(), more.hashes.end());
@@ -117,8 +115,7 @@ void remove(const IndexArguments& arguments) {
   IndexWriter writer(arguments.index);
   const IndexFile old(arguments.index);
   const int64_t left = writer.remove(old, arguments.names);
-  if (arguments.json)
-    return print_json(json_of_change(arguments, 0, old.count() - left, left));
+  if (arguments.json) return print_json(json_of_change(arguments, 0, old.count() - left, left));
   print_line("{}: {} pictures removed, {} in it", arguments.index, old.count() - left, left);
 }
 
@@ -126,10 +123,11 @@ void info(const IndexArguments& arguments) {
   const IndexFile index(arguments.index);
   const Model model = model_of(index.model(), arguments.index);
   const Similarity similarity = model.network->similarity;
-  std::map<uint64_t, int64_t> pictures;
-  for (const uint64_t hash : index.hashes()) pictures[hash]++;
+  std::vector<uint64_t> pictures = index.hashes();
+  std::ranges::sort(pictures);
+  pictures.erase(std::unique(pictures.begin(), pictures.end()), pictures.end());
   if (arguments.json) {
-    nlohmann::ordered_json json = result_json("index");
+    nlohmann::ordered_json json = result_json("index info");
     json.update({{"index", index.path()},
                  {"images", index.count()},
                  {"different_pictures", pictures.size()},
@@ -140,7 +138,8 @@ void info(const IndexArguments& arguments) {
                  {"model", model.config}});
     json["f16_recall"] = nullptr;
     if (const auto& recall = index.recall())
-      json["f16_recall"] = {{"k", recall->k}, {"queries", recall->queries}, {"recall", recall->recall}};
+      json["f16_recall"] = {
+          {"k", recall->k}, {"queries", recall->queries}, {"recall", recall->recall}};
     json["calibration"] = nullptr;
     if (model.calibration) json["calibration"] = to_json(*model.calibration);
     return print_json(json);
@@ -152,7 +151,7 @@ void info(const IndexArguments& arguments) {
   print_line("embeddings  {} values, {}, {:.1f} MB in all", index.width(), name_of(index.storage()),
              static_cast<double>(index.bytes()) / 1e6);
   if (const auto& recall = index.recall())
-    print_line("f16         keeps {:.2f} % of the {} nearest of {} of its pictures",
+    print_line("f16         kept {:.2f} % of the {} nearest of {} pictures when it was built",
                100 * recall->recall, recall->k, recall->queries);
   if (const auto& c = model.calibration)
     print_line("threshold   {:.4f} [{:.4f}, {:.4f}], at which {:g} % of other pairs match",
@@ -208,13 +207,14 @@ void add_index_command(CLI::App& app) {
   index(to_add);
   pictures(to_add);
 
-  CLI::App* to_remove = subcommand("remove", "Take pictures out, by their names",
-                                   "lookalike index remove pictures.index pictures/old.jpg", remove);
+  CLI::App* to_remove =
+      subcommand("remove", "Take pictures out, by their names",
+                 "lookalike index remove pictures.index pictures/old.jpg", remove);
   index(to_remove);
-  to_remove->add_option("NAME", arguments->names, "Names as `search` prints them")->required();
+  to_remove->add_option("NAME", arguments->names, "Names of pictures in it: their paths when they were added")->required();
 
-  CLI::App* to_show = subcommand("info", "Print what an index holds",
-                                 "lookalike index info pictures.index", info);
+  CLI::App* to_show =
+      subcommand("info", "Print what an index holds", "lookalike index info pictures.index", info);
   index(to_show);
 }
 

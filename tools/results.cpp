@@ -10,8 +10,14 @@ namespace lookalike {
 
 namespace {
 
+// Within strings of JSON control characters and those that reorder text are escapes of its own: what
+// is printed may go to a terminal.
 std::string text_of_json(const nlohmann::ordered_json& json, int indent) {
-  return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  const std::string text =
+      json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return printable(text, true) == text
+             ? text
+             : json.dump(indent, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -43,8 +49,8 @@ double threshold_of(const std::string& above, const std::optional<Calibration>& 
                     Similarity similarity, const std::string& where) {
   if (above == "auto") {
     check(calibration.has_value(),
-          "--above auto: {} has no threshold; `lookalike calibrate MODEL --data DIR` finds and stores "
-          "one, or give a number",
+          "--above auto: {} has no threshold; `lookalike calibrate MODEL --data DIR` stores one in "
+          "a model, and so in an index that is built after it; or give a number",
           where);
     return calibration->threshold.score;
   }

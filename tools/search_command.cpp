@@ -21,6 +21,7 @@ namespace {
 struct SearchArguments {
   std::string index, above, html;
   std::vector<std::string> queries;
+  const CLI::Option* above_option = nullptr;
   int64_t k = 10;
   bool json = false, from_stdin = false, orientations = false;
   ComputeArguments compute;
@@ -47,7 +48,7 @@ class PictureSearch {
         index.path());
     check(width == index.width(), "{}: its model makes {} values, its embeddings have {}",
           index.path(), width, index.width());
-    if (!arguments.above.empty())
+    if (arguments.above_option->count() > 0)
       least_ = threshold_of(arguments.above, model_.calibration, model_.network->similarity,
                             index.path());
     prepare_model(model_, compute);
@@ -106,12 +107,12 @@ class PictureSearch {
       images.embeddings = comparable_rows(
           *model_.network, embed_files(*model_.network, queries, preprocess, compute_, nullptr,
                                        PairSide::any, &unread, &images.hashes));
-      check(unread.empty(), "{}", unread.begin()->second);
+      if (!unread.empty()) fail("{}", unread.begin()->second);
       check_finite(images.embeddings, images.names);
       return images;
     }
     for (const std::string& query : queries) {
-      const Image decoded = read_image(query, preprocess.channels);
+      const Image decoded = read_image(query, 3);
       images.hashes.push_back(content_hash(decoded));
       std::vector<uint8_t> pixels;
       for (int o = 0; o < kOrientations; o++) {
@@ -123,8 +124,7 @@ class PictureSearch {
       const Tensor rows = comparable_rows(
           *model_.network, lookalike::embed(*model_.network, store, store.all(), compute_));
       if (!images.embeddings.defined())
-        images.embeddings = Tensor(
-            rows.shape().with_rows(kOrientations * std::ssize(queries)));
+        images.embeddings = Tensor(rows.shape().with_rows(kOrientations * std::ssize(queries)));
       const int64_t begin = std::ssize(images.names) - kOrientations;
       images.embeddings.rows(begin, begin + kOrientations).copy_from(rows);
     }
@@ -144,10 +144,10 @@ nlohmann::ordered_json json_of(const IndexFile& index, const SearchArguments& ar
                                const std::string& query, const PictureSearch::Answer& answer) {
   nlohmann::ordered_json json{{"query", query}, {"matches", nlohmann::ordered_json::array()}};
   for (const auto& [row, score, orientation] : answer.matches) {
-    auto& match = json["matches"].emplace_back(nlohmann::ordered_json{
-        {"name", index.names()[row]},
-        {"score", score},
-        {"same_picture", index.hashes()[row] == answer.hash}});
+    auto& match = json["matches"].emplace_back(
+        nlohmann::ordered_json{{"name", index.names()[row]},
+                               {"score", score},
+                               {"same_picture", index.hashes()[row] == answer.hash}});
     if (arguments.orientations) match["orientation"] = kOrientationNames[orientation];
   }
   return json;
@@ -171,7 +171,9 @@ GalleryRow row_of(const IndexFile& index, const std::string& query,
   GalleryRow row{{query, query}, {}};
   for (const auto& [place, score, orientation] : answer.matches) {
     const std::string& name = index.names()[place];
-    row.others.push_back({name, fmt::format("{:.4f}\n{}", score, name)});
+    const std::string turned =
+        orientation > 0 ? fmt::format(" ({})", kOrientationNames[orientation]) : "";
+    row.others.push_back({name, fmt::format("{:.4f}{}\n{}", score, turned, name)});
   }
   return row;
 }
@@ -220,8 +222,7 @@ void run_search(const SearchArguments& arguments) {
     report_skipped(skipped);
   }
   if (!arguments.json) {
-    for (size_t i = 0; i < queries.size(); i++)
-      print_answer(index, queries[i], answers[i]);
+    for (size_t i = 0; i < queries.size(); i++) print_answer(index, queries[i], answers[i]);
     return;
   }
   nlohmann::ordered_json json = result_json("search");
@@ -244,10 +245,10 @@ void add_search_command(CLI::App& app) {
       "find photos -name '*.jpg' | lookalike search pictures.index --stdin");
   command->add_option("INDEX", arguments->index, "An index, as `index build` made it")->required();
   command->add_option("QUERY", arguments->queries, "Images, and folders with images at any depth");
-  whole_number(command->add_option("-k", arguments->k, "Pictures wanted of each"), 1, kMostMatches)
+  whole_number(command->add_option("-k,--matches", arguments->k, "Pictures wanted of each"), 1, kMostMatches)
       ->type_name("K")
       ->capture_default_str();
-  add_above_option(*command, arguments->above);
+  arguments->above_option = add_above_option(*command, arguments->above);
   add_json_flag(*command, arguments->json);
   CLI::Option* html = output_name(
       command->add_option("--html", arguments->html, "Also write a page with the pictures"));

@@ -17,12 +17,12 @@ struct Calibration {
     double false_match_rate = 0;  // share of pairs that do not match whose score reaches this one
     double true_match_rate = 0;   // share of those that do
   };
-  double asked = 0;            // the false-match rate that was asked for
-  double low = 0, high = 0;    // 95 % interval of the threshold
-  Point threshold;             // the lowest score at which false matches are no more frequent
+  double asked = 0;                  // the false-match rate that was asked for
+  double low = 0, high = 0;          // 95 % interval of the threshold
+  Point threshold;                   // the lowest score at which false matches are no more frequent
   int64_t matching = 0, others = 0;  // pairs that it was chosen on
-  std::string pairs_hash;      // of their names
-  std::vector<Point> curve;    // from the highest score down, a hundred or two of them
+  std::string pairs_hash;            // of their names
+  std::vector<Point> curve;          // from the highest score down, a hundred or two of them
 
   // What is expected of pairs that count as the same from `score` on.
   Point at(double score) const;

@@ -1,6 +1,7 @@
 #include "engine/report/page.h"
 
 #include <algorithm>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -85,8 +86,8 @@ std::string page(const std::string& title, const std::string& body) {
 std::string thumbnail(const std::string& path, int64_t side, std::vector<std::string>& skipped) {
   try {
     const Image image = read_image(path, 3);
-    const double scale = std::min(1.0, static_cast<double>(side) /
-                                           static_cast<double>(std::max(image.height, image.width)));
+    const double scale = std::min(
+        1.0, static_cast<double>(side) / static_cast<double>(std::max(image.height, image.width)));
     const auto scaled = [&](int64_t length) {
       return std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(length) * scale));
     };
@@ -102,19 +103,20 @@ std::string thumbnail(const std::string& path, int64_t side, std::vector<std::st
 std::string gallery_page(const std::string& title, const std::string& about,
                          const std::vector<GalleryRow>& rows, std::vector<std::string>& skipped) {
   std::string body;
-  int64_t tiles = 0, shown = 0;
+  int64_t left = kMostTiles, missing = 0;
   for (const GalleryRow& row : rows) {
-    tiles += 1 + std::ssize(row.others);
-    if (tiles > kMostTiles) break;
-    shown++;
+    const int64_t shown = std::clamp<int64_t>(left - 1, 0, std::ssize(row.others));
+    missing += std::ssize(row.others) - shown + (left < 1);
+    if (left < 1) continue;
+    left -= 1 + shown;
     body += "<section class=\"row\">\n<div class=\"first\">" + figure(row.first, skipped) +
             "</div>\n<div class=\"others\">\n";
-    for (const GalleryTile& tile : row.others) body += figure(tile, skipped);
+    for (const GalleryTile& tile : std::span(row.others).first(shown))
+      body += figure(tile, skipped);
     body += "</div>\n</section>\n";
   }
-  std::string note;
-  if (shown < std::ssize(rows))
-    note = fmt::format(" The first {} of {} are on this page.", shown, rows.size());
+  const std::string note =
+      missing > 0 ? fmt::format(" {} more pictures have no room on this page.", missing) : "";
   return page(title, fmt::format("<p>{}{}</p>\n", escaped(about), note) + body);
 }
 

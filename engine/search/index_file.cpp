@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char *kFormatKey = "format", *kIndexFormat = "lookalike-index-1",
                      *kAnyIndexFormat = "lookalike-index-", *kRecallKey = "f16_recall";
-constexpr const char *kPrefix = "index/", *kEmbeddings = "index/embeddings",
+constexpr const char *kIndexPrefix = "index/", *kEmbeddings = "index/embeddings",
                      *kHashes = "index/hashes", *kNames = "index/names",
                      *kNameEnds = "index/name_ends";
 
@@ -31,8 +31,9 @@ std::vector<std::string> take_names(const SafetensorsFile& file, const std::stri
   std::vector<std::string> names;
   int64_t begin = 0;
   for (const int64_t end : ends.span<int64_t>()) {
-    check(end > begin && end <= bytes.size(), "{}: the name of picture {} lies at bytes {} to {} of {}",
-          path, names.size(), begin, end, bytes.size());
+    check(end > begin && end <= bytes.size(),
+          "{}: the name of picture {} lies at bytes {} to {} of {}", path, names.size(), begin, end,
+          bytes.size());
     names.emplace_back(text + begin, text + end);
     begin = end;
   }
@@ -62,29 +63,31 @@ Checkpoint model_in(const SafetensorsFile& file, const std::string& path) {
   TensorFile model{{}, file.header().metadata};
   const auto format = model.metadata.find(kFormatKey);
   check(format != model.metadata.end() && format->second.starts_with(kAnyIndexFormat),
-        "{}: a model or other tensors, expected an index, as `lookalike index build` makes one", path);
+        "{}: a model or other tensors, expected an index, as `lookalike index build` makes one",
+        path);
   check(format->second == kIndexFormat,
         "{}: an index of another version, {}; this program reads {}", path, format->second,
         kIndexFormat);
   for (const auto& [name, entry] : file.header().tensors)
-    if (!name.starts_with(kPrefix)) model.tensors.emplace(name, file.read(name));
+    if (!name.starts_with(kIndexPrefix)) model.tensors.emplace(name, file.read(name));
   return checkpoint_of(std::move(model), path);
 }
 
-void check_rows_finite(const Tensor& rows, const std::vector<std::string>& names,
-                       const std::string& path) {
+void check_stored(const Tensor& rows, std::span<const std::string> names,
+                  const std::string& path) {
   constexpr uint16_t kF16Infinity = 0x7c00;
   int64_t bad = -1;
   if (rows.dtype() == DType::f32) {
     bad = first_row_not_finite(rows);
   } else {
     const auto values = rows.span<f16>();
-    const auto found = std::ranges::find_if(
-        values, [](f16 x) { return (x.bits & kF16Infinity) == kF16Infinity; });
+    const auto found =
+        std::ranges::find_if(values, [](f16 x) { return (x.bits & kF16Infinity) == kF16Infinity; });
     if (found != values.end()) bad = (found - values.begin()) / rows.shape()[1];
   }
-  check(bad < 0, "{}: the embedding of {} holds NaN or infinity", path,
-        names[std::max<int64_t>(bad, 0)]);
+  check(bad < 0, "{}: the embedding of {} holds NaN or infinity{}", path,
+        names[std::max<int64_t>(bad, 0)],
+        rows.dtype() == DType::f16 ? "; f16 holds numbers up to 65504" : "");
 }
 
 }  // namespace
@@ -147,14 +150,24 @@ Tensor as_f32(const Tensor& rows) {
   return result;
 }
 
-void check_names_once(std::span<const std::string> names) {
+void check_names_once(std::span<const std::string> names, const IndexFile* index) {
   std::unordered_set<std::string_view> seen;
   for (const std::string& name : names)
     check(seen.insert(name).second, "{}: named twice, expected each picture once", name);
+  if (!index) return;
+  std::vector<std::string> there;
+  for (const std::string& name : index->names())
+    if (seen.contains(name)) there.push_back(name);
+  check(there.empty(), "{} has {} already{}; expected pictures that are not in it", index->path(),
+        there.empty() ? "" : there[0],
+        there.size() > 1 ? fmt::format(" and {} more of these", there.size() - 1) : "");
 }
 
 IndexFile::IndexFile(const std::string& path)
-    : path_(of_tensors(path)), file_(path), model_(model_in(file_, path)), names_(take_names(file_, path)) {
+    : path_(of_tensors(path)),
+      file_(path),
+      model_(model_in(file_, path)),
+      names_(take_names(file_, path)) {
   const Tensor hashes = file_.read(kHashes);
   const auto found = file_.header().tensors.find(kEmbeddings);
   check(found != file_.header().tensors.end(), "{}: tensor {} is missing", path, kEmbeddings);
@@ -180,7 +193,7 @@ IndexFile::IndexFile(const std::string& path)
 
 Tensor IndexFile::embeddings() const {
   const Tensor rows = file_.read(kEmbeddings, true);
-  check_rows_finite(rows, names_, path_);
+  check_stored(rows, names_, path_);
   return rows;
 }
 
@@ -190,8 +203,7 @@ void IndexWriter::write(const Checkpoint& model, const std::vector<std::string>&
   TensorFile file = file_of(model);
   file.metadata[kFormatKey] = kIndexFormat;
   if (recall)
-    file.metadata[kRecallKey] =
-        nlohmann::json{recall->k, recall->queries, recall->recall}.dump();
+    file.metadata[kRecallKey] = nlohmann::json{recall->k, recall->queries, recall->recall}.dump();
   std::vector<uint8_t> text;
   std::vector<int64_t> ends;
   for (const std::string& name : names) {
@@ -212,20 +224,24 @@ void IndexWriter::build(const Checkpoint& model, const IndexedImages& images, DT
                         Similarity similarity) {
   check_names_once(images.names);
   std::optional<StorageRecall> recall;
-  if (storage == DType::f16) recall = recall_of_f16(images.embeddings, similarity);
+  if (storage == DType::f16 && images.count() > 1)
+    recall = recall_of_f16(images.embeddings, similarity);
   const Tensor rows = stored_as(images.embeddings, storage);
+  check_stored(rows, images.names, out_.path().string());
   write(model, images.names, images.hashes, parts_of(rows), recall);
 }
 
 void IndexWriter::add(const IndexFile& old, const IndexedImages& more) {
-  check(more.embeddings.shape()[1] == old.width_, "{}: embeddings of {} values, those to add have {}",
-        old.path_, old.width_, more.embeddings.shape()[1]);
+  check(more.embeddings.shape()[1] == old.width_,
+        "{}: embeddings of {} values, those to add have {}", old.path_, old.width_,
+        more.embeddings.shape()[1]);
   std::vector<std::string> names = old.names_;
   std::vector<uint64_t> hashes = old.hashes_;
   names.insert(names.end(), more.names.begin(), more.names.end());
   hashes.insert(hashes.end(), more.hashes.begin(), more.hashes.end());
-  check_names_once(names);
+  check_names_once(more.names, &old);
   const Tensor rows = stored_as(more.embeddings, old.storage_);
+  check_stored(rows, more.names, old.path_);
   write(old.model_, names, hashes,
         {old.storage_,
          {std::ssize(names), old.width_},

@@ -39,8 +39,9 @@ Tensor as_f32(const Tensor& rows);
 // Whether the file is an index, of any version.
 bool is_index(const std::string& path);
 
-// Error where a name is there twice.
-void check_names_once(std::span<const std::string> names);
+// Error where a name is there twice, or is in `index` already.
+class IndexFile;
+void check_names_once(std::span<const std::string> names, const IndexFile* index = nullptr);
 
 // An index that is there, opened and checked. Embeddings stay in the file until they are asked for.
 class IndexFile {

@@ -25,67 +25,32 @@ bool is_better(const Hit& a, const Hit& b) {
   return a.score > b.score || (a.score == b.score && a.row < b.row);
 }
 
-// Scores of a query with these rows, as search_top_k() and search_nearest() have them.
-void score(const float* query, const Tensor& rows, Similarity similarity,
-           std::span<Hit> entries) {
+// Dot products of a query with these rows, as search_top_k() has them.
+void score(const float* query, const Tensor& rows, std::span<Hit> hits) {
   const int64_t d = rows.shape()[1];
-  const bool distances = similarity == Similarity::negative_distance;
   std::vector<float> one(d), scores(cpu::kPanelRows);
-  for (Hit& entry : entries) {
+  for (Hit& hit : hits) {
     const float* row = one.data();
     if (rows.dtype() == DType::f16)
-      cpu::widen(rows.data<f16>() + entry.row * d, d, one.data());
+      cpu::widen(rows.data<f16>() + hit.row * d, d, one.data());
     else
-      row = rows.data<float>() + entry.row * d;
-    cpu::score_rows(query, 1, d, row, 1, distances, scores.data());
-    entry.score = distances ? -std::sqrt(-scores[0]) : scores[0];
+      row = rows.data<float>() + hit.row * d;
+    cpu::score_rows(query, 1, d, row, 1, false, scores.data());
+    hit.score = std::isnan(scores[0]) ? -std::numeric_limits<float>::infinity() : scores[0];
   }
-}
-
-// Rows and queries whose dot products rank as distances do: q . x - |x|^2 / 2.
-Tensor with_norms(const Tensor& rows) {
-  const int64_t n = rows.shape()[0], d = rows.shape()[1];
-  Tensor result({n, d + 1});
-  cpu::parallel_for(n, 256, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      const float* from = rows.data<float>() + i * d;
-      float* to = result.data<float>() + i * (d + 1);
-      double squares = 0;
-      for (int64_t j = 0; j < d; j++) to[j] = from[j], squares += double{from[j]} * from[j];
-      to[d] = static_cast<float>(-squares / 2);
-    }
-  });
-  return result;
-}
-Tensor with_ones(const Tensor& rows) {
-  const int64_t n = rows.shape()[0], d = rows.shape()[1];
-  Tensor result({n, d + 1});
-  for (int64_t i = 0; i < n; i++) {
-    std::copy_n(rows.data<float>() + i * d, d, result.data<float>() + i * (d + 1));
-    result.data<float>()[i * (d + 1) + d] = 1;
-  }
-  return result;
 }
 
 using Found = std::vector<std::vector<Hit>>;  // of each query
 
-// Rows as the GPU has them, and queries for them.
-Tensor for_gpu(const Tensor& rows, Similarity similarity) {
-  return (similarity == Similarity::cosine ? rows : with_norms(rows)).to(Device::cuda);
-}
-Tensor queries_for_gpu(const Tensor& queries, Similarity similarity) {
-  return (similarity == Similarity::cosine ? queries : with_ones(queries)).to(Device::cuda);
-}
-
 // Adds the places of the best of some rows on the GPU, which are numbered from `first` on.
 void collect(const Tensor& queries, const Tensor& rows, int64_t k, int64_t first, Found& found) {
   if constexpr (gpu::kBuilt) {
-    const int64_t q = queries.shape()[0], n = rows.shape()[0], width = rows.shape()[1],
+    const int64_t q = queries.shape()[0], n = rows.shape()[0], d = rows.shape()[1],
                   wanted = std::min({k + kSlack, n, cuda::kTopKMost});
     Tensor scores({q, wanted}, DType::f32, Device::cuda),
         indices({q, wanted}, DType::i64, Device::cuda),
         workspace({cuda::top_k_workspace(q, n, wanted)}, DType::i64, Device::cuda);
-    cuda::top_k(queries.data<float>(), rows.data<float>(), q, n, width, wanted,
+    cuda::top_k(queries.data<float>(), rows.data<float>(), q, n, d, wanted,
                 reinterpret_cast<uint64_t*>(workspace.data<int64_t>()), scores.data<float>(),
                 indices.data<int64_t>(), gpu::compute_stream());
     const Tensor here = indices.to(Device::cpu);
@@ -95,13 +60,12 @@ void collect(const Tensor& queries, const Tensor& rows, int64_t k, int64_t first
 }
 
 // The best k of what was found, scored anew among `rows` on the CPU.
-Neighbors best_of(Found& found, const Tensor& queries, const Tensor& rows, Similarity similarity,
-                  int64_t k) {
+Neighbors best_of(Found& found, const Tensor& queries, const Tensor& rows, int64_t k) {
   const int64_t q = queries.shape()[0], d = queries.shape()[1];
   Neighbors result{Tensor({q, k}, DType::i64), Tensor({q, k})};
   cpu::parallel_for(q, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
-      score(queries.data<float>() + i * d, rows, similarity, found[i]);
+      score(queries.data<float>() + i * d, rows, found[i]);
       std::ranges::sort(found[i], is_better);
       for (int64_t j = 0; j < k; j++) {
         result.indices.data<int64_t>()[i * k + j] = found[i][j].row;
@@ -112,6 +76,11 @@ Neighbors best_of(Found& found, const Tensor& queries, const Tensor& rows, Simil
   return result;
 }
 
+// Distances stay on the CPU: from dot products, as the GPU has them, near ones would be rounding.
+Device device_for(Similarity similarity, Device device) {
+  return similarity == Similarity::cosine ? device : Device::cpu;
+}
+
 Neighbors find_on_cpu(const Tensor& queries, const Tensor& rows, Similarity similarity, int64_t k) {
   return (similarity == Similarity::cosine ? search_top_k : search_nearest)(queries, rows, k);
 }
@@ -119,16 +88,16 @@ Neighbors find_on_cpu(const Tensor& queries, const Tensor& rows, Similarity simi
 }  // namespace
 
 Searcher::Searcher(const Tensor& rows, Similarity similarity, Device device, int64_t block_bytes)
-    : rows_(rows), similarity_(similarity), device_(device) {
+    : rows_(rows), similarity_(similarity), device_(device_for(similarity, device)) {
   if (device_ == Device::cpu) return;
-  const int64_t n = rows.shape()[0], width = rows.shape()[1] + 1;
-  block_rows_ = std::clamp<int64_t>(block_bytes / (width * 4), 1, std::max<int64_t>(n, 1));
+  const int64_t n = rows.shape()[0], row_bytes = rows.shape()[1] * size_of(DType::f32);
+  block_rows_ = std::clamp<int64_t>(block_bytes / row_bytes, 1, std::max<int64_t>(n, 1));
   if (block_rows_ == n) resident_ = block_on_gpu(0);
 }
 
 Tensor Searcher::block_on_gpu(int64_t block) const {
   const int64_t begin = block * block_rows_, end = std::min(begin + block_rows_, rows_.shape()[0]);
-  return for_gpu(as_f32(rows_.rows(begin, end)), similarity_);
+  return as_f32(rows_.rows(begin, end)).to(device_);
 }
 
 Neighbors Searcher::find(const Tensor& queries, int64_t k) const {
@@ -140,11 +109,11 @@ Neighbors Searcher::find(const Tensor& queries, int64_t k) const {
 
 Neighbors Searcher::find_on_gpu(const Tensor& queries, int64_t k) const {
   Found found(queries.shape()[0]);
-  const Tensor asked = queries_for_gpu(queries, similarity_);
+  const Tensor asked = queries.to(device_);
   for (int64_t block = 0; block * block_rows_ < rows_.shape()[0]; block++)
     collect(asked, resident_.defined() ? resident_ : block_on_gpu(block), k, block * block_rows_,
             found);
-  return best_of(found, queries, rows_, similarity_, k);
+  return best_of(found, queries, rows_, k);
 }
 
 namespace {
@@ -183,8 +152,8 @@ class Representatives {
  public:
   Representatives(const Tensor& rows, Similarity similarity, Device device)
       : rows_(rows), similarity_(similarity) {
-    const int64_t d = rows.shape()[1], width = similarity == Similarity::cosine ? d : d + 1;
-    if (device == Device::cuda) on_gpu_ = Tensor({rows.shape()[0], width}, DType::f32, device);
+    if (device_for(similarity, device) == Device::cuda)
+      on_gpu_ = Tensor(rows.shape(), DType::f32, Device::cuda);
   }
 
   int64_t count() const { return count_; }
@@ -197,11 +166,11 @@ class Representatives {
   Neighbors best(const Tensor& rows) {
     const Tensor all = rows_.rows(0, count_);
     if (!on_gpu_.defined()) return find_on_cpu(rows, all, similarity_, 1);
-    on_gpu_.rows(sent_, count_).copy_from(for_gpu(all.rows(sent_, count_), similarity_));
+    on_gpu_.rows(sent_, count_).copy_from(all.rows(sent_, count_));
     sent_ = count_;
     Found found(rows.shape()[0]);
-    collect(queries_for_gpu(rows, similarity_), on_gpu_.rows(0, count_), 1, 0, found);
-    return best_of(found, rows, all, similarity_, 1);
+    collect(rows.to(Device::cuda), on_gpu_.rows(0, count_), 1, 0, found);
+    return best_of(found, rows, all, 1);
   }
 
  private:

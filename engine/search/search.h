@@ -1,6 +1,7 @@
 // Exact search among embeddings on the CPU or the GPU, with the same results and order on both:
 // every row is looked at, in blocks, and what a device finds is scored anew on the CPU, whose bits
-// do not depend on the size of a block. Equal scores rank by row.
+// do not depend on the size of a block. Equal scores rank by row. Distances are compared on the CPU
+// whatever the device.
 #pragma once
 
 #include <array>

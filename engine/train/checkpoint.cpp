@@ -29,7 +29,15 @@ TensorFile file_of(const Checkpoint& checkpoint) {
 }
 
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
-  write_safetensors(path, file_of(checkpoint));
+  AtomicFile out(path);
+  write_checkpoint(out, checkpoint);
+}
+
+void write_checkpoint(AtomicFile& out, const Checkpoint& checkpoint) {
+  const TensorFile file = file_of(checkpoint);
+  std::map<std::string, TensorParts> tensors;
+  for (const auto& [name, tensor] : file.tensors) tensors.emplace(name, parts_of(tensor));
+  write_safetensors(out, tensors, file.metadata);
 }
 
 Checkpoint read_checkpoint(const std::string& path) {

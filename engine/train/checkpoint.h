@@ -28,6 +28,8 @@ struct Checkpoint {
 
 // Tensors on the GPU are brought over. Atomic: the file is either whole or not there.
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
+// Into a file that was opened before, which is complete after it.
+void write_checkpoint(AtomicFile& out, const Checkpoint& checkpoint);
 // Error naming the file when it is damaged or no checkpoint of this program.
 Checkpoint read_checkpoint(const std::string& path);
 // The same as the contents of a file, for one that holds a model and more; of what `path` has but

@@ -38,6 +38,12 @@ json "all(set(m) == {'name', 'score', 'same_picture'} for q in d['queries'] for 
 # The model turned to see the same thing eight times.
 run "$lookalike" search all.index "$first" --orientations -k 2 --json
 json "d['queries'][0]['matches'][0]['orientation'] == 'upright' and len(d['queries'][0]['matches']) == 2"
+# Names that hold anything are valid JSON, and command no terminal.
+cp "$first" $'odd\x7f\x1b\u202e\xff\n.png'
+run "$lookalike" search all.index odd* -k 1 --json
+json "'\x7f\x1b\u202e' in d['queries'][0]['query'] and d['queries'][0]['matches'][0]['same_picture']"
+! grep -qP '[\x7f\x1b]' out.txt || fail "control characters on a terminal"
+rm odd*
 # A program drives it: a line for each line, errors too.
 printf '%s\nnone.png\n\ndata/pairs.csv\r\n%s\n' "$first" "$first" | "$lookalike" search all.index --stdin -k 1 >out.txt 2>err.txt || fail "$(cat err.txt)"
 [[ $(wc -l <out.txt) == 5 && ! -s err.txt ]] || fail "not a line for each: $(cat out.txt err.txt)"
@@ -75,7 +81,7 @@ run "$lookalike" index info whole.index --json
 json "d['images'] == 49 and d['different_pictures'] == 48 and d['storage'] == 'f32' and d['width'] == 8 and d['calibration'] is None"
 run "$lookalike" index build "$model" data/left data/right --out half.index --storage f16
 run "$lookalike" index info half.index
-has "f16         keeps "
+has "f16         kept "
 run "$lookalike" index add half.index copy.png
 run "$lookalike" search half.index copy.png -k 2
 has "(the same picture)"
@@ -184,11 +190,13 @@ refuse "not an index" "" "$lookalike" search "$first" "$first"
 refuse "cannot read 'none.index'" "" "$lookalike" search none.index "$first"
 refuse "no QUERY" "" "$lookalike" search all.index
 refuse "expected images, or --stdin" "" "$lookalike" search all.index "$first" --stdin
-refuse "-k" "" "$lookalike" search all.index "$first" -k 0
+refuse "--matches is 0, expected from 1 to 1000" "" "$lookalike" search all.index "$first" -k 0
+refuse "--above is '', expected" "" "$lookalike" search all.index "$first" --above ''
 for above in 1.5 -1.5 nan x 0.9x; do refuse "--above is '$above', expected auto or a cosine, from -1 to 1" "" "$lookalike" search all.index "$first" --above="$above"; done
 refuse "--above auto: all.index has no threshold" "" "$lookalike" search all.index "$first" --above auto
 refuse "named twice, expected each picture once" new.index "$lookalike" index build "$model" data/left "$first" --out new.index
-refuse "named twice, expected each picture once" "" "$lookalike" index add all.index "$first"
+refuse "all.index has $first already; expected pictures that are not in it" "" "$lookalike" index add all.index "$first"
+refuse "already and 47 more of these" "" "$lookalike" index add all.index data/left
 refuse "there is no picture named none.png" "" "$lookalike" index remove all.index "$first" none.png
 refuse "nothing would be left" "" "$lookalike" index remove all.index data/left/*
 mkdir empty

@@ -18,9 +18,9 @@ Tensor alike(int64_t n, int64_t d, uint64_t seed) {
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j < d; j++)
       rows.data<float>()[i * d + j] =
-          i >= 10 && i % 3 ? rows.data<float>()[(i - 10) * d + j] +
-                                 (i % 3 == 1 ? 0 : 0.01f * random.normal())
-                           : random.normal();
+          i >= 10 && i % 3
+              ? rows.data<float>()[(i - 10) * d + j] + (i % 3 == 1 ? 0 : 0.01f * random.normal())
+              : random.normal();
   return rows;
 }
 

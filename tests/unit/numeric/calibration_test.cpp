@@ -62,14 +62,26 @@ TEST_CASE("a threshold is the lowest score that keeps false matches within the r
 }
 
 TEST_CASE("pairs that can't tell a rate have no threshold") {
-  CHECK(error_of([] { calibrate(drawn_pairs(10, 9, 1), 0.001, 0); }).find("90 pairs that do not match") ==
-        0);
+  CHECK(error_of([] {
+          calibrate(drawn_pairs(10, 9, 1), 0.001, 0);
+        }).find("90 pairs that do not match") == 0);
   auto all_alike = drawn_pairs(10, 20, 1);
   for (ScoredPair& pair : all_alike) pair.score = 1;
   CHECK(error_of([&] { calibrate(all_alike, 0.01, 0); }).find("no score keeps") == 0);
   std::erase_if(all_alike, [](const ScoredPair& pair) { return pair.similar; });
   CHECK(error_of([&] { calibrate(all_alike, 0.01, 0); }).find("no pairs that match") == 0);
   CHECK_THROWS_AS(calibrate({{NAN, true, 0}, {0, false, 0}}, 1, 0), Error);
+}
+
+TEST_CASE("scores of any size have a threshold that comes back") {
+  auto pairs = drawn_pairs(20, 20, 2);
+  for (ScoredPair& pair : pairs) pair.score = 1e7f * pair.score - 3e7f;
+  const Calibration c = calibrate(pairs, 0.01, 0);
+  CHECK(c.threshold.score < -1e6);
+  CHECK(to_json(calibration_from_json(nlohmann::json::parse(to_json(c).dump()), "file")) ==
+        to_json(c));
+  pairs[0].score = INFINITY;
+  CHECK_THROWS_AS(calibrate(pairs, 0.01, 0), Error);
 }
 
 TEST_CASE("a threshold comes back from JSON, and nothing else does") {
@@ -82,13 +94,15 @@ TEST_CASE("a threshold comes back from JSON, and nothing else does") {
     CAPTURE(key);
     nlohmann::json without = json;
     without.erase(key);
-    CHECK(error_of([&] { calibration_from_json(without, "file"); })
-              .find("file: the key '" + key + "' is missing") == 0);
-    for (const char* wrong : {"null", "-1e300", "\"x\"", "[]", "[1,2,3,4]", "{}", "[[1,2,3],[2,0,0]]",
-                              "[[1,2,3]]", "[1,-1,0]", "[[0,0,0]"}) {
+    CHECK(error_of([&] {
+            calibration_from_json(without, "file");
+          }).find("file: the key '" + key + "' is missing") == 0);
+    for (const char* wrong : {"null", "-1e300", "\"x\"", "[]", "[1,2,3,4]", "{}",
+                              "[[1,2,3],[2,0,0]]", "[[1,2,3]]", "[1,-1,0]", "[[0,0,0]"}) {
       nlohmann::json changed = json;
       changed[key] = nlohmann::json::parse(wrong, nullptr, false);
-      if (changed[key].is_discarded() || (key == "pairs_hash" && changed[key].is_string())) continue;
+      if (changed[key].is_discarded() || (key == "pairs_hash" && changed[key].is_string()))
+        continue;
       CAPTURE(wrong);
       CHECK(error_of([&] { calibration_from_json(changed, "file"); }).find("file: ") == 0);
     }

@@ -26,8 +26,7 @@ Tensor clustered_rows(int64_t n, int64_t d, float noise, uint64_t seed) {
     const auto from = static_cast<int64_t>(random.below(centres));
     const float size = random.below(4) == 0 ? 0 : noise;
     for (int64_t j = 0; j < d; j++)
-      rows.data<float>()[i * d + j] =
-          centre.data<float>()[from * d + j] + size * random.normal();
+      rows.data<float>()[i * d + j] = centre.data<float>()[from * d + j] + size * random.normal();
   }
   return rows;
 }
@@ -142,8 +141,7 @@ TEST_CASE("half precision rounds to the nearest, and widens to what it stands fo
 TEST_CASE("search of half precision is that of the same numbers in float") {
   const Tensor rows = clustered_rows(1300, 37, 0.5f, 3), queries = clustered_rows(70, 37, 0.5f, 4);
   Tensor half(rows.shape(), DType::f16);
-  for (int64_t i = 0; i < rows.size(); i++)
-    half.data<f16>()[i] = to_f16(rows.data<float>()[i]);
+  for (int64_t i = 0; i < rows.size(); i++) half.data<f16>()[i] = to_f16(rows.data<float>()[i]);
   const Tensor wide = as_f32(half);
   for (const Similarity similarity : {Similarity::cosine, Similarity::negative_distance})
     for (const int64_t q : {1, 5, 70}) {
