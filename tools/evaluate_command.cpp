@@ -2,6 +2,7 @@
 // one-shot classification, retrieval and verification.
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -207,6 +208,19 @@ Other open_other(const std::string& path) {
   return other;
 }
 
+// The sentence in lines, its first words in bold where a terminal shows that.
+std::string verdict_lines(const std::string& name, const std::string& other,
+                          const std::string& figure, const Verdict& verdict) {
+  const std::string lines = in_lines(sentence(name, other, figure, verdict));
+  const auto is_space = [](char c) { return c == ' ' || c == '\n'; };
+  // Spaces have become ends of lines.
+  const std::string first = printable(claim(name, other, verdict));
+  auto left = std::ranges::count_if(first, std::not_fn(is_space));
+  size_t end = 0;
+  while (left > 0) left -= !is_space(lines[end++]);
+  return kBold + lines.substr(0, end) + kPlain + lines.substr(end);
+}
+
 struct Comparison {
   std::string details, sentence;  // lines for people
   nlohmann::ordered_json json;
@@ -236,7 +250,7 @@ std::optional<Comparison> compare_with(const Answers& theirs, const Answers& our
           of, versus->both, ours.name, versus->ours_alone.size(), theirs.name,
           versus->theirs_alone.size(), versus->neither, versus->mcnemar_p)) +
       alone(ours.name, versus->ours_alone) + alone(theirs.name, versus->theirs_alone);
-  comparison.sentence = in_lines(sentence(ours.name, theirs.name, of, versus->verdict));
+  comparison.sentence = verdict_lines(ours.name, theirs.name, of, versus->verdict);
   return comparison;
 }
 
@@ -303,10 +317,12 @@ Answers pair_answers(const std::string& name, const Protocol& protocol, std::spa
 
 using Queries = std::vector<bool>;
 
+constexpr const char* kUnseen = "unseen";
+
 // The queries of a model in rows of their own: those that it has not seen, and those that it has.
 std::vector<std::pair<std::string, Queries>> by_memory(const QueryStates& states) {
   std::vector<std::pair<std::string, Queries>> kinds;
-  for (const auto& [state, label] : {std::pair(QuerySeen::no, "unseen"),
+  for (const auto& [state, label] : {std::pair(QuerySeen::no, kUnseen),
                                      {QuerySeen::in_training, "seen in training"},
                                      {QuerySeen::in_validation, "seen in validation"}}) {
     if (states.count(state) == 0) continue;
@@ -377,6 +393,7 @@ std::optional<GalleryEvaluation> evaluate_gallery(const EvaluateArguments& argum
     evaluation.json["baselines"][baseline.name] = to_json(baseline);
   for (const auto& [label, of] : kinds) {
     reports.push_back(report(any_seen ? row_name(label, of) : arguments.model, of));
+    reports.back().seen = label != kUnseen;
     if (any_seen) evaluation.json["by_memory"][label] = to_json(reports.back());
     if (label == kinds[0].first && states.count(QuerySeen::no) > 0)
       evaluation.json["model"] = to_json(reports.back());
@@ -447,12 +464,13 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     of_model = reports.size();
     for (const auto& [label, queries] : by_memory(states)) {
       reports.push_back(report(row_name(label, queries), scores, queries));
+      reports.back().seen = label != kUnseen;
       json["by_memory"][label] = to_json(reports.back());
     }
     // No figure goes by the model's name alone that is of what it has seen.
     json["all_queries"] = json["model"];
     json.erase("model");
-    if (json["by_memory"].contains("unseen")) json["model"] = json["by_memory"]["unseen"];
+    if (json["by_memory"].contains(kUnseen)) json["model"] = json["by_memory"][kUnseen];
   }
   const auto gallery = evaluate_gallery(arguments, model, ranked, made, states, compute);
   if (gallery) json["gallery"] = gallery->json;
@@ -465,8 +483,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     };
     const Verdict verdict = compare_ranks(ranks(scores), ranks(baselines[0].second));
     json["versus_raw_pixels"] = to_json(verdict);
-    sentences = in_lines(sentence(arguments.model, kRawPixels,
-                                  any_seen ? "on what it has not seen, top-1" : "top-1", verdict));
+    sentences = verdict_lines(arguments.model, kRawPixels,
+                              any_seen ? "on what it has not seen, top-1" : "top-1", verdict);
   }
   const Answers ours =
       pair_answers(arguments.model, ranked.protocol, ranks_of(ranked.protocol, scores), states);
@@ -486,9 +504,9 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   }
   if (!arguments.scores.empty()) write_scores(arguments.scores, ranked.protocol, scores);
   if (!arguments.json.empty()) write_file_atomically(arguments.json, text_of(json));
-  print_text(ranking_table(reports) + '\n' + (gallery ? gallery->table + '\n' : "") +
-             verification_table(std::span(reports).subspan(of_model)) + details +
-             (sentences.empty() ? "" : '\n' + sentences));
+  print_styled(ranking_table(reports) + '\n' + (gallery ? gallery->table + '\n' : "") +
+               verification_table(std::span(reports).subspan(of_model)) + details +
+               (sentences.empty() ? "" : '\n' + sentences));
 }
 
 ClassData open_class_data(const EvaluateArguments& arguments, const Preprocess& preprocess) {
@@ -618,7 +636,7 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
     if (pixels.defined()) {
       const Verdict verdict = versus_pixels(reports);
       json["one_shot"]["versus_raw_pixels"] = to_json(verdict);
-      sentences = in_lines(sentence(name, kRawPixels, "one-shot top-1", verdict));
+      sentences = verdict_lines(name, kRawPixels, "one-shot top-1", verdict);
     }
     text += "one-shot classification: " + ranking_table(reports) + '\n';
     compare("one_shot", "one-shot top-1", one_shot_answers(*one_shot, ours),
@@ -634,7 +652,7 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
     const Verdict verdict = compare_queries(reports.back().retrieval.first_is_right,
                                             reports.front().retrieval.first_is_right);
     json["classes"]["versus_raw_pixels"] = to_json(verdict);
-    sentences += in_lines(sentence(name, kRawPixels, "precision@1", verdict));
+    sentences += verdict_lines(name, kRawPixels, "precision@1", verdict);
   }
   compare("classes", "precision@1", class_answers(data, ours), class_answers(data, theirs));
   json["seen_in_training"] = seen.in_training;
@@ -645,8 +663,8 @@ void evaluate_class_data(const EvaluateArguments& arguments, const Model& model,
     write_file_atomically(
         arguments.scatter,
         scatter_svg(arguments.model, ours.embeddings, data.labels, data.classes, arguments.seed));
-  print_text(text + class_table(reports) + '\n' + (details.empty() ? "" : details + '\n') +
-             sentences);
+  print_styled(text + class_table(reports) + '\n' + (details.empty() ? "" : details + '\n') +
+               sentences);
 }
 
 void run_evaluate(const EvaluateArguments& arguments) {

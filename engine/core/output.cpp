@@ -1,8 +1,10 @@
 #include "engine/core/output.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include <fcntl.h>
@@ -66,6 +68,25 @@ void print_text(std::string_view lines) {
 
 void flush_output() {
   if (std::fflush(stdout) != 0) fail_to_print();
+}
+
+std::string styled(std::string_view lines, bool bold) {
+  constexpr char kMarks[] = {kBold, kPlain};
+  std::string text;
+  while (!lines.empty()) {
+    const size_t end = std::min(lines.find_first_of(std::string_view(kMarks, 2)), lines.size());
+    text += printable(lines.substr(0, end), true);
+    if (bold && end < lines.size()) text += lines[end] == kBold ? "\x1b[1m" : "\x1b[0m";
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+  }
+  return text;
+}
+
+void print_styled(std::string_view lines) {
+  const char *no_color = std::getenv("NO_COLOR"), *terminal = std::getenv("TERM");
+  const bool refused =
+      (no_color && *no_color) || (terminal && std::string_view(terminal) == "dumb");
+  write_to_stdout(styled(lines, isatty(STDOUT_FILENO) && !refused));
 }
 
 void finish_output() {

@@ -3,6 +3,7 @@
 // printable(), and a message is one_line().
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -27,6 +28,14 @@ void print_line(fmt::format_string<Args...> format, Args&&... args) {
 void print_text(std::string_view lines);
 // What was printed so far reaches whoever reads it. Error where it cannot.
 void flush_output();
+// Around what stands out on a terminal, in text for print_styled(). Text from files is printable()
+// before it is put beside them, so that no file can hold them.
+constexpr char kBold = '\x01', kPlain = '\x02';
+// The text with what stands out in bold, or as all else.
+std::string styled(std::string_view lines, bool bold);
+// Lines of the result, in bold where marked if they go to a terminal that shows it (TERM is not
+// dumb) and nobody has set NO_COLOR; into files and pipes as if there were no marks.
+void print_styled(std::string_view lines);
 // Error unless all of the result has arrived. Called last: standard output is closed by it.
 void finish_output();
 

@@ -30,7 +30,9 @@ std::string class_table(std::span<const ClassReport> reports) {
   for (const int64_t k : first.ks)
     if (k > 1) rows[0].push_back(fmt::format("recall@{} %", k));
   for (const char* heading : {"R-precision %", "MAP@R %", "ROC AUC %", "EER %"}) rows[0].push_back(heading);
+  std::vector<double> figures;
   for (const ClassReport& report : reports) {
+    figures.push_back(report.retrieval.precision_at_1.value);
     check(report.data_hash == first.data_hash && report.ks == first.ks && report.similarity == first.similarity,
           "a table of '{}' and '{}', which were asked differently", first.name, report.name);
     auto& row = rows.emplace_back(std::vector{report.name, cell(report.retrieval.precision_at_1, 100, 1)});
@@ -40,8 +42,9 @@ std::string class_table(std::span<const ClassReport> reports) {
                                    report.verification.eer})
       row.push_back(cell(figure, 100, 1));
   }
-  return fmt::format("{} images of {} classes, each ranks all others by {}\ndata {}\n\n{}", first.images, first.classes,
-                     name_of(first.similarity), first.data_hash, align(rows));
+  return fmt::format("{} images of {} classes, each ranks all others by {}\ndata {}\n\n{}",
+                     first.images, first.classes, name_of(first.similarity), first.data_hash,
+                     align(rows, best_row(figures, std::vector<bool>(figures.size(), true))));
 }
 
 nlohmann::ordered_json to_json(const ClassReport& report) {

@@ -148,7 +148,7 @@ std::vector<int64_t> gallery_ranks(
 
 GalleryReport gallery_report(const std::string& name, std::span<const int64_t> ranks,
                              int64_t images, uint64_t seed) {
-  GalleryReport report{.name = name, .queries = std::ssize(ranks), .images = images};
+  GalleryReport report{.name = name, .seen = false, .queries = std::ssize(ranks), .images = images};
   for (const int64_t k : {1, 10, 25, 100})
     if (k <= images) report.ks.push_back(k);
   std::vector<Rank> of_queries;
@@ -174,7 +174,11 @@ std::string gallery_table(std::span<const GalleryReport> reports) {
   std::vector<std::vector<std::string>> rows{{""}};
   for (const int64_t k : first.ks) rows[0].push_back(fmt::format("recall@{} %", k));
   rows[0].insert(rows[0].end(), {"MRR", "median rank"});
+  std::vector<double> figures;
+  std::vector<bool> competes;
   for (const GalleryReport& report : reports) {
+    figures.push_back(report.ranking.top[0].value);
+    competes.push_back(!report.seen);
     check(report.images == first.images, "a table of '{}' and '{}', which were asked differently",
           first.name, report.name);
     auto& row = rows.emplace_back(std::vector{report.name});
@@ -182,7 +186,8 @@ std::string gallery_table(std::span<const GalleryReport> reports) {
     row.push_back(cell(report.ranking.mrr, 1, 3));
     row.push_back(fmt::format("{}", report.median_rank));
   }
-  return fmt::format("each query among all {} right images\n\n{}", first.images, align(rows));
+  return fmt::format("each query among all {} right images\n\n{}", first.images,
+                     align(rows, best_row(figures, competes)));
 }
 
 nlohmann::ordered_json to_json(const GalleryReport& report) {

@@ -35,7 +35,8 @@ std::vector<int64_t> gallery_ranks(
     const std::function<std::span<const float>(int64_t query)>& scores_of);
 
 struct GalleryReport {
-  std::string name;  // of what was evaluated
+  std::string name;   // of what was evaluated
+  bool seen = false;  // as in Report
   int64_t queries = 0, images = 0;
   std::vector<int64_t> ks;  // those of 1, 10, 25 and 100 that are no more than the images
   RankMetrics ranking;      // recall@k of these, and MRR

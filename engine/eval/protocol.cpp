@@ -220,7 +220,11 @@ std::string ranking_table(std::span<const Report> reports) {
   std::vector<std::vector<std::string>> rows{{""}};
   for (const int64_t k : first.ks) rows[0].push_back(fmt::format("top-{} %", k));
   rows[0].push_back("MRR");
+  std::vector<double> figures;
+  std::vector<bool> competes;
   for (const Report& report : reports) {
+    figures.push_back(report.ranking.top.empty() ? 0 : report.ranking.top[0].value);
+    competes.push_back(!report.seen && !report.ranks.empty());
     check(report.candidates_hash == first.candidates_hash && report.ks == first.ks,
           "a table of '{}' and '{}', which were asked differently", first.name, report.name);
     auto& row = rows.emplace_back(std::vector{report.name});
@@ -230,8 +234,9 @@ std::string ranking_table(std::span<const Report> reports) {
   const std::string candidates = first.fewest_candidates == first.candidates
                                      ? fmt::format("{}", first.candidates)
                                      : fmt::format("{} to {}", first.fewest_candidates, first.candidates);
-  return fmt::format("{} queries, {} lists of {} candidates\npairs {}, candidates {}\n\n{}", first.queries, first.lists,
-                     candidates, first.pairs_hash, first.candidates_hash, align(rows));
+  return fmt::format("{} queries, {} lists of {} candidates\npairs {}, candidates {}\n\n{}",
+                     first.queries, first.lists, candidates, first.pairs_hash,
+                     first.candidates_hash, align(rows, best_row(figures, competes)));
 }
 
 std::string verification_table(std::span<const Report> reports) {

@@ -56,6 +56,7 @@ constexpr double kMaxFalseMatchRate = 0.01;
 
 struct Report {
   std::string name;  // of what was evaluated
+  bool seen = false;  // it is of what the model has seen, and so no row to compare with others
   int64_t queries = 0, lists = 0;
   int64_t candidates = 0, fewest_candidates = 0;  // in the longest and in the shortest list
   std::string pairs_hash, candidates_hash;

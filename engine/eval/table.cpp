@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/core/error.h"
+#include "engine/core/output.h"
 
 namespace lookalike {
 
@@ -54,7 +55,7 @@ std::array<std::string, 2> lines_of(const std::string& cell) {
 
 }  // namespace
 
-std::string align(std::vector<std::vector<std::string>> rows) {
+std::string align(std::vector<std::vector<std::string>> rows, int64_t best) {
   for (auto& row : rows) row[0] = printable(row[0]);  // names, of files too
   std::vector<size_t> widths(rows[0].size());
   for (const auto& row : rows)
@@ -68,7 +69,8 @@ std::string align(std::vector<std::vector<std::string>> rows) {
       width += 2 + widths[end];
     const size_t name_width = std::min(widths[0], std::max(kNameWidth, kWidth - std::min(kWidth, width)));
     if (begin > 1) text += '\n';
-    for (const auto& row : rows) {
+    for (int64_t number = 0; const auto& row : rows) {
+      const bool stands_out = number++ == best;
       std::string lines[2];
       const auto name = lines_of(fit_name(row[0], name_width));
       for (int i : {0, 1}) lines[i] = pad(name[i], name_width, true);
@@ -76,11 +78,20 @@ std::string align(std::vector<std::vector<std::string>> rows) {
         for (int i : {0, 1}) lines[i] += "  " + pad(lines_of(row[column])[i], widths[column], false);
       for (const std::string& line : lines) {
         const size_t size = line.find_last_not_of(' ') + 1;
-        if (size > 0) text += line.substr(0, size) + '\n';
+        if (size == 0) continue;
+        text += stands_out ? kBold + line.substr(0, size) + kPlain : line.substr(0, size);
+        text += '\n';
       }
     }
   }
   return text;
+}
+
+int64_t best_row(std::span<const double> figures, const std::vector<bool>& competes) {
+  int64_t best = -1;
+  for (int64_t i = 0; i < std::ssize(figures); i++)
+    if (competes[i] && (best < 0 || figures[i] > figures[best])) best = i;
+  return std::ranges::count(competes, true) < 2 ? -1 : best + 1;
 }
 
 std::string cell(const Estimate& estimate, double scale, int digits) {

@@ -48,23 +48,31 @@ Verdict compare_queries(std::span<const double> ours, std::span<const double> th
   return compare_weighted(ours, theirs, std::vector<double>(ours.size(), 1), seed);
 }
 
+std::string claim(const std::string& name, const std::string& other, const Verdict& verdict) {
+  const auto& [value, low, high, n] = verdict.difference;
+  if (n < kFewestQueries)
+    return fmt::format("{} and {} cannot be told apart by {} {}", name, other, n,
+                       n == 1 ? "query" : "queries");
+  const bool differs = low > 0 || high < 0;
+  return fmt::format("{} {} {}{}", name,
+                     !differs    ? "equals"
+                     : value > 0 ? "beats"
+                                 : "loses to",
+                     other, differs ? "" : " within the uncertainty");
+}
+
 std::string sentence(const std::string& name, const std::string& other, const std::string& figure,
                      const Verdict& verdict) {
   const auto& [value, low, high, n] = verdict.difference;
   const std::string figures =
-      fmt::format("{} {:.1f} % against {:.1f} %", figure, 100 * verdict.ours, 100 * verdict.theirs);
-  if (n < kFewestQueries)
-    return fmt::format("{} and {} cannot be told apart by {} {}: {}", name, other, n, n == 1 ? "query" : "queries",
-                       figures);
+      fmt::format("{}: {} {:.1f} % against {:.1f} %", claim(name, other, verdict), figure,
+                  100 * verdict.ours, 100 * verdict.theirs);
+  if (n < kFewestQueries) return figures;
   const bool differs = low > 0 || high < 0;
   return fmt::format(
-      "{} {} {}{}: {}, {} {:.1f} points [{:.1f}, {:.1f}], {} queries", name,
-      !differs    ? "equals"
-      : value > 0 ? "beats"
-                  : "loses to",
-      other, differs ? "" : " within the uncertainty", figures, differs ? "by" : "a difference of",
-      differs ? std::abs(100 * value) : 100 * value, 100 * (value < 0 && differs ? -high : low),
-      100 * (value < 0 && differs ? -low : high), n);
+      "{}, {} {:.1f} points [{:.1f}, {:.1f}], {} queries", figures,
+      differs ? "by" : "a difference of", differs ? std::abs(100 * value) : 100 * value,
+      100 * (value < 0 && differs ? -high : low), 100 * (value < 0 && differs ? -low : high), n);
 }
 
 nlohmann::ordered_json to_json(const Verdict& verdict) {

@@ -32,6 +32,8 @@ Verdict compare_weighted(std::span<const double> ours, std::span<const double> t
 // equals it, or loses to it.
 std::string sentence(const std::string& name, const std::string& other, const std::string& figure,
                      const Verdict& verdict);
+// Its first words, "NAME beats OTHER".
+std::string claim(const std::string& name, const std::string& other, const Verdict& verdict);
 nlohmann::ordered_json to_json(const Verdict& verdict);
 
 }  // namespace lookalike

@@ -264,4 +264,15 @@ printf '[model]\nname = "\\u001b[31mconvnet\\u2028"\n' >odd/r.toml
 refuse '\x1b[31m' r "$lookalike" train odd/r.toml --data data --out r
 clean err.txt
 
+# On a terminal the best row and the first words of the verdict are bold, unless that is not wanted; elsewhere no byte changes.
+if command -v script >/dev/null; then
+  show=("$lookalike" evaluate "$model" --data data --include-seen)
+  on_terminal() { env -u NO_COLOR TERM=xterm "$@" script -qec "$(printf '%q ' "${show[@]}") 2>/dev/null" /dev/null </dev/null | tr -d '\r'; }
+  "${show[@]}" >plain.txt 2>/dev/null
+  on_terminal env >bold.txt
+  [[ $(grep -c $'\e\\[1m' bold.txt) -ge 3 ]] || fail "nothing stands out on a terminal: $(cat -v bold.txt)"
+  sed 's/\x1b\[[01]m//g' bold.txt | cmp - plain.txt || fail "a terminal shows other words"
+  for setting in NO_COLOR=1 TERM=dumb; do on_terminal env $setting | cmp - plain.txt || fail "bold with $setting"; done
+  on_terminal env NO_COLOR= | cmp - bold.txt || fail "an empty NO_COLOR is none"
+fi
 echo "all good"

@@ -158,4 +158,12 @@ TEST_CASE("results arrive or are an error") {
   }
 }
 
+TEST_CASE("what stands out is bold where that shows, and leaves no byte elsewhere") {
+  const std::string text =
+      std::string("a\n") + kBold + "best\nrow" + kPlain + " b\x1b" + kBold + "c";
+  CHECK(styled(text, true) == "a\n\x1b[1mbest\nrow\x1b[0m b\\x1b\x1b[1mc");
+  CHECK(styled(text, false) == "a\nbest\nrow b\\x1bc");
+  CHECK(styled("", true).empty());
+}
+
 }  // namespace lookalike

@@ -1,9 +1,12 @@
 // Tables for people: 80 columns, whatever is in them.
 #include "engine/eval/table.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include <doctest/doctest.h>
+
+#include "engine/core/output.h"
 
 namespace lookalike {
 namespace {
@@ -45,6 +48,19 @@ TEST_CASE("a table stays within 80 columns, and says all of its figures") {
   rows.push_back({"/some/where/far/from/here/model.safetensors"});
   for (int i = 0; i < 4; i++) rows[1].push_back(cell(share, 100, 1));
   CHECK(align(rows).find("\n…me/where/far/from/here/") != std::string::npos);
+}
+
+TEST_CASE("the best row stands out, with all of its lines") {
+  const Estimate share{0.672, 0.602, 0.739, 24}, less{0.5, 0.4, 0.6, 24};
+  const std::vector<std::vector<std::string>> rows{
+      {"", "a"}, {"x\x01", cell(less, 100, 1)}, {"y", cell(share, 100, 1)}};
+  const std::string plain = align(rows), marked = align(rows, 2);
+  CHECK(plain.find_first_of("\x01\x02") == std::string::npos);
+  CHECK(marked.find("\x01y ") != std::string::npos);
+  CHECK(std::ranges::count(marked, kBold) == 2);
+  CHECK(styled(marked, false) == plain);
+  CHECK(best_row(std::vector{0.5, 0.7, 0.7, 0.9}, {true, true, true, false}) == 2);
+  CHECK(best_row(std::vector{0.5, 0.7}, {false, true}) == -1);
 }
 
 }  // namespace

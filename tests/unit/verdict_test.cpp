@@ -35,6 +35,7 @@ TEST_CASE("a paired comparison says what is better and how sure that is") {
         "m equals raw pixels within the uncertainty: top-1 50.0 % against 50.0 %, a difference of "
         "0.0 points [0.0, 0.0], 100 "
         "queries");
+  CHECK(claim("m", "raw pixels", verdict) == "m beats raw pixels");
   const auto json = to_json(verdict);
   CHECK(json["n"] == 100);
   CHECK(json["difference"] == verdict.difference.value);
