@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "engine/core/error.h"
 #include "engine/core/json_text.h"
@@ -402,6 +403,65 @@ std::optional<GalleryEvaluation> evaluate_gallery(const EvaluateArguments& argum
   return evaluation;
 }
 
+// The validation pairs of the data folder, else those of the model's run where they are pairs of
+// this data; "" where there are none but what is evaluated.
+std::string validation_file(const EvaluateArguments& arguments, const std::string& where) {
+  std::error_code ignored;
+  const fs::path data = arguments.data, of_data = data / "val.csv",
+                 of_run = fs::path(arguments.model).parent_path() / "splits" / "val.csv";
+  const fs::path file = is_there(of_data) ? of_data : of_run;
+  if (!is_there(file) || fs::equivalent(file, where, ignored)) return "";
+  if (file == of_data) return file;
+  const fs::path all = data / (is_there(data / "pairs.csv") ? "pairs.csv" : "train.csv");
+  if (!is_there(all)) return "";
+  std::set<std::pair<std::string, std::string>> pairs;
+  for (const Pair& pair : read_pairs(all)) pairs.emplace(pair.left, pair.right);
+  const auto is_here = [&](const Pair& pair) { return pairs.contains({pair.left, pair.right}); };
+  return std::ranges::all_of(read_pairs(file), is_here) ? file.string() : "";
+}
+
+// The threshold for kMaxFalseMatchRate on validation pairs, where there are any.
+std::optional<double> validation_threshold(const EvaluateArguments& arguments,
+                                           const PairSource& source, const Model& model,
+                                           const Compute& compute) {
+  const std::string file = validation_file(arguments, source.where);
+  if (file.empty() || read_pairs(file).size() < 2) return {};
+  const RankedImages ranked =
+      open_pairs_to_rank(pairs_folder(arguments.data, "train"), file, model.preprocess,
+                         arguments.count, arguments.lists, arguments.seed, source.on_corrupt);
+  report_skipped(ranked.skipped);
+  // A run's own names may be those of other pictures here, and pairs that trained the model flatter it.
+  const QueryStates states = states_of_queries(ranked, model.seen);
+  const bool of_run = fs::path(file).parent_path() != fs::path(arguments.data);
+  const int64_t known = states.count(QuerySeen::in_validation),
+                trained = states.count(QuerySeen::in_training);
+  if (trained > 0 || (of_run && known < std::ssize(ranked.protocol.left))) {
+    say("without a threshold from validation pairs: {} of {} queries of {} trained {} and {} chose "
+        "its epoch",
+        trained, ranked.protocol.left.size(), file, arguments.model, known);
+    return {};
+  }
+  return threshold_of(scored_pairs(ranked.protocol, rank_by(model, ranked, compute).scores),
+                      kMaxFalseMatchRate);
+}
+
+// A line for each report with a threshold from validation.
+std::string chosen_lines(std::span<const Report> reports) {
+  const auto share = [](const Estimate& rate) {
+    return fmt::format("{:.1f} % [{:.1f}, {:.1f}]", 100 * rate.value, 100 * rate.low,
+                       100 * rate.high);
+  };
+  std::string lines;
+  for (const Report& report : reports)
+    if (report.chosen)
+      lines += in_lines(fmt::format(
+          "{}, at the threshold for {:g} % false matches among the validation pairs: true "
+          "matches {}, false ones {}",
+          report.name, 100 * kMaxFalseMatchRate, share(report.chosen->true_match_rate),
+          share(report.chosen->false_match_rate)));
+  return lines.empty() ? "" : '\n' + lines;
+}
+
 void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, const Other* other,
                     const Compute& compute) {
   const bool from_pairs = arguments.candidates.empty(),
@@ -447,11 +507,20 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   };
   const auto baselines =
       pixel_scores(ranked, training_mean(arguments.data, model.preprocess, source.on_corrupt));
+  const std::optional<double> threshold = validation_threshold(arguments, source, model, compute);
+  // The same of the model, at the threshold of validation, too.
+  const auto report_of_model = [&](const std::string& name, const Queries& queries) {
+    Report made_report = report(name, scores, queries);
+    const ScoredProtocol part = select_queries(ranked.protocol, scores, queries);
+    if (threshold)
+      made_report.chosen = rates_at(*threshold, scored_pairs(part.protocol, part.scores), 0);
+    return made_report;
+  };
   std::vector<Report> reports{
       chance_report(select_queries(ranked.protocol, scores, states.measured).protocol, arguments.top)};
   for (const auto& [name, of_pixels] : baselines)
     reports.push_back(report(name, of_pixels, states.measured));
-  reports.push_back(report(arguments.model, scores, states.measured));
+  reports.push_back(report_of_model(arguments.model, states.measured));
   nlohmann::ordered_json json = json_of(reports);
   json["seen_in_training"] = states.count(QuerySeen::in_training);
   json["seen_in_validation"] = states.count(QuerySeen::in_validation);
@@ -463,7 +532,7 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
     reports.pop_back();
     of_model = reports.size();
     for (const auto& [label, queries] : by_memory(states)) {
-      reports.push_back(report(row_name(label, queries), scores, queries));
+      reports.push_back(report_of_model(row_name(label, queries), queries));
       reports.back().seen = label != kUnseen;
       json["by_memory"][label] = to_json(reports.back());
     }
@@ -505,8 +574,8 @@ void evaluate_pairs(const EvaluateArguments& arguments, const Model& model, cons
   if (!arguments.scores.empty()) write_scores(arguments.scores, ranked.protocol, scores);
   if (!arguments.json.empty()) write_file_atomically(arguments.json, text_of(json));
   print_styled(ranking_table(reports) + '\n' + (gallery ? gallery->table + '\n' : "") +
-               verification_table(std::span(reports).subspan(of_model)) + details +
-               (sentences.empty() ? "" : '\n' + sentences));
+               verification_table(std::span(reports).subspan(of_model)) + chosen_lines(reports) +
+               details + (sentences.empty() ? "" : '\n' + sentences));
 }
 
 ClassData open_class_data(const EvaluateArguments& arguments, const Preprocess& preprocess) {

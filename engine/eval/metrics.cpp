@@ -1,6 +1,7 @@
 #include "engine/eval/metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -94,6 +95,19 @@ class Roc {
  private:
   std::vector<ScoredPair> pairs_;
 };
+
+// How many queries there are. Error unless there are pairs of both kinds.
+int64_t queries_of_both_kinds(std::span<const ScoredPair> pairs) {
+  int64_t queries = 0, similar = 0;
+  for (const ScoredPair& pair : pairs) {
+    queries = count_queries(queries, pair.query);
+    similar += pair.similar;
+  }
+  check(similar > 0 && similar < std::ssize(pairs),
+        "{} similar and {} dissimilar pairs, expected some of both to measure verification",
+        similar, std::ssize(pairs) - similar);
+  return queries;
+}
 
 }  // namespace
 
@@ -217,15 +231,38 @@ LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int32
           std::move(sums[precision_at_1])};
 }
 
-VerificationMetrics verification_metrics(std::vector<ScoredPair> pairs, double max_false_match_rate, uint64_t seed) {
-  int64_t queries = 0, similar = 0;
+double threshold_of(std::vector<ScoredPair> pairs, double max_false_match_rate) {
+  const int64_t queries = queries_of_both_kinds(pairs);
+  return Roc(std::move(pairs))
+      .summarize(std::vector<int32_t>(queries, 1), max_false_match_rate)
+      .best.threshold;
+}
+
+MatchRates rates_at(double threshold, std::span<const ScoredPair> pairs, uint64_t seed) {
+  const int64_t queries = queries_of_both_kinds(pairs);
+  // Of each query, by kind: its pairs, and those accepted.
+  std::vector<std::array<double, 2>> all(queries), accepted(queries);
   for (const ScoredPair& pair : pairs) {
-    queries = count_queries(queries, pair.query);
-    similar += pair.similar;
+    all[pair.query][pair.similar]++;
+    accepted[pair.query][pair.similar] += without_nan(pair.score) >= threshold;
   }
-  check(similar > 0 && similar < std::ssize(pairs),
-        "{} similar and {} dissimilar pairs, expected some of both to measure verification", similar,
-        std::ssize(pairs) - similar);
+  const auto rates =
+      bootstrap(queries, 2, seed, [&](std::span<const int32_t> times, std::span<double> figures) {
+        for (const int kind : {0, 1}) {
+          double of = 0, hits = 0;
+          for (int64_t query = 0; query < queries; query++) {
+            of += times[query] * all[query][kind];
+            hits += times[query] * accepted[query][kind];
+          }
+          figures[kind] = hits / of;
+        }
+      });
+  return {threshold, rates[0], rates[1]};
+}
+
+VerificationMetrics verification_metrics(std::vector<ScoredPair> pairs, double max_false_match_rate,
+                                         uint64_t seed) {
+  const int64_t queries = queries_of_both_kinds(pairs);
   const Roc roc(std::move(pairs));
   const auto estimates = bootstrap(queries, 3, seed, [&](std::span<const int32_t> times, std::span<double> figures) {
     const Roc::Summary summary = roc.summarize(times, max_false_match_rate);

@@ -79,6 +79,18 @@ struct VerificationMetrics {
 // Error unless there are similar and dissimilar pairs.
 VerificationMetrics verification_metrics(std::vector<ScoredPair> pairs, double max_false_match_rate, uint64_t seed);
 
+// The lowest score whose false-match rate among these pairs is at most that; infinite if none is.
+// Error unless there are dissimilar pairs and similar ones.
+double threshold_of(std::vector<ScoredPair> pairs, double max_false_match_rate);
+
+// What a threshold chosen elsewhere gives.
+struct MatchRates {
+  double threshold = 0;
+  Estimate false_match_rate, true_match_rate;
+};
+// Error unless there are similar and dissimilar pairs.
+MatchRates rates_at(double threshold, std::span<const ScoredPair> pairs, uint64_t seed);
+
 // Two pairs for each item that is not alone in its class, drawn from `seed`: with another item of its class, and with
 // one of another class. Error when all items are of one class, or all alone.
 std::vector<ScoredPair> labelled_pairs(const Tensor& embeddings, std::span<const int32_t> labels, Similarity similarity,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 
 #include "engine/core/names.h"
@@ -153,6 +154,17 @@ std::vector<Rank> ranks_of(const Protocol& protocol, const Tensor& scores) {
   return ranks;
 }
 
+std::vector<ScoredPair> scored_pairs(const Protocol& protocol, const Tensor& scores) {
+  check_scores(protocol, scores);
+  std::vector<ScoredPair> pairs;
+  for (int64_t list = 0; list < protocol.lists.lists(); list++) {
+    const auto row = list_scores(protocol, scores, list);
+    for (int64_t i = 0; i < protocol.lists.length(list); i++)
+      pairs.push_back({row[i], is_partner(protocol, list, i), protocol.lists.query[list]});
+  }
+  return pairs;
+}
+
 Report evaluate_scores(const std::string& name, const Protocol& protocol, const Tensor& scores,
                        const std::vector<int64_t>& ks, uint64_t seed) {
   Report report = report_of(name, protocol, ks);
@@ -160,13 +172,8 @@ Report evaluate_scores(const std::string& name, const Protocol& protocol, const 
   report.ranking = rank_metrics(report.ranks, ks, seed);
   report.rank_frequency.resize(report.candidates);
   for (const Rank& rank : report.ranks) report.rank_frequency[rank.rank - 1] += 1 / static_cast<double>(report.lists);
-  std::vector<ScoredPair> pairs;
-  for (int64_t list = 0; list < protocol.lists.lists(); list++) {
-    const auto row = list_scores(protocol, scores, list);
-    for (int64_t i = 0; i < protocol.lists.length(list); i++)
-      pairs.push_back({row[i], is_partner(protocol, list, i), protocol.lists.query[list]});
-  }
-  report.verification = verification_metrics(std::move(pairs), kMaxFalseMatchRate, seed);
+  report.verification =
+      verification_metrics(scored_pairs(protocol, scores), kMaxFalseMatchRate, seed);
   return report;
 }
 
@@ -261,6 +268,12 @@ nlohmann::ordered_json to_json(const Report& report) {
   json["mrr"] = to_json(report.ranking.mrr);
   if (!report.rank_frequency.empty()) json["rank_frequency"] = report.rank_frequency;
   json.update(to_json(report.verification));
+  if (report.chosen) {
+    auto& chosen = json["at_validation_threshold"];
+    chosen = {{"true_match_rate", to_json(report.chosen->true_match_rate)},
+              {"false_match_rate", to_json(report.chosen->false_match_rate)}};
+    if (std::isfinite(report.chosen->threshold)) chosen["threshold"] = report.chosen->threshold;
+  }
   return json;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -65,7 +66,12 @@ struct Report {
   std::vector<Rank> ranks;             // of each list; empty for chance
   std::vector<double> rank_frequency;  // share of the lists whose truth came at rank 1, 2, ...; empty for chance
   VerificationMetrics verification;    // each candidate is a pair with its query; threshold at kMaxFalseMatchRate
+  std::optional<MatchRates>
+      chosen;  // the same at a threshold from validation pairs, where there are any
 };
+
+// Each candidate with its query.
+std::vector<ScoredPair> scored_pairs(const Protocol& protocol, const Tensor& scores);
 
 // Every figure of these scores, with intervals drawn from `seed`.
 Report evaluate_scores(const std::string& name, const Protocol& protocol, const Tensor& scores,

@@ -135,6 +135,7 @@ read -r epochs best < <(sed -nE 's/^stopped: ([0-9]+) epochs, .* in epoch ([0-9]
 "$lookalike" data candidates a/splits/test.csv --count 20 --seed 1 --out candidates.csv
 "$lookalike" evaluate a/model.safetensors --data data --candidates candidates.csv --truth a/splits/test.csv --scores scores.csv
 "$lookalike" evaluate a/model.safetensors --data data --candidates candidates.csv --scores unlabelled.csv
+grep -q '"at_validation_threshold": {' report.json || fail "no rates at a threshold from validation in $(cat report.json)"
 grep -q '^  "gallery": {$' report.json && grep -Eq '^      "cmc": \[[0-9.,]*1\.0\],?$' report.json || fail "no gallery in $(cat report.json)"
 grep -q '"versus_raw_pixels": {' report.json || fail "no comparison in $(cat report.json)"
 [[ -s report.json && $(wc -l <scores.csv) == 25 ]] || fail "evaluate wrote no report"
@@ -302,6 +303,13 @@ done
 "$lookalike" evaluate shared-triplet/model.safetensors --data shared --versus shared-nt_xent/model.safetensors >out.txt 2>err.txt || fail "$(cat err.txt)"
 grep -q "^each query among all $(tail -n +2 shared/test.csv | cut -d, -f2 | sort -u | wc -l) right images" out.txt || fail "$(cat out.txt)"
 grep -q "^$(tail -n +2 shared/test.csv | cut -d, -f1 | sort -u | wc -l) queries" out.txt || fail "$(cat out.txt)"
+"$lookalike" evaluate shared-triplet/model.safetensors --data shared --pairs shared/val.csv --include-seen --json v4.json >out.txt 2>/dev/null
+if grep -q 'validation_threshold' v4.json || grep -q 'among the validation' out.txt; then fail "a threshold from the pairs that are measured"; fi
+# Pictures of the same names that the run did not validate with choose no threshold.
+mkdir -p foreign/{left,right} && cp elsewhere/splits/val.csv foreign/pairs.csv
+sed 1d foreign/pairs.csv | tr ',' ' ' | while read -r left right; do cp data/left/pair000.png "foreign/left/$left.png" && cp "data/right/pair001.png" "foreign/right/$right.png"; done
+"$lookalike" evaluate elsewhere/model.safetensors --data foreign --include-seen >out.txt 2>err.txt || fail "$(cat err.txt)"
+grep -q "^without a threshold from validation pairs: " err.txt || fail "$(cat out.txt err.txt)"
 # Outputs are tried before the work.
 refuse "nowhere" "" "${evaluate[@]}" --pairs a/splits/test.csv --json nowhere/r.json
 [[ ! -s out.txt ]] || fail "the work was done before its output was tried"

@@ -192,6 +192,31 @@ TEST_CASE("verification metrics of worked examples") {
   CHECK_THROWS_AS(measure({{1, true}, {2, true}}, 0.1), Error);
 }
 
+TEST_CASE("a threshold chosen on other pairs gives rates of its own") {
+  const auto scored = [](const std::vector<std::pair<float, bool>>& all) {
+    std::vector<ScoredPair> pairs;
+    for (const auto& [score, similar] : all) pairs.push_back({score, similar, std::ssize(pairs)});
+    return pairs;
+  };
+  // One of two dissimilar pairs may be accepted, at 6; none at 8.
+  const auto validation = scored({{9, true}, {8, true}, {7, false}, {6, true}, {5, false}});
+  CHECK(threshold_of(validation, 0.5) == 6);
+  CHECK(threshold_of(validation, 0.1) == 8);
+  CHECK(std::isinf(threshold_of(scored({{1, true}, {2, false}}), 0.1)));
+  const auto test =
+      scored({{9, true}, {6, true}, {5, true}, {NAN, true}, {6, false}, {5, false}, {1, false}});
+  const MatchRates rates = rates_at(6, test, 0);
+  CHECK(rates.true_match_rate.value == Approx(2.0 / 4));
+  CHECK(rates.false_match_rate.value == Approx(1.0 / 3));
+  CHECK(rates.true_match_rate.n == 7);
+  CHECK(rates.true_match_rate.low < rates.true_match_rate.value);
+  CHECK(rates_at(INFINITY, test, 0).true_match_rate.value == 0);
+  CHECK(rates_at(verification_metrics(test, 0.4, 0).threshold, test, 0).false_match_rate.value <=
+        0.4);
+  CHECK_THROWS_AS(rates_at(6, scored({{1, true}}), 0), Error);
+  CHECK_THROWS_AS(threshold_of(scored({{1, false}}), 0.1), Error);
+}
+
 TEST_CASE("ROC AUC equals the count of ordered pairs") {
   Random random(6, RandomUse::test);
   std::vector<ScoredPair> pairs;
