@@ -70,7 +70,7 @@ Tensor mean_pixels(const ImageStore& store) {
 
 constexpr const char* kRawPixels = "raw pixels";
 // As numbers: where pictures are more, they are not compared all with all.
-constexpr int64_t kMostPixelBytes = int64_t{1} << 30;
+constexpr int64_t kMostPixelBytes = int64_t{1} << 29;
 // Pairs of a query and an image that a matcher judges for a gallery.
 constexpr int64_t kMostMatched = 1'000'000;
 
@@ -352,8 +352,7 @@ std::optional<GalleryEvaluation> evaluate_gallery(const EvaluateArguments& argum
   const int64_t queries = std::ranges::count(states.measured, true), count = std::ssize(images);
   if (model.network->matcher && queries > kMostMatched / count) {
     say("without ranks among all right images: {} queries and {} images are more than {} pairs, "
-        "too many for the "
-        "matcher of {}",
+        "too many for the matcher of {}",
         queries, count, kMostMatched, arguments.model);
     return {};
   }
@@ -430,7 +429,8 @@ std::optional<double> validation_threshold(const EvaluateArguments& arguments,
       open_pairs_to_rank(pairs_folder(arguments.data, "train"), file, model.preprocess,
                          arguments.count, arguments.lists, arguments.seed, source.on_corrupt);
   report_skipped(ranked.skipped);
-  // A run's own names may be those of other pictures here, and pairs that trained the model flatter it.
+  // A run's own names may be those of other pictures here, and pairs that trained the model flatter
+  // it.
   const QueryStates states = states_of_queries(ranked, model.seen);
   const bool of_run = fs::path(file).parent_path() != fs::path(arguments.data);
   const int64_t known = states.count(QuerySeen::in_validation),

@@ -240,7 +240,7 @@ double threshold_of(std::vector<ScoredPair> pairs, double max_false_match_rate) 
 
 MatchRates rates_at(double threshold, std::span<const ScoredPair> pairs, uint64_t seed) {
   const int64_t queries = queries_of_both_kinds(pairs);
-  // Of each query, by kind: its pairs, and those accepted.
+  // By query and kind: its pairs, and those accepted.
   std::vector<std::array<double, 2>> all(queries), accepted(queries);
   for (const ScoredPair& pair : pairs) {
     all[pair.query][pair.similar]++;

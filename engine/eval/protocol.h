@@ -27,7 +27,7 @@ void check_places(int64_t lists, int64_t count, const char* setting);
 struct Protocol {
   std::vector<std::string> left, right;  // the images to embed, each once
   CandidateLists lists;                  // over rows of left and right; without truth they can be scored only
-  // Of each left image its partners, rows of right that rise; lists.truth is a place of one of
+  // The partners of each left image, rows of right that rise; lists.truth is a place of one of
   // them. Without any, lists.truth is all that is known.
   std::vector<std::vector<int64_t>> partners;
   std::string pairs_hash;                // of the pairs that hold the truth
