@@ -54,6 +54,7 @@ Model build(const nlohmann::json& config, const Preprocess& preprocess, Initiali
     const Tensor mean = Tensor::zeros({width});
     network->layers.add<Whiten>("whiten", mean, mean.clone(), mean.clone(),
                                 init.uniform({directions, width}, 1).value());
+    if (directions != width) network->training_head = nullptr;  // which takes all of them
     options.add_section("whiten", whiten);
   }
   network->similarity =

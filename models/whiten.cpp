@@ -113,7 +113,10 @@ void set_whitening(Model& model, const Whitening& whitening, const std::string& 
         model.network->matcher ? "its matcher" : "distance");
   model.network->layers.add<Whiten>("whiten", whitening.mean, whitening.left_mean, whitening.right_mean,
                                     whitening.directions);
-  model.config["whiten"] = {{"directions", whitening.directions.shape()[0]}};
+  const Shape& directions = whitening.directions.shape();
+  if (directions[0] != directions[1])
+    model.network->training_head = nullptr;  // which takes all of them
+  model.config["whiten"] = {{"directions", directions[0]}};
 }
 
 }  // namespace lookalike

@@ -133,5 +133,20 @@ TEST_CASE("a whitening travels in the model, and each side is taken minus its ow
   CHECK(error_of([&] { load_model(path); }).find("directions") != std::string::npos);
 }
 
+// The head of classes takes all dimensions, of which fewer are left.
+TEST_CASE("a network with classes is whitened without them") {
+  const Pictures pictures;
+  Model model = build_model({{"name", "efficientnet_lite0"}, {"classes", 3}},
+                            Preprocess{.height = 32, .width = 32}, 1, "test");
+  const Whitening whitening =
+      whitening_of(model, pictures.folder.path("pairs.csv"), 8, 0.1, {});
+  set_whitening(model, whitening, "m");
+  const std::string path = pictures.folder.path("whitened.safetensors");
+  write_checkpoint(path, checkpoint_of(model));
+  const Model loaded = load_model(path);
+  const std::vector<std::string> file{pictures.folder.path("left/p0.png")};
+  CHECK(embed_files(*loaded.network, file, loaded.preprocess).shape() == Shape{1, 8});
+}
+
 }  // namespace
 }  // namespace lookalike
