@@ -5,7 +5,9 @@
 // rows have equal products. One thread; the caller splits the work.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/f16.h"
 
@@ -38,5 +40,43 @@ inline void score_panel(const float* queries, int64_t q, int64_t d, const float*
                         float* scores) {
   block_product(q, kPanelRows, d, queries, d, 1, panel, kPanelRows, scores, kPanelRows, false);
 }
+
+// Scores of queries with one panel of rows after the other, in the faster of the two ways above.
+class PanelScores {
+ public:
+  // queries[q, d], which stay where they are.
+  PanelScores(const float* queries, int64_t q, int64_t d, bool distances)
+      : queries_(queries),
+        q_(q),
+        d_(d),
+        distances_(distances),
+        packed_(!distances && q > kFewQueries),
+        panel_(packed_ ? d * kPanelRows : 0),
+        scores_(at_once() * kPanelRows) {}
+
+  // body(query, scores) for each query: its scores with rows[count, d], count <= kPanelRows.
+  template <class Body>
+  void with(const float* rows, int64_t count, const Body& body) {
+    if (packed_) pack_panel(rows, count, d_, panel_.data());
+    for (int64_t begin = 0; begin < q_; begin += at_once()) {
+      const int64_t scored = std::min(at_once(), q_ - begin);
+      const float* asked = queries_ + begin * d_;
+      if (packed_)
+        score_panel(asked, scored, d_, panel_.data(), scores_.data());
+      else
+        score_rows(asked, scored, d_, rows, count, distances_, scores_.data());
+      for (int64_t i = 0; i < scored; i++) body(begin + i, scores_.data() + i * kPanelRows);
+    }
+  }
+
+ private:
+  // Scored before their scores are looked at; with a panel a multiple of every register tile.
+  int64_t at_once() const { return packed_ ? 24 : kFewQueries; }
+
+  const float* queries_;
+  int64_t q_, d_;
+  bool distances_, packed_;
+  std::vector<float> panel_, scores_;
+};
 
 }  // namespace lookalike::cpu

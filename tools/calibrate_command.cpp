@@ -39,7 +39,7 @@ enum class PairKind { partner, other, neither };
 // Images that ask and images that answer.
 struct Sides {
   std::vector<int64_t> left, right;
-  // Of an image that asks and one that answers. Pictures of one group of pairs that are no partners
+  // What an image that asks and one that answers are to each other. Pictures of one group of pairs that are no partners
   // are neither: they are joined by others that look like both.
   std::function<PairKind(int64_t, int64_t)> match;
   std::string hash;

@@ -12,7 +12,7 @@
 
 namespace lookalike {
 
-// Of all results; a change that could break a reader makes it a greater one.
+// All results have it; a change that could break a reader makes it a greater one.
 constexpr int kJsonSchema = 1;
 
 // {"schema": 1, "result": `what`}, to which members are added.

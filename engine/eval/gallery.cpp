@@ -66,29 +66,18 @@ void check_truth(const GalleryTruth& truth, int64_t queries, int64_t images) {
 void rank_block(const float* queries, std::span<const Mark> marks, const Tensor& gallery,
                 bool distances, std::span<int64_t> ranks) {
   const int64_t q = std::ssize(marks), n = gallery.shape()[0], d = gallery.shape()[1];
-  const bool packed = !distances;
-  const int64_t at_once = packed ? 24 : cpu::kFewQueries;
   std::mutex mutex;
   const int64_t panels = (n + cpu::kPanelRows - 1) / cpu::kPanelRows;
   cpu::parallel_for(panels, 16, [&](int64_t begin, int64_t end) {
     std::vector<int64_t> before(q);
-    std::vector<float> panel(packed ? d * cpu::kPanelRows : 0), scores(at_once * cpu::kPanelRows);
+    cpu::PanelScores scores(queries, q, d, distances);
     for (int64_t row = begin * cpu::kPanelRows; row < std::min(end * cpu::kPanelRows, n);
          row += cpu::kPanelRows) {
       const int64_t rows = std::min(cpu::kPanelRows, n - row);
-      const float* from = gallery.data<float>() + row * d;
-      if (packed) cpu::pack_panel(from, rows, d, panel.data());
-      for (int64_t query = 0; query < q; query += at_once) {
-        const int64_t scored = std::min(at_once, q - query);
-        const float* of = queries + query * d;
-        if (packed)
-          cpu::score_panel(of, scored, d, panel.data(), scores.data());
-        else
-          cpu::score_rows(of, scored, d, from, rows, distances, scores.data());
-        for (int64_t i = 0; i < scored; i++)
-          before[query + i] +=
-              count_before(scores.data() + i * cpu::kPanelRows, rows, row, marks[query + i]);
-      }
+      scores.with(gallery.data<float>() + row * d, rows,
+                  [&](int64_t query, const float* of_query) {
+                    before[query] += count_before(of_query, rows, row, marks[query]);
+                  });
     }
     // Sums of whole numbers, so the order of the threads does not matter.
     std::lock_guard lock(mutex);

@@ -199,7 +199,7 @@ LabelledMetrics labelled_metrics(const Tensor& embeddings, std::span<const int32
   ProgressCount progress("ranking", "images", n);
   for (int64_t begin = 0, query = 0; begin < n; begin += kBlock) {
     const int64_t end = std::min(begin + kBlock, n);
-    const Neighbors found = (cosine ? search_top_k : search_nearest)(items.rows(begin, end), items, width);
+    const Neighbors found = search_similar(items.rows(begin, end), items, width, similarity);
     progress.add(end - begin);
     for (int64_t item = begin; item < end; item++) {
       const int64_t others = others_of(item);

@@ -94,15 +94,12 @@ class BestK {
 // Best rows of the whole database for queries [q, d]; few enough queries that they stay in a core's cache.
 std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& database, int64_t k,
                                 bool distances) {
-  // Queries scored before their scores are looked at. With a panel a multiple of every register tile.
-  const bool packed = !distances && q > cpu::kFewQueries;
-  const int64_t at_once = packed ? 24 : cpu::kFewQueries;
   const int64_t n = database.shape()[0], d = database.shape()[1];
   std::vector<BestK> best(q, BestK(k));
   std::mutex mutex;
   cpu::parallel_for((n + cpu::kPanelRows - 1) / cpu::kPanelRows, 16, [&](int64_t begin, int64_t end) {
     std::vector<BestK> own(q, BestK(k));
-    std::vector<float> panel(packed ? d * cpu::kPanelRows : 0), scores(at_once * cpu::kPanelRows);
+    cpu::PanelScores scores(queries, q, d, distances);
     std::vector<float> widened(database.dtype() == DType::f16 ? d * cpu::kPanelRows : 0);
     for (int64_t row = begin * cpu::kPanelRows; row < std::min(end * cpu::kPanelRows, n); row += cpu::kPanelRows) {
       const int64_t rows = std::min(cpu::kPanelRows, n - row);
@@ -111,15 +108,9 @@ std::vector<BestK> search_block(const float* queries, int64_t q, const Tensor& d
         from = database.data<float>() + row * d;
       else
         cpu::widen(database.data<f16>() + row * d, rows * d, widened.data());
-      if (packed) cpu::pack_panel(from, rows, d, panel.data());
-      for (int64_t query = 0; query < q; query += at_once) {
-        const int64_t scored = std::min(at_once, q - query);
-        if (packed)
-          cpu::score_panel(queries + query * d, scored, d, panel.data(), scores.data());
-        else
-          cpu::score_rows(queries + query * d, scored, d, from, rows, distances, scores.data());
-        for (int64_t i = 0; i < scored; i++) own[query + i].offer(scores.data() + i * cpu::kPanelRows, rows, row);
-      }
+      scores.with(from, rows, [&](int64_t query, const float* of_query) {
+        own[query].offer(of_query, rows, row);
+      });
     }
     // The order of the threads does not matter: the order of entries is total.
     std::lock_guard lock(mutex);
@@ -199,6 +190,11 @@ Neighbors search_nearest(const Tensor& queries, const Tensor& database, int64_t 
   Neighbors found = search(queries, database, k, true);
   for (float& score : found.scores.span<float>()) score = -std::sqrt(-score);
   return found;
+}
+
+Neighbors search_similar(const Tensor& queries, const Tensor& database, int64_t k,
+                         Similarity similarity) {
+  return (similarity == Similarity::cosine ? search_top_k : search_nearest)(queries, database, k);
 }
 
 void MeanRow::add(const Tensor& rows) {

@@ -39,6 +39,9 @@ Neighbors search_top_k(const Tensor& queries, const Tensor& database, int64_t k)
 
 // The same of the k rows nearest by Euclidean distance; scores are negative distances, from direct differences.
 Neighbors search_nearest(const Tensor& queries, const Tensor& database, int64_t k);
+// That of the two which goes with a similarity; rows are of unit length for cosines.
+Neighbors search_similar(const Tensor& queries, const Tensor& database, int64_t k,
+                         Similarity similarity);
 
 // The mean of rows that come piece by piece, f32 [n, d] each, as f32 [d].
 class MeanRow {

@@ -105,9 +105,9 @@ StorageRecall recall_of_f16(const Tensor& embeddings, Similarity similarity) {
   std::vector<int64_t> rows(result.queries);
   for (int64_t i = 0; i < result.queries; i++) rows[i] = i * n / result.queries;
   const Tensor queries = rows_of(embeddings, rows);
-  const auto search = similarity == Similarity::cosine ? search_top_k : search_nearest;
-  const Neighbors exact = search(queries, embeddings, k + 1),
-                  halved = search(queries, stored_as(embeddings, DType::f16), k + 1);
+  const Neighbors exact = search_similar(queries, embeddings, k + 1, similarity),
+                  halved = search_similar(queries, stored_as(embeddings, DType::f16), k + 1,
+                                          similarity);
   // The k nearest of one query but for itself.
   const auto nearest = [&](const Neighbors& found, int64_t query) {
     const auto all = found.indices.span<int64_t>().subspan(query * (k + 1), k + 1);

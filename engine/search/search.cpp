@@ -81,10 +81,6 @@ Device device_for(Similarity similarity, Device device) {
   return similarity == Similarity::cosine ? device : Device::cpu;
 }
 
-Neighbors find_on_cpu(const Tensor& queries, const Tensor& rows, Similarity similarity, int64_t k) {
-  return (similarity == Similarity::cosine ? search_top_k : search_nearest)(queries, rows, k);
-}
-
 }  // namespace
 
 Searcher::Searcher(const Tensor& rows, Similarity similarity, Device device, int64_t block_bytes)
@@ -104,7 +100,7 @@ Neighbors Searcher::find(const Tensor& queries, int64_t k) const {
   const int64_t most = std::min(k, rows_.shape()[0]);
   check(k >= 1 && k <= kMostMatches, "k is {}, expected from 1 to {}", k, +kMostMatches);
   if (device_ != Device::cpu) return find_on_gpu(queries, most);
-  return find_on_cpu(queries, rows_, similarity_, most);
+  return search_similar(queries, rows_, most, similarity_);
 }
 
 Neighbors Searcher::find_on_gpu(const Tensor& queries, int64_t k) const {
@@ -125,25 +121,12 @@ void score_block(const Tensor& rows, Similarity similarity, std::vector<float>& 
   scores.resize(n * n);
   const int64_t panels = (n + cpu::kPanelRows - 1) / cpu::kPanelRows;
   cpu::parallel_pieces(panels, [&](int64_t piece) {
-    constexpr int64_t kAtOnce = cpu::kFewQueries;
     const int64_t first = piece * cpu::kPanelRows, count = std::min(cpu::kPanelRows, n - first);
-    std::vector<float> panel(d * cpu::kPanelRows), some(24 * cpu::kPanelRows);
-    const float* from = rows.data<float>() + first * d;
-    if (!distances) cpu::pack_panel(from, count, d, panel.data());
-    const int64_t at_once = distances ? kAtOnce : 24;
-    for (int64_t query = 0; query < first + count; query += at_once) {
-      const int64_t scored = std::min(at_once, first + count - query);
-      const float* asked = rows.data<float>() + query * d;
-      if (distances)
-        cpu::score_rows(asked, scored, d, from, count, true, some.data());
-      else
-        cpu::score_panel(asked, scored, d, panel.data(), some.data());
-      for (int64_t i = 0; i < scored; i++)
-        for (int64_t j = 0; j < count; j++) {
-          const float score = some[i * cpu::kPanelRows + j];
-          scores[(query + i) * n + first + j] = distances ? -std::sqrt(-score) : score;
-        }
-    }
+    cpu::PanelScores panel(rows.data<float>(), first + count, d, distances);
+    panel.with(rows.data<float>() + first * d, count, [&](int64_t query, const float* of_query) {
+      for (int64_t j = 0; j < count; j++)
+        scores[query * n + first + j] = distances ? -std::sqrt(-of_query[j]) : of_query[j];
+    });
   });
 }
 
@@ -165,7 +148,7 @@ class Representatives {
   // The one that is most like each row. There must be one.
   Neighbors best(const Tensor& rows) {
     const Tensor all = rows_.rows(0, count_);
-    if (!on_gpu_.defined()) return find_on_cpu(rows, all, similarity_, 1);
+    if (!on_gpu_.defined()) return search_similar(rows, all, 1, similarity_);
     on_gpu_.rows(sent_, count_).copy_from(all.rows(sent_, count_));
     sent_ = count_;
     Found found(rows.shape()[0]);
