@@ -277,7 +277,7 @@ void Run::find_hardest() {
   for (int64_t begin = 0; begin < pairs; begin += kPairs) {
     const int64_t end = std::min(begin + kPairs, pairs);
     const Neighbors nearest =
-        (cosine ? search_top_k : search_nearest)(images.rows(2 * begin, 2 * end), images, k);
+        search_similar(images.rows(2 * begin, 2 * end), images, k, network_.similarity);
     for (int64_t pair = begin; pair < end; pair++) {
       float best = -std::numeric_limits<float>::infinity();
       for (int64_t entry = 2 * k * (pair - begin); entry < 2 * k * (pair - begin + 1); entry++) {
